@@ -1,0 +1,41 @@
+//! Durations as people write them: `500ms`, `30s`, `15m`, `24h`, `7d`.
+
+use std::time::Duration;
+
+/// Reads a whole number and one unit: `ms`, `s`, `m`, `h` or `d`. `None` for anything else, and past 10,000 days.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let millis = number.checked_mul(match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    })?;
+    (millis <= 10_000 * 86_400_000).then(|| Duration::from_millis(millis))
+}
+
+/// Whole microseconds, the unit of all durable times.
+#[must_use]
+pub fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_one_unit_and_nothing_else() {
+        assert_eq!(parse_duration("24h"), Some(Duration::from_secs(86_400)));
+        assert_eq!(parse_duration("7d"), Some(Duration::from_secs(604_800)));
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        for wrong in ["", "h", "24", "24 h", "-1h", "1.5h", "24hours", "99999999999999999999d", "9999999d", "é"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+}

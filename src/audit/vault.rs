@@ -1,0 +1,149 @@
+//! Keys: the master key from the configuration wraps a key per person; a person's key seals what is personal.
+//!
+//! Destroying a person's key makes everything sealed under it unreadable, in every table and every dump. AES-256-GCM
+//! throughout, each value bound to what it belongs to, so that ciphertexts cannot be moved about.
+
+use crate::domain::secret::Secret;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Why something could not be sealed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The key is not 32 bytes in base64.
+    #[error("must be 32 bytes in base64; `openssl rand -base64 32` makes one")]
+    BadKey,
+    /// The key does not fit, or the ciphertext was changed or moved.
+    #[error("cannot be opened with this key; is `encryption.key` the one it was written with?")]
+    CannotOpen,
+    /// The system has no randomness to give.
+    #[error("cannot be sealed: the system gives no random numbers")]
+    CannotSeal,
+}
+
+type KeyBytes = [u8; 32];
+
+fn seal(key: &KeyBytes, context: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| VaultError::CannotSeal)?;
+    let mut sealed = plain.to_vec();
+    let nonce = key.seal_in_place_append_tag(Aad::from(context.as_bytes()), &mut sealed).map_err(|_| VaultError::CannotSeal)?;
+    Ok([nonce.as_ref().as_slice(), &sealed].concat())
+}
+
+fn open(key: &KeyBytes, context: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(VaultError::CannotOpen)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::CannotOpen)?;
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| VaultError::CannotOpen)?;
+    let mut plain = sealed.to_vec();
+    let length = key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut plain).map_err(|_| VaultError::CannotOpen)?.len();
+    plain.truncate(length);
+    Ok(plain)
+}
+
+fn random_key() -> Result<KeyBytes, VaultError> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VaultError::CannotSeal)?;
+    Ok(bytes)
+}
+
+/// The key from the configuration. It wraps persons' keys and seals what waits in the work queue.
+#[derive(Clone, Debug)]
+pub struct MasterKey(Secret<KeyBytes>);
+
+/// A person's key as it is stored: sealed under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedKey(pub Vec<u8>);
+
+/// A person's key.
+#[derive(Clone, Debug)]
+pub struct PersonKey(Secret<KeyBytes>);
+
+impl MasterKey {
+    /// Reads 32 bytes in base64.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn parse(text: &str) -> Result<Self, VaultError> {
+        let bytes = STANDARD.decode(text.trim()).map_err(|_| VaultError::BadKey)?;
+        bytes.try_into().map(|bytes| Self(Secret::new(bytes))).map_err(|_| VaultError::BadKey)
+    }
+
+    /// A new key, for a demonstration that ends with its database.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn generate() -> Result<Self, VaultError> {
+        random_key().map(|bytes| Self(Secret::new(bytes)))
+    }
+
+    /// A new key for a person, sealed for storing.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new_person_key(&self, person: &str) -> Result<WrappedKey, VaultError> {
+        seal(self.0.expose(), &format!("person {person}"), &random_key()?).map(WrappedKey)
+    }
+
+    /// A person's key from its stored form.
+    ///
+    /// # Errors
+    /// It was sealed under another master key, or for another person.
+    pub fn person_key(&self, person: &str, wrapped: &WrappedKey) -> Result<PersonKey, VaultError> {
+        let bytes = open(self.0.expose(), &format!("person {person}"), &wrapped.0)?;
+        bytes.try_into().map(|bytes| PersonKey(Secret::new(bytes))).map_err(|_| VaultError::CannotOpen)
+    }
+
+    /// Seals what waits in the work queue; `context` is the record it belongs to.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        seal(self.0.expose(), context, plain)
+    }
+
+    /// Opens what [`MasterKey::seal`] sealed.
+    ///
+    /// # Errors
+    /// Another key, another context, or changed bytes.
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        open(self.0.expose(), context, sealed)
+    }
+}
+
+impl PersonKey {
+    /// Seals personal facts for one decision, as base64.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<String, VaultError> {
+        seal(self.0.expose(), context, plain).map(|sealed| STANDARD.encode(sealed))
+    }
+
+    /// Opens what [`PersonKey::seal`] sealed.
+    ///
+    /// # Errors
+    /// Another key, another context, or changed text.
+    pub fn open(&self, context: &str, sealed: &str) -> Result<Vec<u8>, VaultError> {
+        let bytes = STANDARD.decode(sealed).map_err(|_| VaultError::CannotOpen)?;
+        open(self.0.expose(), context, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_only_with_its_key_and_in_its_place() {
+        let master = MasterKey::generate().unwrap();
+        let wrapped = master.new_person_key("ann").unwrap();
+        let key = master.person_key("ann", &wrapped).unwrap();
+        let sealed = key.seal("decision 1", b"ann@example.com").unwrap();
+        assert_eq!(key.open("decision 1", &sealed).unwrap(), b"ann@example.com");
+        assert_eq!(key.open("decision 2", &sealed), Err(VaultError::CannotOpen));
+        assert!(master.person_key("bob", &wrapped).is_err());
+        assert!(MasterKey::generate().unwrap().person_key("ann", &wrapped).is_err());
+        assert_ne!(key.seal("decision 1", b"ann@example.com").unwrap(), sealed);
+    }
+}

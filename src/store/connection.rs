@@ -1,0 +1,149 @@
+//! The narrow bridge to a database: statements with arguments in, rows of plain cells out. It knows no tables.
+
+use super::dialect::Sql;
+use super::error::StoreError;
+use async_trait::async_trait;
+
+/// One argument of a statement.
+#[derive(Debug, Clone)]
+pub(super) enum Arg {
+    Int(i64),
+    Bool(bool),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Arg::Int(value)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Arg::Text(Some(value.to_owned()))
+    }
+}
+
+impl From<String> for Arg {
+    fn from(value: String) -> Self {
+        Arg::Text(Some(value))
+    }
+}
+
+impl From<Option<String>> for Arg {
+    fn from(value: Option<String>) -> Self {
+        Arg::Text(value)
+    }
+}
+
+/// Arguments from values of several types.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::connection::Arg::from($value)),*] };
+}
+pub(super) use args;
+
+/// One cell of a row.
+#[derive(Debug, Clone)]
+pub(super) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// One row; columns are taken by position.
+#[derive(Debug, Clone)]
+pub(super) struct Row(pub(super) Vec<Cell>);
+
+impl Row {
+    fn cell(&self, index: usize) -> Result<&Cell, StoreError> {
+        self.0.get(index).ok_or_else(|| StoreError::Corrupt(format!("column {index} is missing")))
+    }
+
+    pub(super) fn int(&self, index: usize) -> Result<i64, StoreError> {
+        self.opt_int(index)?.ok_or_else(|| StoreError::Corrupt(format!("column {index} is null")))
+    }
+
+    pub(super) fn opt_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
+        match self.cell(index)? {
+            Cell::Int(value) => Ok(Some(*value)),
+            Cell::Null => Ok(None),
+            _ => Err(StoreError::Corrupt(format!("column {index} is no number"))),
+        }
+    }
+
+    pub(super) fn text(&self, index: usize) -> Result<&str, StoreError> {
+        self.opt_text(index)?.ok_or_else(|| StoreError::Corrupt(format!("column {index} is null")))
+    }
+
+    pub(super) fn opt_text(&self, index: usize) -> Result<Option<&str>, StoreError> {
+        match self.cell(index)? {
+            Cell::Text(value) => Ok(Some(value)),
+            Cell::Null => Ok(None),
+            _ => Err(StoreError::Corrupt(format!("column {index} is no text"))),
+        }
+    }
+
+    pub(super) fn opt_bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError> {
+        match self.cell(index)? {
+            Cell::Bytes(value) => Ok(Some(value)),
+            Cell::Null => Ok(None),
+            _ => Err(StoreError::Corrupt(format!("column {index} is no bytes"))),
+        }
+    }
+
+    /// The column read by `parse`, which knows what may stand in it.
+    pub(super) fn parsed<T>(&self, index: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        let text = self.text(index)?;
+        parse(text).ok_or_else(|| StoreError::Corrupt(format!("column {index} holds `{text}`")))
+    }
+
+    /// Like [`Row::parsed`] for a column that may be null.
+    pub(super) fn opt_parsed<T>(&self, index: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+        if self.opt_text(index)?.is_none() { Ok(None) } else { self.parsed(index, parse).map(Some) }
+    }
+}
+
+/// A database.
+#[async_trait]
+pub(super) trait Driver: Send + Sync + 'static {
+    /// A transaction that may write. Never dropped midway, whoever waits for it.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// One statement outside a transaction.
+    async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
+    /// Applies the migrations that are missing; how many.
+    async fn migrate(&self) -> Result<usize, StoreError>;
+    /// The versions that were applied, with their checksums.
+    async fn check_schema(&self) -> Result<(), StoreError>;
+}
+
+/// An open transaction; dropping it rolls back.
+#[async_trait]
+pub(super) trait Transaction: Send {
+    /// Runs a statement and gives its rows.
+    async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
+    /// Runs a statement and gives the number of rows it touched.
+    async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError>;
+    /// Makes it durable.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The first row, if there is one.
+pub(super) fn first(rows: Vec<Row>) -> Option<Row> {
+    rows.into_iter().next()
+}
+
+/// Compares the applied migrations with those compiled in.
+pub(super) fn compare_migrations(known: &sqlx::migrate::Migrator, applied: &[(i64, Vec<u8>)]) -> Result<(), StoreError> {
+    for migration in known.iter() {
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            None => return Err(StoreError::SchemaOutdated),
+            Some((version, checksum)) if checksum.as_slice() != migration.checksum.as_ref() => {
+                return Err(StoreError::SchemaForeign(format!("migration {version} was another one")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

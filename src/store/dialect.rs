@@ -1,0 +1,63 @@
+//! SQL that both databases understand, and the few words in which they differ.
+
+/// One statement in both dialects; constant, so that it is prepared once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sql {
+    pub(super) postgres: &'static str,
+    pub(super) sqlite: &'static str,
+}
+
+/// The words that differ. Times are microseconds since 1970 in work tables, RFC 3339 text when bound to audit tables.
+macro_rules! word {
+    (postgres NOW) => {
+        "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+    };
+    (sqlite NOW) => {
+        "cast(unixepoch('subsec') * 1000000 as integer)"
+    };
+    (postgres SKIP_LOCKED) => {
+        " for update skip locked"
+    };
+    (sqlite SKIP_LOCKED) => {
+        ""
+    };
+    (postgres AS_UUID) => {
+        "::uuid"
+    };
+    (sqlite AS_UUID) => {
+        ""
+    };
+    (postgres AS_TIME) => {
+        "::timestamptz"
+    };
+    (sqlite AS_TIME) => {
+        ""
+    };
+    (postgres AS_JSON) => {
+        "::jsonb"
+    };
+    (sqlite AS_JSON) => {
+        ""
+    };
+    (postgres AS_TEXT) => {
+        "::text"
+    };
+    (sqlite AS_TEXT) => {
+        ""
+    };
+    ($dialect:ident $text:literal) => {
+        $text
+    };
+}
+
+/// Joins literals and the words that differ into one [`Sql`].
+macro_rules! sql {
+    ($($part:tt)+) => {
+        $crate::store::dialect::Sql {
+            postgres: concat!($($crate::store::dialect::word!(postgres $part)),+),
+            sqlite: concat!($($crate::store::dialect::word!(sqlite $part)),+),
+        }
+    };
+}
+
+pub(super) use {sql, word};

@@ -1,0 +1,82 @@
+//! What can go wrong with the database, and what the reader can do about it. The one place where a driver's error or a
+//! constraint's name becomes one of ours.
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address is neither Postgres nor SQLite.
+    #[error("`database.url` must begin with `postgres://` or `sqlite://`")]
+    Address,
+    /// Nothing answers, or it broke off.
+    #[error("the database cannot be reached: {0}; check `database.url` and that the server runs")]
+    Unreachable(String),
+    /// The schema is not there or is older.
+    #[error("the database's schema is not up to date; run `assent migrate`")]
+    SchemaOutdated,
+    /// The schema is newer or was changed.
+    #[error("the database's schema is not this version's: {0}; run the version of assent that migrated it")]
+    SchemaForeign(String),
+    /// Somebody else works on the operation now.
+    #[error("the lease on the operation was lost")]
+    Fenced,
+    /// Two transactions stood in each other's way; the same may succeed at once.
+    #[error("the transaction lost against another one")]
+    Contention,
+    /// The judge could not judge.
+    #[error("the decision cannot be recorded: {0}")]
+    Judge(String),
+    /// A row holds what was never written.
+    #[error("the database holds an unreadable row: {0}")]
+    Corrupt(String),
+    /// Anything else.
+    #[error("the database refused: {0}")]
+    Database(String),
+}
+
+impl StoreError {
+    /// Whether the same may well succeed a little later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, StoreError::Unreachable(_) | StoreError::Contention)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => StoreError::Unreachable(error.to_string()),
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                let message = database.message().to_owned();
+                match code.as_ref() {
+                    // Serialisation failure, deadlock; SQLite busy and locked.
+                    "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "518" => StoreError::Contention,
+                    // Shutting down, starting up, too many connections; SQLite cannot open the file.
+                    "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
+                    // Undefined table: nobody migrated.
+                    "42P01" => StoreError::SchemaOutdated,
+                    code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
+                        StoreError::Unreachable(message)
+                    }
+                    _ if database.constraint() == Some("operations_one_in_flight") => StoreError::Contention,
+                    _ if message.starts_with("no such table") => StoreError::SchemaOutdated,
+                    _ => StoreError::Database(message),
+                }
+            }
+            _ => StoreError::Database(error.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            error => StoreError::SchemaForeign(error.to_string()),
+        }
+    }
+}

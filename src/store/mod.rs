@@ -1,0 +1,102 @@
+//! The store: one trait, two databases. It writes state, intent and audit records in one transaction, and nothing
+//! between two transactions can be lost.
+//!
+//! How to add to it: a method on [`Store`] says what must hold and in which transaction; its SQL goes into `sql/`, once
+//! for both databases, with [`dialect::sql`] where they differ; the contract suite in `tests/` runs it on both. No method
+//! may call the network, decide anything, or read a clock other than the database's. Locks are taken in one order
+//! everywhere: lanes, then limit keys, then persons, each sorted.
+
+mod connection;
+mod dialect;
+mod error;
+mod postgres;
+mod sql;
+mod sqlite;
+mod types;
+
+pub use error::StoreError;
+pub use postgres::open as open_postgres;
+pub use sqlite::open as open_sqlite;
+pub use types::{
+    Claimed, Decided, Deciding, DecisionView, Finishing, Ground, LaneFacts, Lease, NewOperation, OperationView, OutcomeView,
+    Person, Received, Ruling, Sent,
+};
+
+use crate::domain::ids::{DecisionId, RecordId};
+use crate::domain::operation::{Intent, Lane};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Judges an operation inside the deciding transaction. Pure: no I/O, as locks are held.
+pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, String> + Send + Sync);
+
+/// What the engine keeps.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Brings the schema up to date; how many migrations were applied.
+    async fn migrate(&self) -> Result<usize, StoreError>;
+
+    /// Fails unless the schema is the one this program was built for.
+    async fn check_schema(&self) -> Result<(), StoreError>;
+
+    /// The database's clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// Stores a notification, once per `webhook-id` and once per operation; the answer 2xx depends on its commit.
+    async fn receive(&self, new: NewOperation) -> Result<Received, StoreError>;
+
+    /// An operation as the API shows it.
+    async fn operation(&self, id: RecordId) -> Result<Option<OperationView>, StoreError>;
+
+    /// Takes due operations, the longest due first, each fenced and leased to `owner`.
+    async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claimed>, StoreError>;
+
+    /// One operation that this replica already leased, as [`Store::claim`] would have given it.
+    async fn leased(&self, lease: &Lease) -> Result<Claimed, StoreError>;
+
+    /// Prolongs a lease; fails with [`StoreError::Fenced`] when somebody else took it.
+    async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError>;
+
+    /// The lane's version, to be remembered before facts are read, and what is recorded of its tresor.
+    async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError>;
+
+    /// What an operation wanted, from its decision.
+    async fn intent_of(&self, decision: DecisionId) -> Result<Intent, StoreError>;
+
+    /// The deciding transaction: takes the lane, counts limits under their locks, judges, and writes decision, intent
+    /// and places.
+    async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError>;
+
+    /// Commits that the verdict goes out once more.
+    async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError>;
+
+    /// Gives the operation back, to be due after `delay`. `counts` spends a try; `unsent` says that no call with the
+    /// verdict is at the platform.
+    async fn reschedule(&self, lease: &Lease, delay: Duration, counts: bool, unsent: bool) -> Result<(), StoreError>;
+
+    /// The last transaction: outcome, lane freed and handed on, places kept or released. The operation that got the
+    /// lane, if one waited.
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Option<RecordId>, StoreError>;
+
+    /// How long until something is due; nothing if nothing is.
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// What must be done now and then: partitions for the months to come.
+    async fn maintain(&self) -> Result<(), StoreError>;
+}
+
+/// Opens the database that an address names: `postgres://` or `sqlite://`.
+///
+/// # Errors
+/// The address is of neither form, or nothing answers there.
+pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        open_postgres(url, connections).await
+    } else if let Some(path) = url.strip_prefix("sqlite://") {
+        open_sqlite(path, connections).await
+    } else {
+        Err(StoreError::Address)
+    }
+}

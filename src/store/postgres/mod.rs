@@ -1,0 +1,102 @@
+//! Postgres: the product's database. Only the connection is here; the SQL is shared.
+
+use super::Store;
+use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations};
+use super::dialect::Sql;
+use super::error::StoreError;
+use super::sql::SqlStore;
+use async_trait::async_trait;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::{Column as _, Postgres, Row as _, TypeInfo as _};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+struct PostgresDriver(PgPool);
+
+/// Connects to a server; fails at once if nothing answers.
+///
+/// # Errors
+/// The address is malformed, or the server cannot be reached.
+pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name("assent");
+    let pool =
+        PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(4)).connect_with(options).await?;
+    Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))
+}
+
+type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
+
+fn bind(sql: Sql, args: Vec<Arg>) -> Query {
+    args.into_iter().fold(sqlx::query(sql.postgres), |query, arg| match arg {
+        Arg::Int(value) => query.bind(value),
+        Arg::Bool(value) => query.bind(value),
+        Arg::Text(value) => query.bind(value),
+        Arg::Bytes(value) => query.bind(value),
+    })
+}
+
+fn plain(row: &PgRow) -> Result<Row, StoreError> {
+    let cell = |column: &sqlx::postgres::PgColumn| {
+        let index = column.ordinal();
+        Ok(match column.type_info().name() {
+            "INT8" => row.try_get::<Option<i64>, _>(index)?.map_or(Cell::Null, Cell::Int),
+            "BYTEA" => row.try_get::<Option<Vec<u8>>, _>(index)?.map_or(Cell::Null, Cell::Bytes),
+            "BOOL" => row.try_get::<Option<bool>, _>(index)?.map_or(Cell::Null, |value| Cell::Int(value.into())),
+            _ => row.try_get::<Option<String>, _>(index)?.map_or(Cell::Null, Cell::Text),
+        })
+    };
+    row.columns().iter().map(cell).collect::<Result<_, StoreError>>().map(Row)
+}
+
+#[async_trait]
+impl Driver for PostgresDriver {
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        // `Pool::begin` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
+        let pool = self.0.clone();
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
+        Ok(Box::new(PostgresTransaction(transaction)))
+    }
+
+    async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        bind(sql, args).fetch_all(&self.0).await?.iter().map(plain).collect()
+    }
+
+    async fn migrate(&self) -> Result<usize, StoreError> {
+        let before = applied(&self.0).await?.len();
+        MIGRATIONS.run(&self.0).await?;
+        Ok(applied(&self.0).await?.len() - before)
+    }
+
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        compare_migrations(&MIGRATIONS, &applied(&self.0).await?)
+    }
+}
+
+async fn applied(pool: &PgPool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(pool).await?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(pool).await?)
+}
+
+struct PostgresTransaction(sqlx::Transaction<'static, Postgres>);
+
+#[async_trait]
+impl Transaction for PostgresTransaction {
+    async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        bind(sql, args).fetch_all(&mut *self.0).await?.iter().map(plain).collect()
+    }
+
+    async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
+        Ok(bind(sql, args).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}

@@ -1,0 +1,60 @@
+//! Who works on what: due operations are taken under a new fence, so that a stale worker's writes change nothing.
+
+use crate::domain::ids::{DecisionId, FlowId, OperationId, RecordId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::OperationKey;
+use crate::domain::verdict::Verdict;
+use crate::store::StoreError;
+use crate::store::connection::Row;
+use crate::store::dialect::{Sql, sql};
+use crate::store::types::{Claimed, Lease, Sent};
+use std::time::Duration;
+
+pub(super) const CLAIM: Sql = sql!(
+    "update operations set owner = $1, fence = fence + 1, due_at = " NOW " + $2, "
+    "state = case when state = 'received' then 'running' else state end, "
+    // An owner that never gave it back crashed over it; that spends a try, so that no operation can do it for ever.
+    "tries = tries + case when owner is null then 0 else 1 end "
+    "where id in (select id from operations where due_at <= " NOW " order by due_at limit $3" SKIP_LOCKED ") "
+    "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
+    NOW " - sent_at, members_before, " NOW " - received_at"
+);
+
+pub(super) const LEASED: Sql = sql!(
+    "select id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
+    NOW " - sent_at, members_before, " NOW " - received_at from operations where id = $1 and fence = $2"
+);
+
+pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
+    let decision = row.opt_parsed(8, DecisionId::parse)?;
+    let sends = u32::try_from(row.int(10)?).unwrap_or(u32::MAX);
+    let sent = match (decision, sends) {
+        (Some(decision), 1..) => Some(Sent {
+            decision,
+            verdict: row.parsed(9, Verdict::parse)?,
+            sends,
+            age: duration(row.opt_int(11)?),
+            members_before: row.opt_parsed(12, read_members)?,
+        }),
+        _ => None,
+    };
+    Ok(Claimed {
+        lease: Lease { id: row.parsed(0, RecordId::parse)?, fence: row.int(1)? },
+        key: OperationKey { kind: row.parsed(2, Kind::parse)?, operation_id: row.parsed(3, |text| OperationId::new(text).ok())? },
+        requester: row.opt_parsed(4, |text| UserId::new(text).ok())?,
+        requested_flow: row.opt_parsed(5, FlowId::parse)?,
+        payload: row.opt_bytes(6)?.map(<[u8]>::to_vec),
+        tries: u32::try_from(row.int(7)?).unwrap_or(u32::MAX),
+        decision,
+        sent,
+        age: duration(row.opt_int(13)?),
+    })
+}
+
+fn duration(micros: Option<i64>) -> Duration {
+    Duration::from_micros(u64::try_from(micros.unwrap_or(0)).unwrap_or(0))
+}
+
+fn read_members(text: &str) -> Option<Vec<UserId>> {
+    serde_json::from_str(text).ok()
+}

@@ -1,0 +1,259 @@
+//! The second transaction: the lane is taken, limits are counted under their locks, the judge judges, and decision,
+//! intent and places are written together.
+
+use super::finish::{hand_on, write_end};
+use super::{audit_time, fenced, timestamp};
+use crate::audit::WrappedKey;
+use crate::domain::duration::micros;
+use crate::domain::ids::{DecisionId, FlowId, UserId};
+use crate::domain::operation::Intent;
+use crate::domain::verdict::Verdict;
+use crate::flow::{Places, Step};
+use crate::store::connection::{Arg, Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::types::{Decided, Deciding, Finishing, Ground, Person, Ruling, Sent};
+use crate::store::{Judge, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Locks the lane's row and reads its version and the clock.
+const TAKE_LANE: Sql = sql!(
+    "insert into lanes (lane, version) values ($1, 0) on conflict (lane) do update set version = lanes.version "
+    "returning version, " NOW
+);
+const OWN: Sql = sql!("select decision_id, flow_id, attempt from operations where id = $1 and fence = $2");
+const BUSY: Sql = sql!("select 1" AS_TEXT " from operations where lane = $1 and id <> $2");
+const PARK: Sql =
+    sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
+const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
+const COMMITTED: Sql = sql!(
+    "select verdict from operations where kind = $1 and operation_id = $2 and verdict is not null order by decided_at limit 1"
+);
+const LOCK_LIMIT: Sql =
+    sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");
+const COUNT: Sql = sql!(
+    "select count(*) from limit_places where limit_key = $1 and taken_at > " NOW " - $2 and record_id <> $3"
+);
+const TAKE_PLACE: Sql = sql!(
+    "insert into limit_places (limit_key, record_id, taken_at) values ($1, $2, " NOW ") on conflict (limit_key, record_id) do nothing"
+);
+const NEW_PERSON: Sql = sql!(
+    "insert into person_keys (person_id, wrapped, created_at) values ($1, $2, " NOW ") on conflict (person_id) do nothing"
+);
+const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
+const FLOW_BY_ID: Sql = sql!("select id, attempts from flows where id = $1 and intent = $2 and open_since is not null");
+const FLOW_BY_INTENT: Sql = sql!(
+    "select id, attempts from flows where intent = $1 and open_since > " NOW " - $2 order by open_since desc limit 1"
+);
+const CONTINUE_FLOW: Sql = sql!("update flows set attempts = $2, open_since = null where id = $1");
+const NEW_FLOW: Sql = sql!("insert into flows (id, intent, attempts) values ($1, $2, 1)");
+const ARCHIVE: Sql = sql!(
+    "insert into policies (hash, body, first_used_at) values ($1, $2, $3" AS_TIME ") on conflict (hash) do nothing"
+);
+const RECORD: Sql = sql!(
+    "insert into decisions (id, decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, "
+    "requester_id, verdict, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow) "
+    "values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5, $6" AS_UUID ", $7, $8, $9, $10, $11, $12, $13, $14" AS_JSON
+    ", $15, $16, $17, $18" AS_JSON ", $19" AS_JSON ", $20" AS_JSON ", $21" AS_JSON ")"
+);
+const RULED: Sql = sql!(
+    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7 "
+    "where id = $1 and fence = $2 and due_at is not null"
+);
+const INTEND: Sql = sql!(
+    "update operations set verdict = $3, sends = 1, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "
+    "where id = $1 and fence = $2"
+);
+const AWAIT_REVIEW: Sql = sql!(
+    "update operations set state = 'escalated', due_at = null, owner = null, lane = null, parked_on = null where id = $1 and fence = $2"
+);
+
+pub(super) async fn decide(
+    tx: &mut dyn Transaction,
+    deciding: Deciding<'_>,
+    archived: bool,
+    judge: Judge<'_>,
+) -> Result<Decided, StoreError> {
+    let id = deciding.lease.id.to_string();
+    let fence = deciding.lease.fence;
+    let lane = deciding.lane.as_str();
+    let row = first(tx.rows(TAKE_LANE, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
+    let (version, now) = (row.int(0)?, timestamp(row.int(1)?)?);
+    let own = first(tx.rows(OWN, args![id.as_str(), fence]).await?).ok_or(StoreError::Fenced)?;
+    if !tx.rows(BUSY, args![lane, id.as_str()]).await?.is_empty() {
+        fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
+        return Ok(Decided::Parked);
+    }
+    if version != deciding.seen_version {
+        fenced(tx.run(HOLD, args![id.as_str(), fence, lane]).await?)?;
+        return Ok(Decided::Stale);
+    }
+    let earlier = own.opt_parsed(0, DecisionId::parse)?;
+    let (flow, attempt) = match earlier {
+        Some(_) => (own.parsed(1, FlowId::parse)?, u32::try_from(own.int(2)?).unwrap_or(u32::MAX)),
+        None => join_flow(tx, &deciding).await?,
+    };
+    let counts = count(tx, &deciding, &id).await?;
+    let person_keys = persons(tx, deciding.persons).await?;
+    let key = deciding.key;
+    let committed = first(tx.rows(COMMITTED, args![key.kind.as_str(), key.operation_id.as_str()]).await?);
+    let committed = committed.map(|row| row.parsed(0, Verdict::parse)).transpose()?;
+    let ground = Ground { now, counts, person_keys, flow, attempt, committed };
+    let mut ruling = judge(ground).map_err(StoreError::Judge)?;
+    if let Some(earlier) = earlier {
+        ruling.record.id = earlier;
+    } else {
+        if !archived {
+            let (hash, body) = deciding.policy;
+            tx.run(ARCHIVE, args![hash, body, audit_time(now)]).await?;
+        }
+        record(tx, &ruling).await?;
+    }
+    let args = args![
+        id.as_str(),
+        fence,
+        ruling.record.id.to_string(),
+        flow.to_string(),
+        i64::from(attempt),
+        ruling.message.clone(),
+        now.as_microsecond(),
+    ];
+    fenced(tx.run(RULED, args).await?)?;
+    follow(tx, &deciding, ruling).await
+}
+
+/// Writes what follows from the ruling.
+async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, ruling: Ruling) -> Result<Decided, StoreError> {
+    let id = deciding.lease.id.to_string();
+    let fence = deciding.lease.fence;
+    let lane = deciding.lane.as_str();
+    let verdict = ruling.record.verdict;
+    let keeps_places = match &ruling.step {
+        Step::Send => true,
+        Step::End(ending) => ending.places() == Places::Keep,
+        _ => false,
+    };
+    if verdict == Verdict::Approve && keeps_places {
+        for place in deciding.places {
+            tx.run(TAKE_PLACE, args![place.as_str(), id.as_str()]).await?;
+        }
+    }
+    let (sent, handed_to) = match &ruling.step {
+        Step::Send => {
+            let members = deciding.members_before.map(serde_json::to_string).transpose();
+            let members = members.map_err(|error| StoreError::Judge(error.to_string()))?;
+            fenced(tx.run(INTEND, args![id, fence, verdict.as_str(), members, lane]).await?)?;
+            let sent = Sent {
+                decision: ruling.record.id,
+                verdict,
+                sends: 1,
+                age: Duration::ZERO,
+                members_before: deciding.members_before.map(<[_]>::to_vec),
+            };
+            (Some(sent), None)
+        }
+        Step::AwaitReview => {
+            fenced(tx.run(AWAIT_REVIEW, args![id, fence]).await?)?;
+            (None, hand_on(tx, lane).await?)
+        }
+        Step::End(ending) => {
+            let finishing = Finishing { lease: deciding.lease, key: deciding.key, decision: Some(ruling.record.id), ending };
+            write_end(tx, finishing).await?;
+            (None, hand_on(tx, lane).await?)
+        }
+        step => return Err(StoreError::Judge(format!("a decision cannot be followed by {step:?}"))),
+    };
+    Ok(Decided::Ruled { ruling: Box::new(ruling), sent, handed_to })
+}
+
+/// The flow that this operation continues, or a new one.
+async fn join_flow(tx: &mut dyn Transaction, deciding: &Deciding<'_>) -> Result<(FlowId, u32), StoreError> {
+    let intent = intent_key(deciding.intent);
+    let mut found = match deciding.requested_flow {
+        Some(flow) => first(tx.rows(FLOW_BY_ID, args![flow.to_string(), intent.as_str()]).await?),
+        None => None,
+    };
+    if found.is_none() && !deciding.intent.kind.is_link() {
+        found = first(tx.rows(FLOW_BY_INTENT, args![intent.as_str(), micros(deciding.join_window)]).await?);
+    }
+    let Some(row) = found else {
+        tx.run(NEW_FLOW, args![deciding.fresh_flow.to_string(), intent]).await?;
+        return Ok((deciding.fresh_flow, 1));
+    };
+    let flow = row.parsed(0, FlowId::parse)?;
+    let attempt = row.int(1)? + 1;
+    tx.run(CONTINUE_FLOW, args![flow.to_string(), attempt]).await?;
+    Ok((flow, u32::try_from(attempt).unwrap_or(u32::MAX)))
+}
+
+fn intent_key(intent: &Intent) -> String {
+    let parts = [
+        intent.tresor.as_ref().map(|tresor| tresor.as_str()),
+        intent.actor.as_ref().map(|user| user.as_str()),
+        intent.subject.as_ref().map(|user| user.as_str()),
+    ];
+    // Identifiers hold no white space, so the parts cannot run into each other.
+    format!("{} {}", intent.kind, parts.map(|part| part.unwrap_or("-")).join(" "))
+}
+
+/// Counts under the locks of the counters, taken in order.
+async fn count(tx: &mut dyn Transaction, deciding: &Deciding<'_>, id: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+    let queried = deciding.queries.iter().map(|(_, key, _)| key.as_str());
+    let keys: BTreeSet<&str> = queried.chain(deciding.places.iter().map(String::as_str)).collect();
+    for key in keys {
+        tx.run(LOCK_LIMIT, args![key]).await?;
+    }
+    let mut counts = BTreeMap::new();
+    for (rule, key, within) in deciding.queries {
+        let row = first(tx.rows(COUNT, args![key.as_str(), micros(*within), id]).await?);
+        let seen = row.ok_or_else(|| StoreError::Corrupt("no count".into()))?.int(0)?;
+        counts.insert(rule.clone(), u64::try_from(seen).unwrap_or(0));
+    }
+    Ok(counts)
+}
+
+async fn persons(tx: &mut dyn Transaction, persons: &[Person]) -> Result<BTreeMap<UserId, WrappedKey>, StoreError> {
+    let mut keys = BTreeMap::new();
+    for person in persons {
+        let insert = vec![Arg::from(person.id.as_str()), Arg::Bytes(Some(person.fresh_key.0.clone()))];
+        let is_new = tx.run(NEW_PERSON, insert).await? == 1;
+        let key = if is_new {
+            person.fresh_key.clone()
+        } else {
+            let row = first(tx.rows(PERSON, args![person.id.as_str()]).await?);
+            let row = row.ok_or_else(|| StoreError::Corrupt("a person's key vanished".into()))?;
+            WrappedKey(row.opt_bytes(0)?.unwrap_or_default().to_vec())
+        };
+        keys.insert(person.id.clone(), key);
+    }
+    Ok(keys)
+}
+
+async fn record(tx: &mut dyn Transaction, ruling: &Ruling) -> Result<(), StoreError> {
+    let record = &ruling.record;
+    let rules = serde_json::json!(record.rules).to_string();
+    let args = args![
+        record.id.to_string(),
+        audit_time(record.decided_at),
+        record.tenant.as_str(),
+        record.key.kind.as_str(),
+        record.key.operation_id.as_str(),
+        record.flow.to_string(),
+        i64::from(record.attempt),
+        record.intent.tresor.as_ref().map(ToString::to_string),
+        record.intent.actor.as_ref().map(ToString::to_string),
+        record.intent.subject.as_ref().map(ToString::to_string),
+        record.requester.as_ref().map(ToString::to_string),
+        record.verdict.as_str(),
+        record.decided_by.as_str(),
+        rules,
+        record.reason.as_str(),
+        record.policy_hash.as_str(),
+        record.evaluator_version.as_str(),
+        record.facts.to_string(),
+        record.facts_personal.to_string(),
+        record.trace.to_string(),
+        "[]",
+    ];
+    tx.run(RECORD, args).await.map(|_| ())
+}

@@ -1,0 +1,69 @@
+//! The first transaction: a notification becomes an operation, once.
+
+use super::view;
+use crate::domain::duration::micros;
+use crate::domain::ids::{FlowId, RecordId};
+use crate::store::StoreError;
+use crate::store::connection::{Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::types::{Lease, NewOperation, OperationView, Received};
+
+const REMEMBER: Sql = sql!(
+    "insert into notifications (webhook_id, body_sha256, record_id, received_at) values ($1, $2, $3, " NOW
+    ") on conflict (webhook_id) do nothing"
+);
+const RECALL: Sql = sql!("select body_sha256, record_id from notifications where webhook_id = $1");
+const POINT: Sql = sql!("update notifications set record_id = $2 where webhook_id = $1");
+const INSERT: Sql = sql!(
+    "insert into operations (id, kind, operation_id, requester_id, flow_id, requested_flow, state, received_at, payload, "
+    "owner, fence, due_at) values ($1, $2, $3, $4, $5, $6, $7, " NOW ", $8, $9, $10, " NOW " + $11) "
+    "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
+);
+
+pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Result<Received, StoreError> {
+    let fresh = tx.run(REMEMBER, args![new.webhook_id.as_str(), new.body_sha256.as_str(), new.id.to_string()]).await? == 1;
+    if !fresh {
+        let row = first(tx.rows(RECALL, args![new.webhook_id.as_str()]).await?);
+        let row = row.ok_or_else(|| StoreError::Corrupt("a notification vanished".into()))?;
+        if row.text(0)? != new.body_sha256 {
+            return Ok(Received::WebhookReused);
+        }
+        let id = row.parsed(1, RecordId::parse)?;
+        let rows = tx.rows(view::BY_ID, args![id.to_string()]).await?;
+        return known(first(rows).map(|row| view::read(&row)).transpose()?);
+    }
+    let flow = new.requested_flow.unwrap_or_else(FlowId::generate);
+    let requester = new.requester.as_ref().map(ToString::to_string);
+    let (owner, fence, delay) = match &new.lease {
+        Some((owner, duration)) => (Some(owner.clone()), 1_i64, micros(*duration)),
+        None => (None, 0, 0),
+    };
+    let state = if new.lease.is_some() { "running" } else { "received" };
+    let mut args = args![
+        new.id.to_string(),
+        new.key.kind.as_str(),
+        new.key.operation_id.as_str(),
+        requester,
+        flow.to_string(),
+        new.requested_flow.map(|flow| flow.to_string()),
+        state,
+    ];
+    args.push(crate::store::connection::Arg::Bytes(Some(new.payload)));
+    args.extend(args![owner, fence, delay]);
+    let inserted = tx.run(INSERT, args).await? == 1;
+    let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
+    let view = first(rows).map(|row| view::read(&row)).transpose()?;
+    if !inserted {
+        if let Some(view) = &view {
+            tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;
+        }
+        return known(view);
+    }
+    let view = view.ok_or_else(|| StoreError::Corrupt("an operation vanished".into()))?;
+    let lease = new.lease.is_some().then_some(Lease { id: view.id, fence: 1 });
+    Ok(Received::New(view, lease))
+}
+
+fn known(view: Option<OperationView>) -> Result<Received, StoreError> {
+    view.map(Received::Known).ok_or_else(|| StoreError::Corrupt("a notification names no operation".into()))
+}

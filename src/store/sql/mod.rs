@@ -1,0 +1,182 @@
+//! The store's logic, once for both databases: which statements run in which transaction, and in which order.
+
+mod claim;
+mod decide;
+mod finish;
+mod intake;
+mod view;
+
+use super::connection::{Driver, Transaction, args, first};
+use super::dialect::sql;
+use super::types::{Claimed, Decided, Deciding, Finishing, LaneFacts, Lease, NewOperation, OperationView, Received, Sent};
+use super::{Judge, Store, StoreError};
+use crate::domain::duration::micros;
+use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::{Intent, Lane};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub(super) struct SqlStore<D> {
+    driver: D,
+    /// Policies that are known to be in the archive, so that not every decision writes them again.
+    archived: Arc<Mutex<HashSet<String>>>,
+}
+
+impl<D: Driver> SqlStore<D> {
+    pub(super) fn new(driver: D) -> Self {
+        Self { driver, archived: Arc::default() }
+    }
+
+    fn is_archived(&self, hash: &str) -> bool {
+        self.archived.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+}
+
+/// A time as audit tables take it: RFC 3339, UTC, microseconds, so that texts sort as times do.
+fn audit_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+fn timestamp(micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt(format!("`{micros}` is no time")))
+}
+
+/// The database's clock inside a transaction.
+async fn transaction_now(tx: &mut dyn Transaction) -> Result<Timestamp, StoreError> {
+    let row = first(tx.rows(sql!("select " NOW), args![]).await?);
+    timestamp(row.ok_or_else(|| StoreError::Corrupt("no clock".into()))?.int(0)?)
+}
+
+/// A write under a lease: it must have touched its one row.
+fn fenced(touched: u64) -> Result<(), StoreError> {
+    if touched == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
+#[async_trait]
+impl<D: Driver> Store for SqlStore<D> {
+    async fn migrate(&self) -> Result<usize, StoreError> {
+        let applied = self.driver.migrate().await?;
+        self.maintain().await?;
+        Ok(applied)
+    }
+
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        self.driver.check_schema().await
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        let row = first(self.driver.read(sql!("select " NOW), args![]).await?);
+        timestamp(row.ok_or_else(|| StoreError::Corrupt("no clock".into()))?.int(0)?)
+    }
+
+    async fn receive(&self, new: NewOperation) -> Result<Received, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let received = intake::receive(tx.as_mut(), new).await?;
+        if !matches!(received, Received::WebhookReused) {
+            tx.commit().await?;
+        }
+        Ok(received)
+    }
+
+    async fn operation(&self, id: RecordId) -> Result<Option<OperationView>, StoreError> {
+        let rows = self.driver.read(view::BY_ID, args![id.to_string()]).await?;
+        first(rows).map(|row| view::read(&row)).transpose()
+    }
+
+    async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let rows = tx.rows(claim::CLAIM, args![owner, micros(lease), i64::from(limit)]).await?;
+        tx.commit().await?;
+        rows.iter().map(claim::read).collect()
+    }
+
+    async fn leased(&self, lease: &Lease) -> Result<Claimed, StoreError> {
+        let rows = self.driver.read(claim::LEASED, args![lease.id.to_string(), lease.fence]).await?;
+        first(rows).map_or(Err(StoreError::Fenced), |row| claim::read(&row))
+    }
+
+    async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
+        const EXTEND: super::dialect::Sql =
+            sql!("update operations set due_at = " NOW " + $3 where id = $1 and fence = $2 and due_at is not null");
+        let mut tx = self.driver.begin().await?;
+        fenced(tx.run(EXTEND, args![lease.id.to_string(), lease.fence, micros(duration)]).await?)?;
+        tx.commit().await
+    }
+
+    async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError> {
+        const FACTS: super::dialect::Sql =
+            sql!("select (select version from lanes where lane = $1), (select creator_id from tresors where id = $2)");
+        let rows = self.driver.read(FACTS, args![lane.as_str(), tresor.map(str::to_owned)]).await?;
+        let Some(row) = first(rows) else { return Ok(LaneFacts::default()) };
+        Ok(LaneFacts { version: row.opt_int(0)?.unwrap_or(0), creator: row.opt_parsed(1, |text| UserId::new(text).ok())? })
+    }
+
+    async fn intent_of(&self, decision: DecisionId) -> Result<Intent, StoreError> {
+        const INTENT: super::dialect::Sql =
+            sql!("select kind, tresor_id, actor_id, subject_id from decisions where id = $1" AS_UUID);
+        let row = first(self.driver.read(INTENT, args![decision.to_string()]).await?);
+        let row = row.ok_or_else(|| StoreError::Corrupt("a decision vanished".into()))?;
+        Ok(Intent {
+            kind: row.parsed(0, Kind::parse)?,
+            tresor: row.opt_parsed(1, |text| TresorId::new(text).ok())?,
+            actor: row.opt_parsed(2, |text| UserId::new(text).ok())?,
+            subject: row.opt_parsed(3, |text| UserId::new(text).ok())?,
+        })
+    }
+
+    async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError> {
+        let hash = deciding.policy.0;
+        let archived = self.is_archived(hash);
+        let mut tx = self.driver.begin().await?;
+        let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
+        tx.commit().await?;
+        if !archived && matches!(decided, Decided::Ruled { .. }) {
+            self.archived.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned());
+        }
+        Ok(decided)
+    }
+
+    async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError> {
+        const RESEND: super::dialect::Sql = sql!(
+            "update operations set sends = sends + 1, sent_at = " NOW " where id = $1 and fence = $2 and verdict is not null"
+        );
+        let mut tx = self.driver.begin().await?;
+        fenced(tx.run(RESEND, args![lease.id.to_string(), lease.fence]).await?)?;
+        tx.commit().await?;
+        self.leased(lease).await?.sent.ok_or_else(|| StoreError::Corrupt("a verdict was sent and is not there".into()))
+    }
+
+    async fn reschedule(&self, lease: &Lease, delay: Duration, counts: bool, unsent: bool) -> Result<(), StoreError> {
+        const RESCHEDULE: super::dialect::Sql = sql!(
+            "update operations set due_at = " NOW " + $3, owner = null, tries = tries + $4, "
+            "sends = case when $5 = 1 then 0 else sends end where id = $1 and fence = $2 and due_at is not null"
+        );
+        let mut tx = self.driver.begin().await?;
+        let args = args![lease.id.to_string(), lease.fence, micros(delay), i64::from(counts), i64::from(unsent)];
+        fenced(tx.run(RESCHEDULE, args).await?)?;
+        tx.commit().await
+    }
+
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Option<RecordId>, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let handed_to = finish::finish(tx.as_mut(), finishing).await?;
+        tx.commit().await?;
+        Ok(handed_to)
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        const NEXT: super::dialect::Sql = sql!("select min(due_at) - " NOW " from operations where due_at is not null");
+        let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
+        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+    }
+
+    async fn maintain(&self) -> Result<(), StoreError> {
+        const PARTITIONS: super::dialect::Sql =
+            super::dialect::Sql { postgres: "select assent_ensure_partitions(3)::text", sqlite: "select ''" };
+        self.driver.read(PARTITIONS, args![]).await.map(|_| ())
+    }
+}

@@ -1,0 +1,119 @@
+//! SQLite: the embedded default, so that a first run needs no server. One process, one writer.
+//!
+//! Writes begin `IMMEDIATE`, since a transaction that reads first and writes later fails under contention, and wait for
+//! the one writing connection in line rather than in SQLite's busy loop.
+
+use super::Store;
+use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations};
+use super::dialect::Sql;
+use super::error::StoreError;
+use super::sql::SqlStore;
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+
+struct SqliteDriver {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// Opens a file, which is made if it is not there.
+///
+/// # Errors
+/// The file cannot be opened.
+pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An answer 2xx promises that nothing is lost, a power cut included.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(4));
+    let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let readers = pool(connections.max(1)).connect_with(options).await?;
+    Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers })))
+}
+
+type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+fn bind(sql: Sql, args: Vec<Arg>) -> Query {
+    args.into_iter().fold(sqlx::query(sql.sqlite), |query, arg| match arg {
+        Arg::Int(value) => query.bind(value),
+        Arg::Bool(value) => query.bind(value),
+        Arg::Text(value) => query.bind(value),
+        Arg::Bytes(value) => query.bind(value),
+    })
+}
+
+fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
+    let cell = |index| {
+        let raw = row.try_get_raw(index)?;
+        if raw.is_null() {
+            return Ok(Cell::Null);
+        }
+        Ok(match raw.type_info().name() {
+            "INTEGER" | "BOOLEAN" => Cell::Int(row.try_get(index)?),
+            "BLOB" => Cell::Bytes(row.try_get(index)?),
+            _ => Cell::Text(row.try_get(index)?),
+        })
+    };
+    (0..row.len()).map(cell).collect::<Result<_, StoreError>>().map(Row)
+}
+
+#[async_trait]
+impl Driver for SqliteDriver {
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        // `Pool::begin_with` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
+        let pool = self.writer.clone();
+        let begun = tokio::spawn(async move { pool.begin_with("BEGIN IMMEDIATE").await }).await;
+        let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
+        Ok(Box::new(SqliteTransaction(transaction)))
+    }
+
+    async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        bind(sql, args).fetch_all(&self.readers).await?.iter().map(plain).collect()
+    }
+
+    async fn migrate(&self) -> Result<usize, StoreError> {
+        let before = applied(&self.writer).await?.len();
+        MIGRATIONS.run(&self.writer).await?;
+        Ok(applied(&self.writer).await?.len() - before)
+    }
+
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        compare_migrations(&MIGRATIONS, &applied(&self.readers).await?)
+    }
+}
+
+async fn applied(pool: &SqlitePool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let there: i64 =
+        sqlx::query_scalar("select count(*) from sqlite_master where name = '_sqlx_migrations'").fetch_one(pool).await?;
+    if there == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(pool).await?)
+}
+
+struct SqliteTransaction(sqlx::Transaction<'static, Sqlite>);
+
+#[async_trait]
+impl Transaction for SqliteTransaction {
+    async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        bind(sql, args).fetch_all(&mut *self.0).await?.iter().map(plain).collect()
+    }
+
+    async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
+        Ok(bind(sql, args).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}

@@ -1,0 +1,252 @@
+//! What goes into the store and comes out of it.
+
+use crate::audit::{DecisionRecord, WrappedKey};
+use crate::domain::ids::{DecisionId, FlowId, RecordId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::{Intent, Lane, OperationKey};
+use crate::domain::verdict::{Outcome, Verdict};
+use crate::flow::{Ending, State, Step};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The right to work on one operation, until somebody else is given it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The operation.
+    pub id: RecordId,
+    /// The number of the attempt; a write with an older number changes nothing.
+    pub fence: i64,
+}
+
+/// A notification to be stored.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    /// The header `webhook-id`.
+    pub webhook_id: String,
+    /// SHA-256 of the raw body, in hex.
+    pub body_sha256: String,
+    /// The record it will have, if it is new.
+    pub id: RecordId,
+    /// Which operation.
+    pub key: OperationKey,
+    /// Who was logged in.
+    pub requester: Option<UserId>,
+    /// The flow that the client says it continues.
+    pub requested_flow: Option<FlowId>,
+    /// The notification, sealed.
+    pub payload: Vec<u8>,
+    /// The replica that will work on it at once, and for how long, if it has room.
+    pub lease: Option<(String, Duration)>,
+}
+
+/// What became of a notification.
+#[derive(Debug, Clone)]
+pub enum Received {
+    /// It is new.
+    New(OperationView, Option<Lease>),
+    /// The operation was known already.
+    Known(OperationView),
+    /// The same `webhook-id` came with another body before.
+    WebhookReused,
+}
+
+/// An operation as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OperationView {
+    /// The record.
+    pub id: RecordId,
+    /// The flow; provisional until the details are known.
+    pub flow_id: FlowId,
+    /// The how-manieth operation of the flow.
+    pub attempt: u32,
+    /// The kind.
+    pub kind: Kind,
+    /// The operation at the platform.
+    pub operation_id: String,
+    /// Where it stands.
+    pub state: State,
+    /// The decision, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionView>,
+    /// The outcome, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeView>,
+}
+
+/// A decision as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DecisionView {
+    /// The row of `decisions`.
+    pub id: DecisionId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// Why, for the auditor.
+    pub reason: String,
+    /// What to tell the end user.
+    pub message: Option<String>,
+    /// Which policy.
+    pub policy_hash: String,
+    /// When.
+    pub decided_at: Timestamp,
+}
+
+/// An outcome as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutcomeView {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The platform's error code, or one of ours.
+    pub error_code: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An operation that a worker was given.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Which operation.
+    pub key: OperationKey,
+    /// Who was logged in when it was reported.
+    pub requester: Option<UserId>,
+    /// The flow that the client says it continues.
+    pub requested_flow: Option<FlowId>,
+    /// The notification, sealed.
+    pub payload: Option<Vec<u8>>,
+    /// How many tries were spent.
+    pub tries: u32,
+    /// The decision, if it came to one.
+    pub decision: Option<DecisionId>,
+    /// The verdict that may be at the platform.
+    pub sent: Option<Sent>,
+    /// How long ago it was reported, by the database's clock.
+    pub age: Duration,
+}
+
+/// A verdict that was committed and may have reached the platform.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The decision.
+    pub decision: DecisionId,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How many calls may have reached it.
+    pub sends: u32,
+    /// How long ago the last one was committed, by the database's clock.
+    pub age: Duration,
+    /// The members known before the call, where the kind changes them.
+    pub members_before: Option<Vec<UserId>>,
+}
+
+/// What the store knows of a lane and its tresor.
+#[derive(Debug, Clone, Default)]
+pub struct LaneFacts {
+    /// How many outcomes there were on the lane.
+    pub version: i64,
+    /// Who created the tresor, if Assent decided its creation.
+    pub creator: Option<UserId>,
+}
+
+/// A person whose facts the decision holds, with the key to use if there is none yet.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The person.
+    pub id: UserId,
+    /// A new key, sealed.
+    pub fresh_key: WrappedKey,
+}
+
+/// What the deciding transaction needs to know beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Deciding<'d> {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Which operation.
+    pub key: &'d OperationKey,
+    /// What it wants.
+    pub intent: &'d Intent,
+    /// The lane to take.
+    pub lane: &'d Lane,
+    /// The lane's version before the facts were read.
+    pub seen_version: i64,
+    /// The flow that the client says it continues.
+    pub requested_flow: Option<FlowId>,
+    /// The flow it has if it continues none.
+    pub fresh_flow: FlowId,
+    /// How long a superseded flow waits to be continued by equal intent.
+    pub join_window: Duration,
+    /// Counts to take: rule, counter, window.
+    pub queries: &'d [(String, String, Duration)],
+    /// The places that an approval takes, sorted.
+    pub places: &'d [String],
+    /// Whose personal facts are recorded, sorted.
+    pub persons: &'d [Person],
+    /// The policy's hash and body, for the archive.
+    pub policy: (&'d str, &'d str),
+    /// The members known before a call, where the kind changes them.
+    pub members_before: Option<&'d [UserId]>,
+}
+
+/// What the deciding transaction saw under its locks: the ground the judge stands on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The database's time.
+    pub now: Timestamp,
+    /// What the limits saw, by rule.
+    pub counts: BTreeMap<String, u64>,
+    /// The persons' keys, sealed.
+    pub person_keys: BTreeMap<UserId, WrappedKey>,
+    /// The flow.
+    pub flow: FlowId,
+    /// The how-manieth operation of the flow.
+    pub attempt: u32,
+    /// The verdict that was committed on this operation before, if any.
+    pub committed: Option<Verdict>,
+}
+
+/// What the judge says.
+#[derive(Debug, Clone)]
+pub struct Ruling {
+    /// The decision's row.
+    pub record: DecisionRecord,
+    /// What to tell the end user.
+    pub message: Option<String>,
+    /// What follows: `Send`, `AwaitReview` or `End`.
+    pub step: Step,
+}
+
+/// What became of the deciding transaction.
+#[derive(Debug, Clone)]
+pub enum Decided {
+    /// The decision stands; what follows is for the worker. With it, who got the lane if it was freed.
+    Ruled {
+        /// The ruling as it was written.
+        ruling: Box<Ruling>,
+        /// The committed verdict, if it is to be sent.
+        sent: Option<Sent>,
+        /// The operation that the lane was handed to.
+        handed_to: Option<RecordId>,
+    },
+    /// Another operation is in flight on the lane; this one waits in line and was given back.
+    Parked,
+    /// The lane is taken, but the facts are older than its last outcome: gather again.
+    Stale,
+}
+
+/// The end of an operation, to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Finishing<'f> {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Which operation.
+    pub key: &'f OperationKey,
+    /// The decision, if it came to one.
+    pub decision: Option<DecisionId>,
+    /// How it ended.
+    pub ending: &'f Ending,
+}

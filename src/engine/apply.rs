@@ -1,0 +1,204 @@
+//! Works on one operation: to its decision, to the platform, to its outcome. Every turn is a step of the flow.
+
+use super::decide::Reached;
+use super::payload::Payload;
+use super::{Engine, Notice, fault};
+use crate::domain::disposition::Disposition;
+use crate::domain::ids::{DecisionId, RecordId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::Intent;
+use crate::domain::verdict::{Outcome, Verdict};
+use crate::flow::{Ending, Event, Phase, State, Step, step};
+use crate::store::{Claimed, Finishing, Ruling, Sent, StoreError};
+use crate::zerokit::VerdictCall;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the worker leaves behind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Finished {
+    /// Whether the operation is final or escalated.
+    pub(super) settled: bool,
+    /// Who got the lane.
+    pub(super) handed_to: Option<RecordId>,
+}
+
+/// One operation in a worker's hands.
+struct Work<'w> {
+    claimed: &'w Claimed,
+    payload: &'w Payload,
+    started: Instant,
+    ruling: Option<Box<Ruling>>,
+}
+
+impl Engine {
+    /// Works on an operation until it is settled, parked, or given back for later.
+    pub(super) async fn work(&self, claimed: Claimed) -> Result<Finished, StoreError> {
+        let payload = match &claimed.payload {
+            None => Payload::default(),
+            Some(sealed) => match Payload::open(&self.master_key, claimed.lease.id, sealed) {
+                Ok(payload) => payload,
+                Err(error) => {
+                    tracing::error!(record.id = %claimed.lease.id, error.message = %error, "a stored notification cannot be read");
+                    let ending =
+                        Ending::new(Outcome::Failed, None).code("Unreadable").detail("the stored notification cannot be read");
+                    let work = Work { claimed: &claimed, payload: &Payload::default(), started: Instant::now(), ruling: None };
+                    return self.end(&work, claimed.decision, &ending).await;
+                }
+            },
+        };
+        let started = Instant::now().checked_sub(claimed.age).unwrap_or_else(Instant::now);
+        let mut work = Work { claimed: &claimed, payload: &payload, started, ruling: None };
+        if claimed.tries >= self.settings.retry_budget {
+            let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| sent_phase(claimed.key.kind, sent));
+            return match step(phase, Event::BudgetSpent { code: "BudgetSpent".into() }) {
+                Ok(Step::End(ending)) => self.end(&work, claimed.decision, &ending).await,
+                other => Err(StoreError::Judge(format!("{other:?} does not end a spent budget"))),
+            };
+        }
+        if let Some(sent) = claimed.sent.clone() {
+            return self.carry_out(&work, sent, Step::Reconcile).await;
+        }
+        match self.reach_decision(&claimed, &payload).await? {
+            Reached::Ended(ending) => self.end(&work, claimed.decision, &ending).await,
+            Reached::Retry => self.later(&claimed, true).await,
+            Reached::Parked => Ok(Finished::default()),
+            Reached::Ruled { ruling, sent: Some(sent), .. } => {
+                work.ruling = Some(ruling);
+                fault::reach("after-intent").await;
+                self.carry_out(&work, sent, Step::Send).await
+            }
+            Reached::Ruled { ruling, sent: None, handed_to } => {
+                let state = match &ruling.step {
+                    Step::End(ending) => ending.state,
+                    _ => State::Escalated,
+                };
+                work.ruling = Some(ruling);
+                self.tell(&work, state, None);
+                Ok(Finished { settled: true, handed_to })
+            }
+        }
+    }
+
+    /// Takes a committed verdict to its end.
+    async fn carry_out(&self, work: &Work<'_>, mut sent: Sent, mut next: Step) -> Result<Finished, StoreError> {
+        let claimed = work.claimed;
+        let kind = claimed.key.kind;
+        let mut sent_at = Instant::now();
+        // The answer to the last call, as long as this worker remembers it.
+        let mut after: Option<(Disposition, String)> = None;
+        loop {
+            let age = sent.age + sent_at.elapsed();
+            let event = match next {
+                Step::Send => {
+                    let registration = work.payload.registration.as_ref();
+                    let call = VerdictCall { kind, operation_id: &claimed.key.operation_id, verdict: sent.verdict, registration };
+                    let answer = self.platform.send_verdict(call).await;
+                    self.health.note(&answer);
+                    fault::reach("after-answer").await;
+                    match answer {
+                        Ok(()) => Event::Accepted,
+                        Err(failure) => {
+                            let (disposition, code) = (failure.on_verdict(), failure.code().to_owned());
+                            after = Some((disposition, code.clone()));
+                            Event::Answered { disposition, code }
+                        }
+                    }
+                }
+                Step::Resend => {
+                    sent = self.store.resend(&claimed.lease).await?;
+                    (sent_at, after, next) = (Instant::now(), None, Step::Send);
+                    continue;
+                }
+                Step::Reconcile => match self.reconcile(work, &sent).await {
+                    Ok(finding) => Event::Found { finding, quiet: age >= self.settings.quiet_period, after: after.clone() },
+                    Err((disposition, code)) => Event::ReadFailed { disposition, code },
+                },
+                Step::AwaitQuiet => {
+                    let rest = self.settings.quiet_period.saturating_sub(age);
+                    return self.again(claimed, rest.max(self.settings.backoff(claimed.tries)), false).await;
+                }
+                Step::Retry => return self.later(claimed, true).await,
+                Step::End(ending) => return self.end(work, Some(sent.decision), &ending).await,
+                Step::AwaitReview => return Err(StoreError::Judge("a sent verdict cannot be escalated".into())),
+            };
+            next = step(sent_phase(kind, &sent), event).map_err(|illegal| StoreError::Judge(illegal.to_string()))?;
+        }
+    }
+
+    /// What the platform shows; the intent is read again after a restart.
+    async fn reconcile(&self, work: &Work<'_>, sent: &Sent) -> Result<crate::flow::Finding, (Disposition, String)> {
+        let recorded = work.ruling.as_ref().map(|ruling| ruling.record.intent.clone());
+        let intent = match recorded {
+            Some(intent) => intent,
+            None => self.store.intent_of(sent.decision).await.map_err(|error| (Disposition::Transient, error.to_string()))?,
+        };
+        self.find(&intent, sent).await.map_err(|failure| (failure.on_read(), failure.code().to_owned()))
+    }
+
+    async fn later(&self, claimed: &Claimed, unsent: bool) -> Result<Finished, StoreError> {
+        self.again(claimed, self.settings.backoff(claimed.tries), unsent).await
+    }
+
+    async fn again(&self, claimed: &Claimed, delay: Duration, unsent: bool) -> Result<Finished, StoreError> {
+        let counts = !self.health.is_outage();
+        self.store.reschedule(&claimed.lease, delay, counts, unsent).await?;
+        self.wake.notify_one();
+        Ok(Finished::default())
+    }
+
+    async fn end(&self, work: &Work<'_>, decision: Option<DecisionId>, ending: &Ending) -> Result<Finished, StoreError> {
+        let claimed = work.claimed;
+        let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending };
+        let handed_to = self.store.finish(finishing).await?;
+        self.tell(work, ending.state, Some(ending));
+        Ok(Finished { settled: true, handed_to })
+    }
+
+    /// Says what became of an operation: once, in the log, and to whoever watches.
+    fn tell(&self, work: &Work<'_>, state: State, ending: Option<&Ending>) {
+        let claimed = work.claimed;
+        let record = work.ruling.as_ref().map(|ruling| &ruling.record);
+        let verdict = record.map(|record| record.verdict);
+        let rules = record.map(|record| record.rules.clone()).unwrap_or_default();
+        let code = ending.and_then(|ending| ending.error_code.as_deref());
+        let elapsed = work.started.elapsed();
+        let latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        if ending.is_some_and(|ending| ending.alert) {
+            tracing::error!(
+                record.id = %claimed.lease.id, operation.kind = %claimed.key.kind, operation.id = %claimed.key.operation_id,
+                operation.state = %state, error.code = code, error.message = ending.and_then(|ending| ending.detail.as_deref()),
+                "an operation needs an operator's eye"
+            );
+        } else {
+            tracing::info!(
+                record.id = %claimed.lease.id, operation.kind = %claimed.key.kind, operation.id = %claimed.key.operation_id,
+                operation.state = %state, decision.verdict = verdict.map(Verdict::as_str), decision.rules = rules.join(","),
+                error.code = code, operation.latency_ms = latency_ms, "operation settled"
+            );
+        }
+        let intent = record.map(|record| &record.intent);
+        let pick = |of: fn(&Intent) -> &Option<UserId>| intent.and_then(|intent| of(intent).clone());
+        let notice = Notice {
+            id: claimed.lease.id,
+            kind: claimed.key.kind,
+            attempt: record.map_or(1, |record| record.attempt),
+            actor: pick(|intent| &intent.actor),
+            subject: pick(|intent| &intent.subject),
+            verdict,
+            rules,
+            reason: record
+                .map(|record| record.reason.clone())
+                .or_else(|| ending.and_then(|ending| ending.detail.clone()))
+                .unwrap_or_default(),
+            state,
+            elapsed,
+        };
+        // Nobody may be watching.
+        let _ = self.notices.send(notice);
+    }
+}
+
+const fn sent_phase(kind: Kind, sent: &Sent) -> Phase {
+    Phase::Sent { kind, verdict: sent.verdict, sends: sent.sends }
+}

@@ -1,0 +1,159 @@
+//! Brings an operation to its decision: gather, then one transaction in which the pure core judges under the locks.
+
+use super::Engine;
+use super::gather::{Gathered, NotGathered};
+use super::payload::Payload;
+use super::settings::Mode;
+use crate::audit::{DecisionRecord, MasterKey, PersonKey, WrappedKey, personal_facts, public_facts};
+use crate::domain::disposition::Disposition;
+use crate::domain::ids::{DecisionId, RecordId, UserId};
+use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
+use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, Policy, evaluate};
+use crate::store::{Claimed, Decided, Deciding, Ground, Person, Ruling, Sent, StoreError};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Where the way to a decision led.
+pub(super) enum Reached {
+    /// A ruling that was written; with the committed verdict if there is one to send.
+    Ruled { ruling: Box<Ruling>, sent: Option<Sent>, handed_to: Option<RecordId> },
+    /// The operation ends without a decision.
+    Ended(Box<Ending>),
+    /// It is tried again later.
+    Retry,
+    /// It waits in line for its lane.
+    Parked,
+}
+
+impl Engine {
+    pub(super) async fn reach_decision(&self, claimed: &Claimed, payload: &Payload) -> Result<Reached, StoreError> {
+        loop {
+            let policy = self.policy();
+            let gathered = match self.gather(claimed, payload, &policy).await {
+                Ok(gathered) => gathered,
+                Err(NotGathered::Store(error)) => return Err(error),
+                Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused)),
+                Err(NotGathered::Read(failure)) => {
+                    let (disposition, code) = (failure.on_read(), failure.code().to_owned());
+                    if disposition == Disposition::Transient {
+                        tracing::debug!(record.id = %claimed.lease.id, error.message = %failure, "the platform could not be read");
+                    }
+                    return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }));
+                }
+            };
+            match self.judge(claimed, &policy, &gathered).await? {
+                Decided::Ruled { ruling, sent, handed_to } => return Ok(Reached::Ruled { ruling, sent, handed_to }),
+                Decided::Parked => return Ok(Reached::Parked),
+                // The lane is ours now, so the facts cannot age a second time.
+                Decided::Stale => {}
+            }
+        }
+    }
+
+    async fn judge(&self, claimed: &Claimed, policy: &Policy, gathered: &Gathered) -> Result<Decided, StoreError> {
+        let kind = claimed.key.kind;
+        let queries: Vec<_> = policy
+            .limit_queries(kind, &gathered.facts)
+            .into_iter()
+            .map(|query| (query.rule, query.key.to_string(), query.within))
+            .collect();
+        let places: Vec<_> = policy.limit_places(kind, &gathered.facts).iter().map(ToString::to_string).collect();
+        let personal = personal_facts(&gathered.facts, &gathered.intent, claimed.requester.as_ref());
+        let persons = personal.keys().map(|person| {
+            let fresh_key = self.master_key.new_person_key(person.as_str())?;
+            Ok(Person { id: person.clone(), fresh_key })
+        });
+        let persons = persons.collect::<Result<Vec<_>, crate::audit::VaultError>>();
+        let persons = persons.map_err(|error| StoreError::Judge(error.to_string()))?;
+        let deciding = Deciding {
+            lease: claimed.lease,
+            key: &claimed.key,
+            intent: &gathered.intent,
+            lane: &gathered.lane,
+            seen_version: gathered.lane_version,
+            requested_flow: claimed.requested_flow,
+            fresh_flow: gathered.fresh_flow,
+            join_window: self.settings.join_window,
+            queries: &queries,
+            places: &places,
+            persons: &persons,
+            policy: (&policy.hash.0, &policy.body),
+            members_before: gathered.members.as_deref().filter(|_| kind.changes_members()),
+        };
+        let rule = |ground: Ground| -> Result<Ruling, String> {
+            let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
+            let evaluation = evaluate(policy, input);
+            let mode = match (ground.committed, self.settings.mode) {
+                (Some(committed), _) if committed != evaluation.verdict => SendMode::Contradiction,
+                (_, Mode::Observe) => SendMode::Observe,
+                (_, Mode::Enforce) => SendMode::Enforce,
+            };
+            let event = Event::Decided { verdict: evaluation.verdict, kind, mode };
+            let next = step(Phase::Deciding, event).map_err(|error| error.to_string())?;
+            let id = DecisionId::generate();
+            let facts_personal = seal_personal(&self.master_key, id, &personal, &ground.person_keys)?;
+            let message = evaluation.message.clone();
+            let record = self.record(id, claimed, policy, gathered, &ground, evaluation, facts_personal)?;
+            Ok(Ruling { record, message, step: next })
+        };
+        self.store.decide(deciding, &rule).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one row is made of all of it")]
+    fn record(
+        &self,
+        id: DecisionId,
+        claimed: &Claimed,
+        policy: &Policy,
+        gathered: &Gathered,
+        ground: &Ground,
+        evaluation: Evaluation,
+        facts_personal: Value,
+    ) -> Result<DecisionRecord, String> {
+        Ok(DecisionRecord {
+            id,
+            decided_at: ground.now,
+            tenant: self.settings.tenant.clone(),
+            key: claimed.key.clone(),
+            flow: ground.flow,
+            attempt: ground.attempt,
+            intent: gathered.intent.clone(),
+            requester: claimed.requester.clone(),
+            verdict: evaluation.verdict,
+            decided_by: "policy".to_owned(),
+            rules: evaluation.rules,
+            reason: evaluation.reason,
+            policy_hash: policy.hash.to_string(),
+            evaluator_version: EVALUATOR_VERSION.to_owned(),
+            facts: public_facts(&gathered.facts),
+            facts_personal,
+            trace: serde_json::to_value(evaluation.trace).map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+fn ended(next: Result<Step, crate::flow::IllegalTransition>) -> Result<Reached, StoreError> {
+    match next {
+        Ok(Step::End(ending)) => Ok(Reached::Ended(Box::new(ending))),
+        Ok(Step::Retry) => Ok(Reached::Retry),
+        Ok(step) => Err(StoreError::Judge(format!("{step:?} does not end the way to a decision"))),
+        Err(illegal) => Err(StoreError::Judge(illegal.to_string())),
+    }
+}
+
+/// Each person's facts under that person's key, bound to the decision.
+fn seal_personal(
+    master: &MasterKey,
+    decision: DecisionId,
+    personal: &BTreeMap<UserId, Value>,
+    keys: &BTreeMap<UserId, WrappedKey>,
+) -> Result<Value, String> {
+    let mut sealed = Map::new();
+    for (person, facts) in personal {
+        let wrapped = keys.get(person).ok_or("a person's key is missing")?;
+        let key: PersonKey = master.person_key(person.as_str(), wrapped).map_err(|error| error.to_string())?;
+        let text = key.seal(&format!("decision {decision}"), facts.to_string().as_bytes()).map_err(|error| error.to_string())?;
+        sealed.insert(person.to_string(), Value::String(text));
+    }
+    Ok(Value::Object(sealed))
+}

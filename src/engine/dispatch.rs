@@ -1,0 +1,135 @@
+//! Gives due operations to workers, keeps their leases alive, and sees to the clock and the partitions.
+
+use super::Engine;
+use super::apply::Finished;
+use super::clock::DatabaseClock;
+use crate::store::{Claimed, Lease, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
+
+/// How often a replica looks for work that nobody told it of: another replica's, or after a crash.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often clock and partitions are seen to.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Works until `stop` says so, then waits for the workers that are busy.
+    pub async fn run(self: Arc<Self>, clock: Arc<DatabaseClock>, mut stop: watch::Receiver<bool>) {
+        let mut maintenance = tokio::time::interval(MAINTAIN_EVERY);
+        loop {
+            if *stop.borrow() {
+                break;
+            }
+            let wait = self.claim_some().await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
+                _ = maintenance.tick() => self.maintain(&clock).await,
+            }
+        }
+        let all = u32::try_from(self.settings.workers).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.workers.acquire_many(all)).await;
+    }
+
+    /// Claims as much as there are free workers; how long to wait before looking again.
+    async fn claim_some(self: &Arc<Self>) -> Duration {
+        let mut permits = Vec::new();
+        while permits.len() < 32 {
+            match Arc::clone(&self.workers).try_acquire_owned() {
+                Ok(permit) => permits.push(permit),
+                Err(_) => break,
+            }
+        }
+        self.starved.store(permits.is_empty(), Ordering::Relaxed);
+        if permits.is_empty() {
+            return LOOK_EVERY;
+        }
+        let limit = u32::try_from(permits.len()).unwrap_or(1);
+        match self.store.claim(&self.settings.replica, self.settings.lease, limit).await {
+            Ok(claimed) if claimed.is_empty() => {
+                let due = self.store.next_due().await.ok().flatten();
+                due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(5), LOOK_EVERY))
+            }
+            Ok(claimed) => {
+                for (claimed, permit) in claimed.into_iter().zip(permits) {
+                    self.spawn(claimed, permit);
+                }
+                Duration::ZERO
+            }
+            Err(error) => {
+                if !error.is_transient() {
+                    tracing::error!(error.message = %error, "no work can be claimed");
+                }
+                LOOK_EVERY
+            }
+        }
+    }
+
+    async fn maintain(&self, clock: &DatabaseClock) {
+        self.waiters.sweep();
+        if let Err(error) = clock.measure(self.store.as_ref()).await {
+            tracing::warn!(error.message = %error, "the database's clock cannot be read; the last offset stays");
+        }
+        if let Err(error) = self.store.maintain().await {
+            tracing::error!(error.message = %error, "the partitions of the coming months cannot be made");
+        }
+    }
+
+    /// Works on one operation in a task of its own; the permit is its place among the workers.
+    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let lease = claimed.lease;
+            let worked = tokio::select! {
+                worked = engine.work(claimed) => worked,
+                lost = engine.heartbeat(lease) => Err(lost),
+            };
+            match worked {
+                Ok(Finished { settled, handed_to }) => {
+                    if settled {
+                        engine.waiters.settle(lease.id);
+                    }
+                    if handed_to.is_some() {
+                        engine.wake.notify_one();
+                    }
+                }
+                // Nobody's fault: another worker has it, and will end it.
+                Err(StoreError::Fenced) => tracing::debug!(record.id = %lease.id, "lost the lease"),
+                Err(error) => engine.give_back(lease, &error).await,
+            }
+            drop(permit);
+            if engine.starved.load(Ordering::Relaxed) {
+                engine.wake.notify_one();
+            }
+        });
+    }
+
+    /// After a failed write the operation is given back at once if the database allows, else when the lease is over.
+    async fn give_back(&self, lease: Lease, error: &StoreError) {
+        let level_is_error = !error.is_transient();
+        if level_is_error {
+            tracing::error!(record.id = %lease.id, error.message = %error, "the operation is given back");
+        } else {
+            tracing::debug!(record.id = %lease.id, error.message = %error, "the operation is given back");
+        }
+        let delay = self.settings.backoff(0);
+        if self.store.reschedule(&lease, delay, level_is_error, false).await.is_ok() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Prolongs the lease for as long as the work goes on; ends only when the lease is lost.
+    async fn heartbeat(&self, lease: Lease) -> StoreError {
+        loop {
+            tokio::time::sleep(self.settings.lease / 3).await;
+            // Anything else may pass before the lease is over.
+            if let Err(StoreError::Fenced) = self.store.extend(&lease, self.settings.lease).await {
+                return StoreError::Fenced;
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Takes a notification in: stored once, answered only after the commit, handed to a worker of this replica at once.
+
+use super::Engine;
+use super::payload::Payload;
+use crate::domain::ids::RecordId;
+use crate::domain::operation::Notification;
+use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A verified and parsed notification.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    /// The header `webhook-id`.
+    pub webhook_id: String,
+    /// SHA-256 of the raw body, in hex.
+    pub body_sha256: String,
+    /// What it says.
+    pub notification: Notification,
+}
+
+/// Why a notification was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The `webhook-id` was used for another body.
+    #[error("this `webhook-id` was used before with another body; give every message an id of its own")]
+    WebhookReused,
+    /// It cannot be sealed.
+    #[error("the notification cannot be sealed")]
+    Seal,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Whether notifications must say who was logged in.
+    #[must_use]
+    pub const fn requester_required(&self) -> bool {
+        self.settings.requester_required
+    }
+
+    /// Stores a notification and starts the work on it.
+    ///
+    /// # Errors
+    /// Nothing was stored.
+    pub async fn accept(self: &Arc<Self>, reported: Reported) -> Result<OperationView, IntakeError> {
+        let Reported { webhook_id, body_sha256, notification } = reported;
+        let id = RecordId::generate();
+        let payload =
+            Payload { users: notification.users, context: notification.context, registration: notification.registration };
+        let sealed = payload.seal(&self.master_key, id).map_err(|_| IntakeError::Seal)?;
+        // With a free worker here the operation is leased in the same transaction that stores it.
+        let worker = Arc::clone(&self.workers).try_acquire_owned().ok();
+        let new = NewOperation {
+            webhook_id,
+            body_sha256,
+            id,
+            key: notification.key.clone(),
+            requester: notification.requester.clone(),
+            requested_flow: notification.flow,
+            payload: sealed.clone(),
+            lease: worker.as_ref().map(|_| (self.settings.replica.clone(), self.settings.lease)),
+        };
+        match self.store.receive(new).await? {
+            Received::WebhookReused => Err(IntakeError::WebhookReused),
+            Received::Known(view) => Ok(view),
+            Received::New(view, lease) => {
+                match (worker, lease) {
+                    (Some(worker), Some(lease)) => {
+                        let claimed = Claimed {
+                            lease: Lease { id: view.id, ..lease },
+                            key: notification.key,
+                            requester: notification.requester,
+                            requested_flow: notification.flow,
+                            payload: Some(sealed),
+                            tries: 0,
+                            decision: None,
+                            sent: None,
+                            age: Duration::ZERO,
+                        };
+                        self.spawn(claimed, worker);
+                    }
+                    _ => self.wake.notify_one(),
+                }
+                Ok(view)
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The engine: carries an operation from its notification to its outcome.
+//!
+//! Intake, gather, decide, apply, reconcile: each has its file. The engine acts and the core decides; it holds no lock
+//! and no transaction across a call to the platform, and whatever fails in it is never an approval.
+
+mod apply;
+mod clock;
+mod decide;
+mod dispatch;
+mod fault;
+mod gather;
+mod health;
+mod intake;
+mod payload;
+mod policy_files;
+mod reconcile;
+mod settings;
+mod waiters;
+
+pub use clock::DatabaseClock;
+pub use health::Health;
+pub use intake::{IntakeError, Reported};
+pub use policy_files::{PolicyError, load_policy, read_policy_files};
+pub use settings::{Mode, Settings};
+
+use crate::audit::MasterKey;
+use crate::domain::ids::{RecordId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::flow::State;
+use crate::policy::Policy;
+use crate::store::{OperationView, Store, StoreError};
+use crate::zerokit::Client;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, broadcast};
+
+/// What the engine works with.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    platform: Client,
+    policy: ArcSwap<Policy>,
+    master_key: MasterKey,
+    settings: Settings,
+    /// Whether the platform can be used.
+    pub health: Health,
+    waiters: waiters::Waiters,
+    wake: Notify,
+    workers: Arc<Semaphore>,
+    /// Work may be waiting for a worker to be free.
+    starved: AtomicBool,
+    notices: broadcast::Sender<Notice>,
+}
+
+/// What became of one operation, for whoever watches: the demo, later a console. Ids only, no personal data.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// The record.
+    pub id: RecordId,
+    /// The kind.
+    pub kind: Kind,
+    /// The how-manieth operation of its flow.
+    pub attempt: u32,
+    /// Who started it.
+    pub actor: Option<UserId>,
+    /// Whom it concerns.
+    pub subject: Option<UserId>,
+    /// The verdict, if it came to one.
+    pub verdict: Option<Verdict>,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Where it stands now.
+    pub state: State,
+    /// From the notification to this.
+    pub elapsed: Duration,
+}
+
+impl Engine {
+    /// Puts the parts together; [`Engine::run`] starts the work.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, platform: Client, policy: Policy, master_key: MasterKey, settings: Settings) -> Arc<Self> {
+        let workers = Arc::new(Semaphore::new(settings.workers));
+        Arc::new(Self {
+            store,
+            platform,
+            policy: ArcSwap::from_pointee(policy),
+            master_key,
+            settings,
+            health: Health::default(),
+            waiters: waiters::Waiters::default(),
+            wake: Notify::new(),
+            workers,
+            starved: AtomicBool::new(false),
+            notices: broadcast::channel(1024).0,
+        })
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Hears of every operation that is settled from now on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// An operation as it stands.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn operation(&self, id: RecordId) -> Result<Option<OperationView>, StoreError> {
+        self.store.operation(id).await
+    }
+
+    /// Waits until an operation is final or escalated, or the time is over; how it stands then.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn wait(&self, id: RecordId, at_most: Duration) -> Result<Option<OperationView>, StoreError> {
+        let deadline = tokio::time::Instant::now() + at_most;
+        loop {
+            // Registered before it is read, so that nothing can happen in between unheard.
+            let heard = self.waiters.register(id);
+            let view = self.store.operation(id).await?;
+            if view.as_ref().is_none_or(|view| view.state.is_settled()) || tokio::time::Instant::now() >= deadline {
+                return Ok(view);
+            }
+            // Another replica may finish it, and that is not heard here.
+            let look_again = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
+            let _ = tokio::time::timeout_at(look_again, heard).await;
+        }
+    }
+}

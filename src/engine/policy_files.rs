@@ -1,0 +1,94 @@
+//! Reads a policy directory from disk: the one place where policies touch files.
+
+use crate::domain::diagnostic::Diagnostic;
+use crate::policy::{Policy, SourceFile, load, load_cases};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A policy file is text that a person wrote; what is larger is a mistake.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why a directory gave no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It cannot be read.
+    #[error("the policy directory `{path}` cannot be read: {cause}; check `policies.path`")]
+    Unreadable {
+        /// The directory or the file in it.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It was read and is wrong.
+    #[error("the policy in `{path}` does not load: {} problem(s)", problems.len())]
+    Invalid {
+        /// The directory.
+        path: PathBuf,
+        /// Everything that is wrong.
+        problems: Vec<Diagnostic>,
+        /// The files, for code frames.
+        files: Vec<SourceFile>,
+    },
+    /// It loads, and does not do what its tests say.
+    #[error("the policy in `{path}` fails {failed} of its own tests; run `assent policy test {path}`")]
+    TestsFail {
+        /// The directory.
+        path: PathBuf,
+        /// How many.
+        failed: usize,
+    },
+}
+
+/// Reads every `.yaml`, `.yml` and `.txt` file below a directory, hidden ones left out, by path.
+///
+/// # Errors
+/// Something cannot be read, is too large, or is no UTF-8.
+pub fn read_policy_files(directory: &Path) -> Result<Vec<SourceFile>, PolicyError> {
+    let mut files = Vec::new();
+    read_below(directory, "", &mut files)?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Result<(), PolicyError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| PolicyError::Unreadable { path, cause }
+    };
+    for entry in std::fs::read_dir(directory).map_err(unreadable(directory))? {
+        let path = entry.map_err(unreadable(directory))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else { continue };
+        let metadata = std::fs::metadata(&path).map_err(unreadable(&path))?;
+        let relative = format!("{prefix}{name}");
+        if metadata.is_dir() {
+            read_below(&path, &format!("{relative}/"), files)?;
+        } else if [".yaml", ".yml", ".txt"].iter().any(|end| name.ends_with(end)) {
+            if metadata.len() > MAX_FILE_BYTES {
+                return Err(unreadable(&path)(io::Error::other("it is larger than 16 MiB")));
+            }
+            let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
+            files.push(SourceFile { path: relative, text });
+        }
+    }
+    Ok(())
+}
+
+/// Reads and compiles a directory; only a policy that passes its own tests is one.
+///
+/// # Errors
+/// It cannot be read, does not load, or fails a test.
+pub fn load_policy(directory: &Path) -> Result<Policy, PolicyError> {
+    let files = read_policy_files(directory)?;
+    let invalid =
+        |problems, files: &[SourceFile]| PolicyError::Invalid { path: directory.to_owned(), problems, files: files.to_vec() };
+    let policy = load(&files).map_err(|problems| invalid(problems, &files))?;
+    let mut failed = 0;
+    for file in files.iter().filter(|file| file.is_cases()) {
+        let cases = load_cases(file, &policy).map_err(|problems| invalid(problems, &files))?;
+        failed += cases.run(&policy).filter(|result| !result.mismatches.is_empty()).count();
+    }
+    if failed > 0 {
+        return Err(PolicyError::TestsFail { path: directory.to_owned(), failed });
+    }
+    Ok(policy)
+}

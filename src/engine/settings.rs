@@ -1,0 +1,54 @@
+//! How the engine is told to work.
+
+use std::time::Duration;
+
+/// Whether verdicts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Decides, records and sends.
+    Enforce,
+    /// Decides and records only.
+    Observe,
+}
+
+/// The engine's settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The tenant, for the records.
+    pub tenant: String,
+    /// This replica's name among those that share the database.
+    pub replica: String,
+    /// Whether verdicts are sent.
+    pub mode: Mode,
+    /// How many operations are worked on at the same time.
+    pub workers: usize,
+    /// How long an operation belongs to a worker that says nothing more.
+    pub lease: Duration,
+    /// How long after a call whose answer was lost the platform is taken to be done with it.
+    pub quiet_period: Duration,
+    /// The first back-off; each next one is twice as long.
+    pub retry_base: Duration,
+    /// The longest back-off.
+    pub retry_max: Duration,
+    /// How many tries an operation has; an outage of the whole platform spends none.
+    pub retry_budget: u32,
+    /// How long a superseded flow waits to be continued by equal intent.
+    pub join_window: Duration,
+    /// Whether a notification must say who was logged in.
+    pub requester_required: bool,
+}
+
+impl Settings {
+    /// The back-off before the next try: exponential, with jitter between half and the whole of it.
+    #[must_use]
+    pub fn backoff(&self, tries: u32) -> Duration {
+        let full = self.retry_base.saturating_mul(1 << tries.min(16)).min(self.retry_max);
+        let mut random = [0; 2];
+        // Without randomness the back-off is simply the longest.
+        let share = match aws_lc_rs::rand::fill(&mut random) {
+            Ok(()) => u32::from(u16::from_le_bytes(random)),
+            Err(_) => u32::from(u16::MAX),
+        };
+        full / 2 + (full / 2).saturating_mul(share) / u32::from(u16::MAX)
+    }
+}

@@ -1,0 +1,37 @@
+//! Requests that wait for an operation to be settled. Only this process; other replicas' ends are found by looking.
+
+use crate::domain::ids::RecordId;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters(Mutex<HashMap<RecordId, Vec<oneshot::Sender<()>>>>);
+
+impl Waiters {
+    /// Ends when the operation is settled; dropping it is fine.
+    pub(super) fn register(&self, id: RecordId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = map.entry(id).or_default();
+        waiting.retain(|sender| !sender.is_closed());
+        waiting.push(sender);
+        receiver
+    }
+
+    /// Wakes everybody who waits for it.
+    pub(super) fn settle(&self, id: RecordId) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        for sender in waiting.into_iter().flatten() {
+            let _ = sender.send(());
+        }
+    }
+
+    /// Forgets those that nobody waits for any more.
+    pub(super) fn sweep(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, waiting| {
+            waiting.retain(|sender| !sender.is_closed());
+            !waiting.is_empty()
+        });
+    }
+}

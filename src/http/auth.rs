@@ -1,0 +1,44 @@
+//! Who may use the API: bearer tokens, kept only as their SHA-256.
+
+use super::problem::Problem;
+use aws_lc_rs::{constant_time, digest};
+use axum::http::{HeaderMap, StatusCode, header};
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The web app.
+    App,
+    /// Runs the daemon.
+    Operator,
+    /// Decides what was escalated.
+    Reviewer,
+    /// Reads decisions.
+    Auditor,
+}
+
+/// One token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Who has it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+    /// The platform's user behind it, for reviewers.
+    pub user_id: Option<String>,
+}
+
+/// The token that the request carries; every role may read operations.
+pub(super) fn authenticate<'t>(tokens: &'t [Token], headers: &HeaderMap) -> Result<&'t Token, Problem> {
+    let unauthorized = |detail: &str| {
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).with_header(header::WWW_AUTHENTICATE, "Bearer")
+    };
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (_, bearer) = bearer.ok_or_else(|| unauthorized("send a token as `Authorization: Bearer TOKEN`"))?;
+    let hash = digest::digest(&digest::SHA256, bearer.trim().as_bytes());
+    let found = tokens.iter().find(|token| constant_time::verify_slices_are_equal(&token.sha256, hash.as_ref()).is_ok());
+    found.ok_or_else(|| unauthorized("this token is not among `tokens` of the configuration"))
+}

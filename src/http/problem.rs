@@ -1,0 +1,91 @@
+//! Failures as RFC 9457 problem details: what is wrong, which field, and what the caller can do.
+
+use crate::engine::IntakeError;
+use crate::store::StoreError;
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip)]
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Problem {
+    /// A problem of a sort that programs can tell apart; the sentence is for people.
+    #[must_use]
+    pub fn new(status: StatusCode, kind: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:assent:problem:{kind}"),
+            title: status.canonical_reason().unwrap_or("Problem"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            header: None,
+        }
+    }
+
+    /// A field of the request that is wrong.
+    #[must_use]
+    pub fn field(field: impl Into<String>, what: impl std::fmt::Display) -> Self {
+        let field = field.into();
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid-field", format!("`{field}` {what}"));
+        problem.field = Some(field);
+        problem
+    }
+
+    /// With a header that belongs to the answer.
+    #[must_use]
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let header = self.header.clone();
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error.message = %error, "a request could not be served");
+        let detail = "the database cannot be used right now; nothing was stored, send the same again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", detail).with_header(header::RETRY_AFTER, "5")
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::WebhookReused => Problem::new(StatusCode::CONFLICT, "webhook-id-reused", error.to_string()),
+            IntakeError::Store(error) => error.into(),
+            IntakeError::Seal => {
+                tracing::error!(error.message = %error, "a request could not be served");
+                Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the notification could not be stored; send the same again",
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! An emulated platform with virtual clients: the platform of the demo and of the tests.
+//!
+//! It implements the platform's side of the contract from the reference and shares only the wire types with the client,
+//! so that the two cannot agree on a mistake. It checks signatures for real, and knows nothing of policies.
+
+mod app;
+mod fault;
+mod scenario;
+mod server;
+mod signature;
+mod world;
+
+pub use app::{Answer, ReportError, WebApp};
+pub use fault::Fault;
+pub use scenario::{Cast, Scenario};
+pub use server::Simulator;
+pub use world::{Effect, Refusal, World};

@@ -1,0 +1,462 @@
+//! The configuration: `config.yaml`, every key also as `ASSENT_SECTION__KEY`. Unknown keys are errors.
+//!
+//! Read through the same tree as policies, so a mistake shows its line and the nearest key. Secrets may stand in files of
+//! their own, and are parsed at once into types that cannot be printed.
+
+use super::Failure;
+use crate::audit::MasterKey;
+use crate::domain::diagnostic::{Diagnostic, Spot};
+use crate::domain::webhook::WebhookSecret;
+use crate::domain::yaml::{self, Fields, Key, Node, Problems, Value};
+use crate::engine::Mode;
+use crate::http::{Role, Token};
+use crate::zerokit::{AdminKey, ServiceUrl};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything the daemon is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// `postgres://` or `sqlite://`.
+    pub database_url: String,
+    /// How many connections it may open.
+    pub database_connections: u32,
+    /// The platform's address and tenant.
+    pub service: ServiceUrl,
+    /// The key that signs.
+    pub admin_key: AdminKey,
+    /// How long a call to the platform may take.
+    pub call_timeout: Duration,
+    /// What notifications may be signed with.
+    pub inbound_secrets: Vec<WebhookSecret>,
+    /// How far a notification's timestamp may be off.
+    pub tolerance: Duration,
+    /// The policy directory.
+    pub policies: PathBuf,
+    /// Whether a notification must say who was logged in.
+    pub requester_required: bool,
+    /// Whether verdicts are sent.
+    pub mode: Mode,
+    /// How many operations are worked on at once.
+    pub workers: usize,
+    /// How long an operation belongs to a worker that says nothing more.
+    pub lease: Duration,
+    /// How long after a lost answer the platform is taken to be done.
+    pub quiet_period: Duration,
+    /// How many tries an operation has.
+    pub retry_budget: u32,
+    /// The first back-off.
+    pub retry_base: Duration,
+    /// The longest back-off.
+    pub retry_max: Duration,
+    /// How long a superseded flow waits to be continued by equal intent.
+    pub join_window: Duration,
+    /// Who may use the API.
+    pub tokens: Vec<Token>,
+    /// The key for personal data and for what waits in the queue.
+    pub encryption: MasterKey,
+}
+
+const TOP: [&str; 9] = ["listen", "database", "zerokit", "webhooks", "policies", "intake", "engine", "tokens", "encryption"];
+const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
+
+/// Every key that can be set from the environment, as `section.key`.
+const KEYS: [&str; 24] = [
+    "listen",
+    "database.url",
+    "database.connections",
+    "zerokit.service_url",
+    "zerokit.admin_key",
+    "zerokit.admin_key_file",
+    "zerokit.tenant_id",
+    "zerokit.timeout",
+    "webhooks.inbound.secrets",
+    "webhooks.inbound.secrets_file",
+    "webhooks.inbound.tolerance",
+    "policies.path",
+    "intake.requester",
+    "engine.mode",
+    "engine.workers",
+    "engine.lease",
+    "engine.quiet_period",
+    "engine.retry_budget",
+    "engine.retry_base",
+    "engine.retry_max",
+    "engine.join_window",
+    "tokens",
+    "encryption.key",
+    "encryption.key_file",
+];
+
+/// Reads a file and the environment.
+///
+/// # Errors
+/// Everything that is wrong with them, with places.
+pub fn read(path: &Path) -> Result<Config, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let config = reader.config(&root);
+    finish(config, reader.problems.into_found(), &text)
+}
+
+/// Reads `database.url` alone, for commands that need no more.
+///
+/// # Errors
+/// It is missing, or the file cannot be read.
+pub fn read_database_url(path: &Path) -> Result<String, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let url = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+        let database = reader.section(top, "database", &["url", "connections"])?;
+        reader.database_url(database)
+    });
+    finish(url, reader.problems.into_found(), &text)
+}
+
+fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, Failure> {
+    match value {
+        Some(value) if found.is_empty() => Ok(value),
+        _ => {
+            let rendered: Vec<_> = found.iter().map(|problem| problem.render(Some(text))).collect();
+            Err(Failure::input(format!("the configuration cannot be used\n\n{}", rendered.join("\n").trim_end())))
+        }
+    }
+}
+
+fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
+    let from_environment = environment()?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        // Everything may come from the environment, as in a container.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from_environment.is_empty() => "{}".to_owned(),
+        Err(error) => {
+            let hint = "copy config.example.yaml there, or name another file with --config or ASSENT_CONFIG";
+            return Err(Failure::input(format!("the configuration `{}` cannot be read: {error}; {hint}", path.display())));
+        }
+    };
+    let name = path.display().to_string();
+    let mut root =
+        yaml::parse(&name, &text).map_err(|problem| Failure::input(problem.render(Some(&text)).trim_end().to_owned()))?;
+    for (keys, node) in from_environment {
+        overlay(&mut root, &keys, node);
+    }
+    Ok((text, root))
+}
+
+/// The keys that the environment sets; its values are YAML, so that lists can be written.
+fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
+    // Variables of the program that are no keys of the configuration.
+    const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
+    let mut found = Vec::new();
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut variables: Vec<_> =
+        variables.filter(|(name, _)| name.starts_with("ASSENT_") && !OTHERS.contains(&name.as_str())).collect();
+    variables.sort();
+    for (name, value) in variables {
+        let key = name.strip_prefix("ASSENT_").unwrap_or_default().to_lowercase().replace("__", ".");
+        if !KEYS.contains(&key.as_str()) {
+            let near = crate::domain::diagnostic::nearest(&key, KEYS);
+            let hint = near
+                .map(|near| format!("; did you mean `ASSENT_{}`?", near.to_uppercase().replace('.', "__")))
+                .unwrap_or_default();
+            return Err(Failure::input(format!("the environment variable `{name}` names no key of the configuration{hint}")));
+        }
+        let mut node =
+            yaml::parse(&name, &value).map_err(|problem| Failure::input(problem.render(Some(&value)).trim_end().to_owned()))?;
+        // A key or secret made of digits is a text all the same.
+        if matches!(node.value, Value::Int(_) | Value::Float(_))
+            && !["database.connections", "engine.workers", "engine.retry_budget"].contains(&key.as_str())
+        {
+            node.value = Value::Text(value);
+        }
+        node.spot = Spot::default();
+        found.push((key.split('.').map(str::to_owned).collect(), node));
+    }
+    Ok(found)
+}
+
+fn overlay(root: &mut Node, keys: &[String], node: Node) {
+    let Some((first, rest)) = keys.split_first() else {
+        *root = node;
+        return;
+    };
+    if !matches!(root.value, Value::Map(_)) {
+        root.value = Value::Map(Vec::new());
+    }
+    let Value::Map(entries) = &mut root.value else { return };
+    if !entries.iter().any(|(key, _)| key.name == *first) {
+        let empty = Node { spot: Spot::default(), value: Value::Null };
+        entries.push((Key { spot: Spot::default(), name: first.clone() }, empty));
+    }
+    if let Some((_, child)) = entries.iter_mut().find(|(key, _)| key.name == *first) {
+        overlay(child, rest, node);
+    }
+}
+
+struct Reader<'f> {
+    problems: Problems<'f>,
+}
+
+impl<'f> Reader<'f> {
+    fn config(&mut self, root: &Node) -> Option<Config> {
+        let top = self.problems.mapping(root, "the configuration", &TOP)?;
+        let database = self.section(top, "database", &["url", "connections"])?;
+        let zerokit = self.section(top, "zerokit", &["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"])?;
+        let webhooks = self.section(top, "webhooks", &["inbound"])?;
+        let inbound = self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"])?;
+        let policies = self.section(top, "policies", &["path"])?;
+        let encryption = self.section(top, "encryption", &["key", "key_file"])?;
+        let intake = self.optional_section(top, "intake", &["requester"])?;
+        let engine = self.optional_section(top, "engine", &ENGINE)?;
+        // Each is read even if an earlier one is wrong, so that all mistakes are shown at once.
+        let listen =
+            self.parsed(Some(top), "listen", "127.0.0.1:8080", "an address such as `0.0.0.0:8080`", |text| text.parse().ok());
+        let database_url = self.database_url(database);
+        let database_connections = self.number(Some(database), "connections", 16, 1..=1000);
+        let service = self.service(zerokit);
+        let admin_key = self.secret(zerokit, "admin_key", |text| AdminKey::parse(text).map_err(|error| error.to_string()));
+        let call_timeout = self.duration(Some(zerokit), "timeout", Duration::from_secs(4));
+        let inbound_secrets = self.secrets(inbound);
+        let tolerance = self.duration(Some(inbound), "tolerance", Duration::from_mins(5));
+        let policies = self.text(policies, "path").map(PathBuf::from);
+        let encryption = self.secret(encryption, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string()));
+        let requester = self.choice(intake, "requester", true, &[("required", true), ("optional", false)]);
+        let mode = self.choice(engine, "mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
+        let workers = self.number(engine, "workers", 64, 1..=4096);
+        let lease = self.duration(engine, "lease", Duration::from_secs(15));
+        let quiet_period = self.duration(engine, "quiet_period", Duration::from_secs(10));
+        let retry_budget = self.number(engine, "retry_budget", 12, 1..=1000);
+        let retry_base = self.duration(engine, "retry_base", Duration::from_millis(200));
+        let retry_max = self.duration(engine, "retry_max", Duration::from_secs(30));
+        let join_window = self.duration(engine, "join_window", Duration::from_mins(2));
+        let tokens = self.tokens(top);
+        let (call_timeout, lease, quiet_period) = (call_timeout?, lease?, quiet_period?);
+        self.check_times(call_timeout, lease, quiet_period);
+        Some(Config {
+            listen: listen?,
+            database_url: database_url?,
+            database_connections: database_connections?,
+            service: service?,
+            admin_key: admin_key?,
+            call_timeout,
+            inbound_secrets: inbound_secrets?,
+            tolerance: tolerance?,
+            policies: policies?,
+            requester_required: requester?,
+            mode: mode?,
+            workers: usize::try_from(workers?).ok()?,
+            lease,
+            quiet_period,
+            retry_budget: retry_budget?,
+            retry_base: retry_base?,
+            retry_max: retry_max?,
+            join_window: join_window?,
+            tokens: tokens?,
+            encryption: encryption?,
+        })
+    }
+
+    /// Times that would let one worker's call outlive its lease, or a lost call outlive the quiet period.
+    fn check_times(&mut self, call: Duration, lease: Duration, quiet: Duration) {
+        if call * 3 > lease {
+            self.problems.error("bad-value", Spot::default(), "`zerokit.timeout` must be at most a third of `engine.lease`");
+        }
+        if call > quiet {
+            self.problems.error("bad-value", Spot::default(), "`engine.quiet_period` must be at least `zerokit.timeout`");
+        }
+    }
+
+    fn section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Fields<'n>> {
+        match parent.get(name) {
+            Some(node) => self.problems.mapping(node, &format!("`{name}`"), known),
+            None => {
+                self.problems.error("missing-key", parent.spot, format!("section `{name}` is missing"));
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
+    fn optional_section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Option<Fields<'n>>> {
+        match parent.get(name) {
+            Some(node) => self.problems.mapping(node, &format!("`{name}`"), known).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn text<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<&'n str> {
+        match fields.get(name) {
+            Some(node) => self.problems.text(node, name),
+            None => {
+                self.problems.error("missing-key", fields.spot, format!("`{name}` is missing"));
+                None
+            }
+        }
+    }
+
+    fn parsed<T>(
+        &mut self,
+        fields: Option<Fields<'_>>,
+        name: &str,
+        preset: &str,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let Some(node) = fields.and_then(|fields| fields.get(name)) else { return parse(preset) };
+        let parsed = parse(self.problems.text(node, name)?);
+        if parsed.is_none() {
+            self.problems.error("bad-value", node.spot, format!("`{name}` must be {what}"));
+        }
+        parsed
+    }
+
+    fn duration(&mut self, fields: Option<Fields<'_>>, name: &str, preset: Duration) -> Option<Duration> {
+        match fields.and_then(|fields| fields.get(name)) {
+            Some(node) => self.problems.duration(node, name),
+            None => Some(preset),
+        }
+    }
+
+    fn number(
+        &mut self,
+        fields: Option<Fields<'_>>,
+        name: &str,
+        preset: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let Some(node) = fields.and_then(|fields| fields.get(name)) else { return Some(preset) };
+        let number = u32::try_from(self.problems.int(node, name)?).ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problems.error("bad-value", node.spot, format!("`{name}` must be from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    fn choice<T: Copy>(&mut self, fields: Option<Fields<'_>>, name: &str, preset: T, choices: &[(&str, T)]) -> Option<T> {
+        match fields.and_then(|fields| fields.get(name)) {
+            Some(node) => self.problems.choice(node, name, choices),
+            None => Some(preset),
+        }
+    }
+
+    fn database_url(&mut self, database: Fields<'_>) -> Option<String> {
+        let url = self.text(database, "url")?;
+        if !["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let spot = database.get("url").map(|node| node.spot).unwrap_or_default();
+            self.problems.error("bad-value", spot, "`url` must begin with `postgres://` or `sqlite://`");
+            return None;
+        }
+        Some(url.to_owned())
+    }
+
+    fn service(&mut self, zerokit: Fields<'_>) -> Option<ServiceUrl> {
+        let tenant = match zerokit.get("tenant_id") {
+            Some(node) => Some(self.problems.text(node, "tenant_id")?),
+            None => None,
+        };
+        let url = self.text(zerokit, "service_url")?;
+        match ServiceUrl::parse(url, tenant) {
+            Ok(service) => Some(service),
+            Err(error) => {
+                let spot = zerokit.get("service_url").map(|node| node.spot).unwrap_or_default();
+                self.problems.error("bad-value", spot, format!("`service_url` {error}"));
+                None
+            }
+        }
+    }
+
+    /// A secret that stands in the file, or in a file of its own under `{name}_file`.
+    fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (node, text) = self.inline_or_file(fields, name)?;
+        match parse(&text) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                // No code frame: the line holds the secret.
+                self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, format!("`{name}` {error}"));
+                None
+            }
+        }
+    }
+
+    fn inline_or_file<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<(&'n Node, String)> {
+        let file_key = format!("{name}_file");
+        match (fields.get(name), fields.get(&file_key)) {
+            (Some(node), None) => match &node.value {
+                Value::List(items) => {
+                    let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, name)).collect();
+                    let texts: Vec<_> = texts.into_iter().collect::<Option<_>>()?;
+                    Some((node, texts.join("\n")))
+                }
+                _ => Some((node, self.problems.text(node, name)?.to_owned())),
+            },
+            (None, Some(node)) => {
+                let path = self.problems.text(node, &file_key)?;
+                match std::fs::read_to_string(path) {
+                    Ok(text) => Some((node, text)),
+                    Err(error) => {
+                        self.problems.error("unreadable-file", node.spot, format!("`{path}` cannot be read: {error}"));
+                        None
+                    }
+                }
+            }
+            (Some(_), Some(node)) => {
+                self.problems.error("bad-value", node.spot, format!("`{name}` and `{file_key}` exclude each other"));
+                None
+            }
+            (None, None) => {
+                self.problems.error("missing-key", fields.spot, format!("`{name}` or `{file_key}` is missing"));
+                None
+            }
+        }
+    }
+
+    fn secrets(&mut self, inbound: Fields<'_>) -> Option<Vec<WebhookSecret>> {
+        let (node, text) = self.inline_or_file(inbound, "secrets")?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let secrets: Option<Vec<_>> = lines.map(WebhookSecret::parse).collect();
+        match secrets {
+            Some(secrets) if !secrets.is_empty() => Some(secrets),
+            _ => {
+                let what = "`secrets` must be one or more of `whsec_` and 24 to 64 bytes in base64";
+                self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, what);
+                None
+            }
+        }
+    }
+
+    fn tokens(&mut self, top: Fields<'_>) -> Option<Vec<Token>> {
+        let Some(node) = top.get("tokens") else { return Some(Vec::new()) };
+        let items = self.problems.list(node, "tokens")?;
+        let tokens: Vec<_> = items.iter().map(|item| self.token(item)).collect();
+        tokens.into_iter().collect()
+    }
+
+    fn token(&mut self, node: &Node) -> Option<Token> {
+        let fields = self.problems.mapping(node, "a token", &["name", "role", "sha256", "user_id"])?;
+        let name = self.text(fields, "name")?.to_owned();
+        let Some(role) = fields.get("role") else {
+            self.problems.error("missing-key", fields.spot, "`role` is missing");
+            return None;
+        };
+        let roles = [("app", Role::App), ("operator", Role::Operator), ("reviewer", Role::Reviewer), ("auditor", Role::Auditor)];
+        let role = self.problems.choice(role, "role", &roles)?;
+        let hash = self.text(fields, "sha256")?;
+        let mut sha256 = [0; 32];
+        if hex::decode_to_slice(hash, &mut sha256).is_err() {
+            let spot = fields.get("sha256").map(|node| node.spot).unwrap_or_default();
+            let problem = Diagnostic::error("bad-value", self.problems.file(), spot, "`sha256` must be 64 hex digits");
+            self.problems.add(problem.with_help("`printf %s TOKEN | sha256sum` prints them"));
+            return None;
+        }
+        let user_id = match fields.get("user_id") {
+            Some(node) => Some(self.problems.text(node, "user_id")?.to_owned()),
+            None => None,
+        };
+        Some(Token { name, role, sha256, user_id })
+    }
+}

@@ -1,0 +1,87 @@
+//! The daemon as one piece: store, engine and HTTP put together from a configuration. Used by `serve`, the demo and the
+//! tests, so that all three run the same thing.
+
+use super::config::Config;
+use crate::domain::clock::Clock;
+use crate::engine::{DatabaseClock, Engine, Settings};
+use crate::http::{self, Api};
+use crate::policy::Policy;
+use crate::store::{Store, StoreError};
+use crate::zerokit::Client;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A running daemon.
+pub struct Daemon {
+    /// The engine, to be watched.
+    pub engine: Arc<Engine>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<std::io::Result<()>>,
+    worker: JoinHandle<()>,
+}
+
+/// Why a daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] reqwest::Error),
+    /// The listener has no address.
+    #[error("the listener broke: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+impl Daemon {
+    /// Starts working and serving; the schema must be up to date.
+    ///
+    /// # Errors
+    /// The database cannot be used, or the listener broke.
+    pub async fn start(config: Config, store: Arc<dyn Store>, policy: Policy, listener: TcpListener) -> Result<Self, StartError> {
+        store.check_schema().await?;
+        let clock = Arc::new(DatabaseClock::default());
+        clock.measure(store.as_ref()).await?;
+        let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+        let settings = Settings {
+            tenant: config.service.tenant.to_string(),
+            replica: uuid::Uuid::now_v7().to_string(),
+            mode: config.mode,
+            workers: config.workers,
+            lease: config.lease,
+            quiet_period: config.quiet_period,
+            retry_base: config.retry_base,
+            retry_max: config.retry_max,
+            retry_budget: config.retry_budget,
+            join_window: config.join_window,
+            requester_required: config.requester_required,
+        };
+        let platform = Client::new(config.service, config.admin_key, config.call_timeout, Arc::clone(&shared))?;
+        let engine = Engine::new(store, platform, policy, config.encryption, settings);
+        let (stop, stopped) = watch::channel(false);
+        let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
+        let api = Api {
+            engine: Arc::clone(&engine),
+            clock: shared,
+            secrets: config.inbound_secrets,
+            tolerance: config.tolerance,
+            tokens: config.tokens,
+        };
+        let address = listener.local_addr()?;
+        let server = tokio::spawn(http::serve(listener, http::router(api), stopped));
+        Ok(Self { engine, address, stop, server, worker })
+    }
+
+    /// Stops taking requests, lets what is under way finish, and ends.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
+        let _ = self.worker.await;
+    }
+}

@@ -1,0 +1,226 @@
+//! `assent demo`: platform, clients and daemon in one process, on a SQLite file, with the policies of this repository.
+
+use super::output::Paint;
+use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
+use super::{Daemon, Failure, config::Config, output, serve};
+use crate::audit::MasterKey;
+use crate::domain::clock::Clock as _;
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::domain::webhook::WebhookSecret;
+use crate::engine::{Mode, Notice, load_policy};
+use crate::flow::State;
+use crate::simulator::{Scenario, Simulator, WebApp};
+use crate::store;
+use crate::zerokit::{AdminKey, ServiceUrl, TenantId};
+use base64::Engine as _;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The policy directory
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    policies: PathBuf,
+    /// Where to leave the database; a temporary folder by default
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// How long the browsers rest between two acts, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 330)]
+    pause: u64,
+}
+
+/// How many operations ended in which way, by kind.
+type Tally = BTreeMap<Kind, BTreeMap<&'static str, u32>>;
+
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    output::start_logging("warn");
+    let paint = Paint::stdout();
+    let policy = load_policy(&options.policies)?;
+    let database = database_path(options.keep)?;
+    let (stop, stopped) = watch::channel(false);
+    let broken = |what: &'static str| move |error: std::io::Error| Failure::input(format!("{what}: {error}"));
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+
+    let tenant = TenantId::parse(DEMO_TENANT).ok_or_else(|| Failure::input("the demo's tenant is malformed"))?;
+    let admin_key = AdminKey::parse(DEMO_ADMIN_KEY).map_err(|error| Failure::input(error.to_string()))?;
+    let simulator = Simulator::new(tenant, admin_key.clone(), Arc::new(MachineClock), true, Duration::from_millis(3));
+    let platform = TcpListener::bind(local).await.map_err(broken("the emulated platform cannot listen"))?;
+    let platform_address = platform.local_addr().map_err(broken("the emulated platform cannot listen"))?;
+    let platform_task = tokio::spawn(simulator.clone().serve(platform, stopped));
+
+    let secret = demo_secret()?;
+    let config = demo_config(&database, platform_address, admin_key, secret.clone(), &options.policies)?;
+    let store = store::open(&config.database_url, 4).await?;
+    store.migrate().await?;
+    let listener = TcpListener::bind(local).await.map_err(broken("the daemon cannot listen"))?;
+    let rules = policy.rules.len();
+    let daemon = Daemon::start(config, store, policy, listener).await?;
+    let app = WebApp::new(&format!("http://{}", daemon.address), secret)
+        .map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
+    let scenario = Scenario::new(simulator, Arc::new(app));
+
+    println!("{}", paint.bold("assent demo"));
+    println!("  platform  emulated, at http://{platform_address}");
+    println!("  daemon    at http://{}, deciding by {rules} rules in {}/", daemon.address, options.policies.display());
+    println!("  database  {}", database.display());
+    println!();
+    println!("{}", paint.dim(&row(["time", "kind", "who", "verdict", "rule", "ms", "reason"])));
+
+    let mut notices = daemon.engine.watch();
+    let mut tally = Tally::new();
+    let pause = Duration::from_millis(options.pause);
+    let mut morning = tokio::spawn(async move { scenario.morning(pause).await });
+    let interrupted = serve::stop_signal();
+    tokio::pin!(interrupted);
+    let mut failure = None;
+    loop {
+        tokio::select! {
+            notice = notices.recv() => match notice {
+                Ok(notice) => show(paint, &notice, &mut tally),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => break,
+            },
+            played = &mut morning => {
+                if let Ok(Err(error)) = played {
+                    failure = Some(Failure::no(format!("the browsers were interrupted: {error}")));
+                }
+                break;
+            }
+            () = &mut interrupted => {
+                morning.abort();
+                println!("{}", paint.dim("interrupted; finishing what is under way"));
+                break;
+            }
+        }
+    }
+    daemon.stop().await;
+    let _ = stop.send(true);
+    let _ = tokio::time::timeout(Duration::from_secs(1), platform_task).await;
+    while let Ok(notice) = notices.try_recv() {
+        show(paint, &notice, &mut tally);
+    }
+    summarise(paint, &tally, &database);
+    failure.map_or(Ok(()), Err)
+}
+
+fn database_path(keep: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let Some(path) = keep else {
+        let folder = std::env::temp_dir().join(format!("assent-demo-{}", uuid::Uuid::now_v7().simple()));
+        std::fs::create_dir_all(&folder).map_err(|error| Failure::input(format!("no temporary folder: {error}")))?;
+        return Ok(folder.join("assent.db"));
+    };
+    if path.exists() {
+        return Err(Failure::input(format!("`{}` is there already; name another file with --keep", path.display())));
+    }
+    Ok(path)
+}
+
+fn demo_secret() -> Result<WebhookSecret, Failure> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::input("the system gives no random numbers"))?;
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+    WebhookSecret::parse(&text).ok_or_else(|| Failure::input("the demo's secret is malformed"))
+}
+
+fn demo_config(
+    database: &std::path::Path,
+    platform: SocketAddr,
+    admin_key: AdminKey,
+    secret: WebhookSecret,
+    policies: &std::path::Path,
+) -> Result<Config, Failure> {
+    let service = ServiceUrl::parse(&format!("http://{platform}/tenant-{DEMO_TENANT}"), None);
+    Ok(Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        database_url: format!("sqlite://{}", database.display()),
+        database_connections: 4,
+        service: service.map_err(|error| Failure::input(error.to_string()))?,
+        admin_key,
+        call_timeout: Duration::from_secs(4),
+        inbound_secrets: vec![secret],
+        tolerance: Duration::from_mins(5),
+        policies: policies.to_owned(),
+        requester_required: true,
+        mode: Mode::Enforce,
+        workers: 16,
+        lease: Duration::from_secs(15),
+        quiet_period: Duration::from_secs(10),
+        retry_budget: 12,
+        retry_base: Duration::from_millis(200),
+        retry_max: Duration::from_secs(30),
+        join_window: Duration::from_mins(2),
+        tokens: Vec::new(),
+        encryption: MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?,
+    })
+}
+
+fn row([time, kind, who, verdict, rule, ms, reason]: [&str; 7]) -> String {
+    format!("  {time:<8}  {kind:<26}  {who:<19}  {verdict:<10}  {rule:<22}  {ms:>5}  {reason}")
+}
+
+/// The words that tell users of one tenant apart: `u0000007` of `20260302100000.u0000007@tenant.tresorit.io`.
+fn short(user: Option<&crate::domain::ids::UserId>) -> String {
+    let text = user.map(|user| user.as_str()).unwrap_or_default();
+    let middle = text.split_once('@').map_or(text, |(before, _)| before);
+    middle.rsplit_once('.').map_or(middle, |(_, name)| name).to_owned()
+}
+
+fn show(paint: Paint, notice: &Notice, tally: &mut Tally) {
+    let word = match (notice.state, notice.verdict) {
+        (State::Approved, _) => "approve",
+        (State::Rejected, _) => "reject",
+        (State::Escalated, _) => "escalate",
+        (state, _) => state.as_str(),
+    };
+    *tally.entry(notice.kind).or_default().entry(word).or_default() += 1;
+    let time = MachineClock.now().strftime("%H:%M:%S").to_string();
+    let who = match (short(notice.actor.as_ref()), short(notice.subject.as_ref())) {
+        (actor, subject) if subject.is_empty() => actor,
+        (actor, subject) if actor.is_empty() => subject,
+        (actor, subject) => format!("{actor} > {subject}"),
+    };
+    let reason = match (notice.state, notice.attempt) {
+        (State::Superseded, _) => "an earlier approval came first; the client starts again".to_owned(),
+        (_, attempt) if attempt > 1 => format!("{} (attempt {attempt})", notice.reason),
+        _ => notice.reason.clone(),
+    };
+    let rule = notice.rules.join(", ");
+    let ms = notice.elapsed.as_millis().to_string();
+    let line = row([&time, notice.kind.as_str(), &who, word, if rule.is_empty() { "-" } else { &rule }, &ms, &reason]);
+    let painted = match (notice.state, notice.verdict) {
+        (State::Approved, _) => paint.green(word),
+        (State::Rejected, _) => paint.red(word),
+        (State::Escalated | State::Superseded, _) | (_, Some(Verdict::Escalate)) => paint.yellow(word),
+        _ => paint.bold(word),
+    };
+    println!("{}", line.replacen(&format!("  {word} "), &format!("  {painted} "), 1));
+}
+
+fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path) {
+    let words = ["approve", "reject", "escalate", "superseded", "failed", "refused", "unknown"];
+    let total = |word: &str| tally.values().filter_map(|by| by.get(word)).sum::<u32>();
+    let used: Vec<_> = words.into_iter().filter(|word| total(word) > 0).collect();
+    let line = |name: &str, cell: &dyn Fn(&str) -> String| {
+        let cells: Vec<_> = used.iter().map(|word| format!("{:>10}", cell(word))).collect();
+        format!("  {name:<26}{}", cells.concat())
+    };
+    println!();
+    println!("{}", paint.dim(&line("", &|word| word.to_owned())));
+    for (kind, by) in tally {
+        println!("{}", line(kind.as_str(), &|word| by.get(word).map_or_else(|| "-".to_owned(), ToString::to_string)));
+    }
+    println!("{}", paint.bold(&line("all", &|word| total(word).to_string())));
+    println!();
+    println!("The decisions are in {}", database.display());
+    println!();
+    println!("  sqlite3 {} \\", database.display());
+    println!("    \"select decided_at, kind, verdict, rules, reason, outcome from decision_history order by decided_at\"");
+}

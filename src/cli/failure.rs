@@ -1,0 +1,79 @@
+//! How a command fails: one sentence for the person, one exit status for the script.
+
+use super::output::Paint;
+use crate::engine::PolicyError;
+use crate::store::StoreError;
+use std::process::ExitCode;
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The answer is no: a test fails, the platform refuses.
+    pub fn no(message: impl Into<String>) -> Self {
+        Self { status: 1, message: message.into() }
+    }
+
+    /// Bad usage or input.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { status: 2, message: message.into() }
+    }
+
+    /// A dependency is unreachable.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { status: 3, message: message.into() }
+    }
+
+    /// The exit status.
+    #[must_use]
+    pub const fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Prints the sentence on standard error.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        if !self.message.is_empty() {
+            let paint = Paint::stderr();
+            eprintln!("{} {}", paint.red("error:"), self.message);
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreachable(_) => Self::unreachable(error.to_string()),
+            _ => Self::input(error.to_string()),
+        }
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        match &error {
+            PolicyError::Invalid { problems, files, .. } => {
+                let mut text = format!("{error}\n");
+                for problem in problems {
+                    let source = files.iter().find(|file| file.path == problem.file).map(|file| file.text.as_str());
+                    text.push('\n');
+                    text.push_str(&problem.render(source));
+                }
+                Self::input(text.trim_end().to_owned())
+            }
+            PolicyError::TestsFail { .. } => Self::no(error.to_string()),
+            PolicyError::Unreadable { .. } => Self::input(error.to_string()),
+        }
+    }
+}

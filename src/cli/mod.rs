@@ -1,0 +1,96 @@
+//! The commands: each has its file, and this is where everything is wired together.
+//!
+//! A command ends with an exit status: 0 fine; 1 the answer is no; 2 bad usage or input; 3 a dependency is unreachable.
+
+pub mod config;
+mod daemon;
+mod demo;
+mod failure;
+mod migrate;
+mod output;
+mod policy_check;
+mod policy_test;
+mod serve;
+mod simulator;
+
+pub use daemon::Daemon;
+pub use failure::Failure;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Approval policy daemon for the ZeroKit encryption platform.
+#[derive(Debug, Parser)]
+#[command(name = "assent", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job in one process: platform, clients, daemon, decisions. Needs no server
+    #[command(after_help = "Example:\n  assent demo\n  assent demo --keep ./demo.db")]
+    Demo(demo::Options),
+    /// Run the daemon
+    #[command(
+        after_help = "Example:\n  assent serve --config config.yaml\n  assent serve --check   # only say whether it would work"
+    )]
+    Serve(serve::Options),
+    /// Bring the database's schema up to date
+    #[command(after_help = "Example:\n  ASSENT_DATABASE__URL=postgres://assent@db/assent assent migrate")]
+    Migrate(ConfigArgument),
+    /// Check and test policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Run an emulated platform, to develop and test against
+    #[command(
+        after_help = "Example:\n  assent simulator --listen 127.0.0.1:4001\n  assent simulator --listen 127.0.0.1:4001 --notify http://127.0.0.1:8080 --webhook-secret whsec_..."
+    )]
+    Simulator(simulator::Options),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Say everything that is wrong with a policy
+    #[command(after_help = "Example:\n  assent policy check policies\n  assent policy check --json policies")]
+    Check(policy_check::Options),
+    /// Run the test cases beside the rules
+    #[command(after_help = "Example:\n  assent policy test policies")]
+    Test(policy_test::Options),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgument {
+    /// The configuration file; every key can also be set as ASSENT_SECTION__KEY
+    #[arg(long, value_name = "FILE", env = "ASSENT_CONFIG", default_value = "config.yaml")]
+    pub config: PathBuf,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::input(format!("the system gives no threads: {error}")).report(),
+    };
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(options) => demo::run(options).await,
+            Command::Serve(options) => serve::run(options).await,
+            Command::Migrate(options) => migrate::run(&options).await,
+            Command::Policy(PolicyCommand::Check(options)) => policy_check::run(&options),
+            Command::Policy(PolicyCommand::Test(options)) => policy_test::run(&options),
+            Command::Simulator(options) => simulator::run(options).await,
+        }
+    });
+    // Connections and tasks that are left over are not waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,103 @@
+//! `assent serve`: runs the daemon until it is told to stop. `--check` only says whether it would work.
+
+use super::daemon::StartError;
+use super::{ConfigArgument, Daemon, Failure, config, output};
+use crate::domain::clock::Clock;
+use crate::domain::disposition::Disposition;
+use crate::domain::ids::TresorId;
+use crate::engine::{DatabaseClock, load_policy};
+use crate::store;
+use crate::zerokit::{self, Client};
+use clap::Args;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Bring the schema up to date first (always done on SQLite)
+    #[arg(long)]
+    migrate: bool,
+    /// Only check configuration, policy, database and platform
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    output::start_logging("info");
+    let config = config::read(&options.config.config)?;
+    let policy = load_policy(&config.policies)?;
+    let store = store::open(&config.database_url, config.database_connections).await?;
+    if options.migrate || (config.database_url.starts_with("sqlite://") && !options.check) {
+        store.migrate().await?;
+    }
+    store.check_schema().await?;
+    let clock = Arc::new(DatabaseClock::default());
+    clock.measure(store.as_ref()).await?;
+    let client = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock as Arc<dyn Clock>);
+    let client = client.map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
+    let platform = check_platform(&client).await;
+    if options.check {
+        platform?;
+        println!("configuration, policy ({} rules), database and platform are in order", policy.rules.len());
+        return Ok(());
+    }
+    if let Err(failure) = platform {
+        // A platform that is away is no reason to lose notifications: the daemon takes them in and waits.
+        tracing::warn!(error.message = failure.message(), "started all the same; notifications are taken in and wait");
+    }
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Failure::input(format!("cannot listen on {listen}: {error}; choose another address with `listen` or ASSENT_LISTEN"))
+    })?;
+    let hash = policy.hash.clone();
+    let rules = policy.rules.len();
+    let mode = config.mode;
+    let daemon = Daemon::start(config, store, policy, listener).await?;
+    tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = ?mode, "assent serves");
+    stop_signal().await;
+    tracing::info!("stopping: no new notifications, work under way is finished");
+    daemon.stop().await;
+    Ok(())
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            error => Failure::input(error.to_string()),
+        }
+    }
+}
+
+/// One signed read of a tresor that is not there: every answer but a refusal of our access is good news.
+async fn check_platform(client: &Client) -> Result<(), Failure> {
+    let Ok(probe) = TresorId::new("0000assentprobe") else { return Ok(()) };
+    let Err(failure) = client.members(&probe).await else { return Ok(()) };
+    let advice = "check `zerokit.service_url`, `zerokit.tenant_id` and `zerokit.admin_key`";
+    match failure {
+        zerokit::Failure::Unreachable { .. } => Err(Failure::unreachable(failure.to_string())),
+        zerokit::Failure::NoAnswer { .. } | zerokit::Failure::NotThePlatform { .. } => Err(Failure::unreachable(format!(
+            "what stands at {} does not answer as the platform: {failure}; {advice}",
+            client.service()
+        ))),
+        zerokit::Failure::Refused { .. } if failure.on_read() == Disposition::Misconfigured => {
+            Err(Failure::no(format!("the platform refuses this daemon's access: {failure}; {advice}")))
+        }
+        zerokit::Failure::Refused { .. } => Ok(()),
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+pub(super) async fn stop_signal() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -371,6 +371,12 @@ impl World {
         Ok(())
     }
 
+    /// Whom a pending operation concerns.
+    #[must_use]
+    pub fn subject_of(&self, id: &str) -> Option<UserId> {
+        self.operations.get(id)?.about.as_ref().and_then(|about| UserId::new(about.as_str()).ok())
+    }
+
     /// The tresor of a pending operation; for a tresor creation the tresor itself.
     pub(super) fn tresor_of(&self, id: &str) -> Option<String> {
         self.operations

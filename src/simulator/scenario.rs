@@ -158,15 +158,10 @@ impl Scenario {
     /// # Errors
     /// See [`Scenario::pursue`].
     pub async fn register(&self, claims: Value) -> Result<(UserId, Answer), Stopped> {
-        let begun = self.simulator.world().init_registration();
-        let user = UserId::new(begun.user_id).map_err(|_| Refusal::BadInput)?;
-        let verifier = self.simulator.world().register(&user)?;
+        let (user, registration) = self.simulator.world().begin_registration()?;
         self.app.know(&user, claims);
         let mut data = self.app.data(Kind::UserValidation, user.as_str(), &user, None);
         if let Some(map) = data.as_object_mut() {
-            let registration = json!({
-                "session_id": begun.reg_session_id, "session_verifier": begun.reg_session_verifier, "validation_verifier": verifier,
-            });
             map.insert("registration".to_owned(), registration);
         }
         let answer = self.app.report(&data, 60, self.simulator.now().as_second()).await?;

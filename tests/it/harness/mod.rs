@@ -1,6 +1,6 @@
 //! What the tests stand on: throw-away databases, the simulator on a port, daemons in this process.
 
-pub mod postgres;
+pub(crate) mod postgres;
 
 use assent::audit::MasterKey;
 use assent::cli::Daemon;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 /// The two databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     Postgres,
     Sqlite,
 }
@@ -47,14 +47,14 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-pub const TENANT: &str = "tenant1234";
-pub const ADMIN_KEY: &str = "c5a3f2e1d4b6978800112233445566778899aabbccddeeff0123456789abcdef";
-pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
-pub const TOKEN: &str = "test-token";
-pub const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const TENANT: &str = "tenant1234";
+pub(crate) const ADMIN_KEY: &str = "c5a3f2e1d4b6978800112233445566778899aabbccddeeff0123456789abcdef";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+pub(crate) const TOKEN: &str = "test-token";
+pub(crate) const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Decides as the notification's `context.want` says, so that a test can have any verdict.
-pub const OBEDIENT: &str = r#"
+pub(crate) const OBEDIENT: &str = r#"
 version: 1
 rules:
   - {id: wants-rejection, on: &all [share, kick, tresor_creation, invitation_link_creation, invitation_link_acception, invitation_link_revocation, user_validation], effect: reject, when: {context.want: reject}, reason: "as wanted", message: "No."}
@@ -63,7 +63,7 @@ rules:
 "#;
 
 /// The machine's clock, which the tests' databases share.
-pub struct MachineClock;
+pub(crate) struct MachineClock;
 
 impl Clock for MachineClock {
     #[expect(clippy::disallowed_methods, reason = "the tests' platform lives in real time")]
@@ -73,11 +73,11 @@ impl Clock for MachineClock {
 }
 
 /// How a stage is set.
-pub struct Setting {
-    pub policy: String,
-    pub invalidates: bool,
-    pub latency: Duration,
-    pub change: fn(&mut Config),
+pub(crate) struct Setting {
+    pub(crate) policy: String,
+    pub(crate) invalidates: bool,
+    pub(crate) latency: Duration,
+    pub(crate) change: fn(&mut Config),
 }
 
 impl Default for Setting {
@@ -87,13 +87,13 @@ impl Default for Setting {
 }
 
 /// An empty database of its own.
-pub struct Database {
-    pub url: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Database {
-    pub async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         match backend {
             Backend::Postgres => Self { url: postgres::new_database().await, _folder: None },
             Backend::Sqlite => {
@@ -103,14 +103,14 @@ impl Database {
         }
     }
 
-    pub async fn open(&self) -> Arc<dyn Store> {
+    pub(crate) async fn open(&self) -> Arc<dyn Store> {
         let store = store::open(&self.url, 12).await.unwrap();
         store.migrate().await.unwrap();
         store
     }
 
     /// The one text column that a query gives, row by row.
-    pub async fn texts(&self, sql: impl Into<String>) -> Vec<String> {
+    pub(crate) async fn texts(&self, sql: impl Into<String>) -> Vec<String> {
         let sql = sqlx::AssertSqlSafe(sql.into());
         if let Some(path) = self.url.strip_prefix("sqlite://") {
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
@@ -125,7 +125,7 @@ impl Database {
     }
 
     /// Runs a statement; the database's refusal, if it refuses.
-    pub async fn try_run(&self, sql: &str) -> Result<u64, String> {
+    pub(crate) async fn try_run(&self, sql: &str) -> Result<u64, String> {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if let Some(path) = self.url.strip_prefix("sqlite://") {
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
@@ -139,7 +139,7 @@ impl Database {
 }
 
 /// A simulator on a port.
-pub async fn start_simulator(invalidates: bool, latency: Duration) -> (Simulator, SocketAddr, watch::Sender<bool>) {
+pub(crate) async fn start_simulator(invalidates: bool, latency: Duration) -> (Simulator, SocketAddr, watch::Sender<bool>) {
     let tenant = TenantId::parse(TENANT).unwrap();
     let simulator = Simulator::new(tenant, AdminKey::parse(ADMIN_KEY).unwrap(), Arc::new(MachineClock), invalidates, latency);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -150,14 +150,14 @@ pub async fn start_simulator(invalidates: bool, latency: Duration) -> (Simulator
 }
 
 /// A policy directory with one rule file.
-pub fn policy_directory(policy: &str) -> tempfile::TempDir {
+pub(crate) fn policy_directory(policy: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
     folder
 }
 
 /// The configuration of a test's daemon: short times, so that nothing is waited for long.
-pub fn test_config(database: &Database, platform: SocketAddr, policies: PathBuf) -> Config {
+pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: PathBuf) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         database_url: database.url.clone(),
@@ -188,24 +188,34 @@ fn token() -> assent::http::Token {
 }
 
 /// A platform, a daemon and a web app, on a database of their own.
-pub struct Stage {
-    pub database: Database,
-    pub store: Arc<dyn Store>,
-    pub simulator: Simulator,
-    pub scenario: Scenario,
-    pub daemon: Daemon,
-    _policies: tempfile::TempDir,
+pub(crate) struct Stage {
+    pub(crate) database: Database,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) simulator: Simulator,
+    pub(crate) scenario: Scenario,
+    pub(crate) daemon: Daemon,
+    policies: tempfile::TempDir,
     platform: SocketAddr,
     _platform: watch::Sender<bool>,
 }
 
 impl Stage {
+    /// Another daemon on the same database and platform, and browsers that report to it.
+    pub(crate) async fn another_replica(&self) -> (Daemon, Scenario) {
+        let config = test_config(&self.database, self.platform, self.policies.path().to_owned());
+        let store = store::open(&self.database.url, 12).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let daemon = Daemon::start(config, store, load_policy(self.policies.path()).unwrap(), listener).await.unwrap();
+        let app = WebApp::new(&format!("http://{}", daemon.address), WebhookSecret::parse(SECRET).unwrap()).unwrap();
+        (daemon, Scenario::new(self.simulator.clone(), Arc::new(app)))
+    }
+
     /// The platform's address in its hosted form.
-    pub fn platform_url(&self) -> String {
+    pub(crate) fn platform_url(&self) -> String {
         format!("http://{}/tenant-{TENANT}", self.platform)
     }
 
-    pub async fn set(backend: Backend, setting: Setting) -> Self {
+    pub(crate) async fn set(backend: Backend, setting: Setting) -> Self {
         let database = Database::new(backend).await;
         let store = database.open().await;
         let (simulator, platform, stop) = start_simulator(setting.invalidates, setting.latency).await;
@@ -217,24 +227,24 @@ impl Stage {
         let daemon = Daemon::start(config, Arc::clone(&store), policy, listener).await.unwrap();
         let app = WebApp::new(&format!("http://{}", daemon.address), WebhookSecret::parse(SECRET).unwrap()).unwrap();
         let scenario = Scenario::new(simulator.clone(), Arc::new(app));
-        Self { database, store, simulator, scenario, daemon, _policies: policies, platform, _platform: stop }
+        Self { database, store, simulator, scenario, daemon, policies, platform, _platform: stop }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.daemon.address)
     }
 
-    pub fn now(&self) -> jiff::Timestamp {
+    pub(crate) fn now(&self) -> jiff::Timestamp {
         MachineClock.now()
     }
 
     /// A validated user with an address.
-    pub fn user(&self, email: &str) -> UserId {
+    pub(crate) fn user(&self, email: &str) -> UserId {
         self.scenario.add_user(json!({ "email": email })).unwrap()
     }
 
     /// A tresor that exists and is approved at the platform, whatever the policy would say.
-    pub async fn tresor(&self, by: &UserId) -> TresorId {
+    pub(crate) async fn tresor(&self, by: &UserId) -> TresorId {
         let tresor = self.simulator.world().create_tresor(by).unwrap();
         let answer = self.report(self.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), by, None), "approve").await;
         assert_eq!(answer.state(), "approved", "{:?}", answer.body);
@@ -242,13 +252,13 @@ impl Stage {
     }
 
     /// Reports with a wish in the context, and waits for the end.
-    pub async fn report(&self, mut data: Value, want: &str) -> Answer {
+    pub(crate) async fn report(&self, mut data: Value, want: &str) -> Answer {
         data["context"] = json!({ "want": want });
         self.scenario.app().report(&data, 60, self.now().as_second()).await.unwrap()
     }
 
     /// `GET /v1/operations/{id}`, waiting for the end.
-    pub async fn operation(&self, id: &str) -> Value {
+    pub(crate) async fn operation(&self, id: &str) -> Value {
         let client = reqwest::Client::new();
         let request = client.get(self.url(&format!("/v1/operations/{id}"))).bearer_auth(TOKEN).header("prefer", "wait=60");
         request.send().await.unwrap().json().await.unwrap()

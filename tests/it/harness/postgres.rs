@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub struct Cluster {
-    pub url: String,
+pub(crate) struct Cluster {
+    pub(crate) url: String,
     /// Its standard input is the leash: when this process ends, the cluster is stopped and erased.
     _keeper: Child,
 }
@@ -20,7 +20,7 @@ static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// The directory with `initdb`, wherever the distribution puts it.
-pub fn bin_directory() -> PathBuf {
+pub(crate) fn bin_directory() -> PathBuf {
     let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).filter(|path| path.join("initdb").exists()).collect())
         .unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn bin_directory() -> PathBuf {
 }
 
 /// Starts a cluster that ends with this process.
-pub fn start() -> Cluster {
+pub(crate) fn start() -> Cluster {
     let bin = bin_directory();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = format!(
@@ -74,7 +74,7 @@ async fn run(database: &str, sql: String) {
 }
 
 /// A migrated database of its own.
-pub async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     TEMPLATE
         .get_or_init(|| async {
             run("postgres", "create database template_assent".into()).await;
@@ -91,7 +91,7 @@ pub async fn new_database() -> String {
 }
 
 /// An empty database of its own, without a schema.
-pub async fn empty_database() -> String {
+pub(crate) async fn empty_database() -> String {
     let name = format!("t{}", COUNTER.fetch_add(1, Ordering::Relaxed));
     run("postgres", format!("create database {name}")).await;
     format!("{}/{name}", cluster().url)

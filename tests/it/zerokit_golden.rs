@@ -1,1 +1,260 @@
-//! x
+//! The platform's contract, pinned byte for byte: what is signed, what goes over the wire, what comes back, and that
+//! every endpoint and code of the reference that the main job needs is there.
+//!
+//! The canonical texts were written by hand and their HMACs computed with Python's `hmac`, never with the code under test.
+
+use crate::harness::{ADMIN_KEY, TENANT};
+use assent::domain::clock::FixedClock;
+use assent::domain::disposition::Disposition;
+use assent::domain::ids::{OperationId, TresorId};
+use assent::domain::kind::Kind;
+use assent::domain::operation::Registration;
+use assent::domain::secret::Secret;
+use assent::domain::verdict::Verdict;
+use assent::zerokit::{AdminKey, Client, Endpoint, ErrorCode, Request, ServiceUrl, TenantId, VerdictCall, canonical_text, sign};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+const NOW: &str = "2026-03-02T10:00:00Z";
+const TRESOR: &str = "0000slpj4r86xbqlg9wmjhug";
+
+/// Verb, path with query, body, canonical text, HMAC.
+type Golden = (&'static str, &'static str, Option<&'static str>, &'static str, &'static str);
+
+const GOLDEN: &[Golden] = &[
+    (
+        "GET",
+        "api/v4/admin/tresor/get-share-details?operationid=op-1",
+        None,
+        "GET\napi/v4/admin/tresor/get-share-details?operationid=op-1\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nHMACHeaders:UserId,TresoritDate,HMACHeaders",
+        "JUataTWOtfgqo62gEGw/7hrZMuME+OGwinBwG6JD0gU=",
+    ),
+    (
+        "GET",
+        "tenant-tenant1234/api/v4/admin/tresor/list-members?tresorid=0000slpj4r86xbqlg9wmjhug",
+        None,
+        "GET\ntenant-tenant1234/api/v4/admin/tresor/list-members?tresorid=0000slpj4r86xbqlg9wmjhug\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nHMACHeaders:UserId,TresoritDate,HMACHeaders",
+        "FPdqDAQX5x4AlIYc5MdvPDX81+/chyEdNvrvtpRfzOo=",
+    ),
+    (
+        "GET",
+        "api/v4/admin/user/list-users",
+        None,
+        "GET\napi/v4/admin/user/list-users\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nHMACHeaders:UserId,TresoritDate,HMACHeaders",
+        "0avEt24jGQ2J89u76cf9EsfogseXkvvzKENg/S4hIk4=",
+    ),
+    (
+        "POST",
+        "api/v4/admin/tresor/approve-share",
+        Some(r#"{"OperationId":"op-1"}"#),
+        "POST\napi/v4/admin/tresor/approve-share\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nContent-Type:application/json\nContent-SHA256:03df7d2cff743e399bbe3f49ca8399d28a490fc6b291dfed75244644e93a51e2\nHMACHeaders:UserId,TresoritDate,Content-Type,Content-SHA256,HMACHeaders",
+        "NNN7m43YrrMlfbXXGGgz5SSXKTzAOyS+QSgec+FwZgo=",
+    ),
+    (
+        "POST",
+        "tenant-tenant1234/api/v4/admin/tresor/approve-tresor-creation",
+        Some(r#"{"TresorId":"0000slpj4r86xbqlg9wmjhug"}"#),
+        "POST\ntenant-tenant1234/api/v4/admin/tresor/approve-tresor-creation\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nContent-Type:application/json\nContent-SHA256:dc3bc6ecb47cd7152da09a117f078c35d6e8de2982eec2718146a47584670a1f\nHMACHeaders:UserId,TresoritDate,Content-Type,Content-SHA256,HMACHeaders",
+        "cdC7iRhrA8WaQG9HoxJIQSH/byCDXOlTD+JTw7o8DX4=",
+    ),
+    (
+        "POST",
+        "api/v4/admin/user/init-user-registration",
+        Some(""),
+        "POST\napi/v4/admin/user/init-user-registration\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nContent-Type:application/json\nContent-SHA256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nHMACHeaders:UserId,TresoritDate,Content-Type,Content-SHA256,HMACHeaders",
+        "aR71XiAcEvDXXtWe7JyWUwrDZfysp7rM2WzvnbIlDjU=",
+    ),
+    (
+        "GET",
+        "api/v4/admin/tresor/get-kick-details?operationid=a%20b%2F%2B%3D%C3%A9",
+        None,
+        "GET\napi/v4/admin/tresor/get-kick-details?operationid=a%20b%2F%2B%3D%C3%A9\nUserId:admin@tenant1234.tresorit.io\nTresoritDate:2026-03-02T10:00:00Z\nHMACHeaders:UserId,TresoritDate,HMACHeaders",
+        "RUmbrHnGq8XVAxqfhZlOr/KxOkJk/4gQULoepDRP/2g=",
+    ),
+];
+
+#[test]
+fn canonical_texts_and_signatures_are_those_computed_independently() {
+    let (tenant, key) = (TenantId::parse(TENANT).unwrap(), AdminKey::parse(ADMIN_KEY).unwrap());
+    for (verb, path, body, text, signature) in GOLDEN {
+        let request = Request { verb, path, content_type: body.map(|_| "application/json"), body: body.map(str::as_bytes) };
+        let mut headers = sign(request, &tenant, &key, NOW.parse().unwrap());
+        assert_eq!(headers.pop().unwrap(), ("Authorization", format!("AdminKey {signature}")), "{verb} {path}");
+        assert_eq!(canonical_text(verb, path, &headers), *text);
+    }
+}
+
+#[test]
+fn a_date_has_no_fraction() {
+    let (tenant, key) = (TenantId::parse(TENANT).unwrap(), AdminKey::parse(ADMIN_KEY).unwrap());
+    let request = Request { verb: "GET", path: "x", content_type: None, body: None };
+    let headers = sign(request, &tenant, &key, "2026-03-02T10:00:00.987654Z".parse().unwrap());
+    assert!(headers.contains(&("TresoritDate", NOW.to_owned())));
+}
+
+/// Answers one request with a body, and gives what was received: the request line, the signature, the body.
+async fn on_tape<T>(answer: &'static str, call: impl AsyncFnOnce(Client) -> T) -> (String, T) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tape = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        let text = loop {
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).await.unwrap();
+            bytes.extend_from_slice(&buffer[..read]);
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+            if body.len() == length {
+                break text;
+            }
+        };
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+        stream.write_all(response.as_bytes()).await.unwrap();
+        text
+    });
+    let clock = Arc::new(FixedClock::at(NOW.parse().unwrap()));
+    let service = ServiceUrl::parse(&format!("http://{address}"), Some(TENANT)).unwrap();
+    let client = Client::new(service, AdminKey::parse(ADMIN_KEY).unwrap(), Duration::from_secs(5), clock).unwrap();
+    let result = call(client).await;
+    let text = tape.await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (format!("{}\n{body}", head.lines().next().unwrap()), result)
+}
+
+fn registration() -> Registration {
+    Registration {
+        session_id: "session".into(),
+        session_verifier: Secret::new("session-verifier".into()),
+        validation_verifier: Secret::new("validation-verifier".into()),
+    }
+}
+
+#[tokio::test]
+async fn every_verdict_goes_over_the_wire_as_the_reference_says() {
+    let mut wire = String::new();
+    for kind in Kind::ALL {
+        for verdict in [Verdict::Approve, Verdict::Reject] {
+            if kind == Kind::UserValidation && verdict == Verdict::Reject {
+                continue;
+            }
+            let id = OperationId::new("id-1").unwrap();
+            let (request, result) = on_tape("", async |client| {
+                let registration = registration();
+                client.send_verdict(VerdictCall { kind, operation_id: &id, verdict, registration: Some(&registration) }).await
+            })
+            .await;
+            result.unwrap();
+            wire.push_str(&request);
+            wire.push('\n');
+        }
+    }
+    insta::assert_snapshot!(wire);
+}
+
+#[tokio::test]
+async fn every_read_goes_over_the_wire_and_is_understood_as_the_reference_says() {
+    // The answers are the reference's entities, field by field, with one more that must be tolerated.
+    let user = r#""ByUserId":"by@tenant1234.tresorit.io","ForUserId":"for@tenant1234.tresorit.io""#;
+    let share = format!(r#"{{{user},"TresorId":"{TRESOR}","New":1}}"#);
+    let member = format!(r#"{{{user},"TresorId":"{TRESOR}","Timestamp":"2000-01-23T23:59:59Z"}}"#);
+    let link = format!(r#"{{"ByUserId":"by@tenant1234.tresorit.io","TresorId":"{TRESOR}","Timestamp":"2000-01-23T23:59:59Z"}}"#);
+    let creation = r#"{"Members":["by@tenant1234.tresorit.io"]}"#.to_owned();
+    let mut wire = String::new();
+    for (kind, answer) in [
+        (Kind::Share, share),
+        (Kind::Kick, member.clone()),
+        (Kind::InvitationLinkAcception, member),
+        (Kind::InvitationLinkCreation, link.clone()),
+        (Kind::InvitationLinkRevocation, link),
+        (Kind::TresorCreation, creation),
+    ] {
+        let id = OperationId::new("id 1/+=é".replace(' ', "_")).unwrap();
+        let (request, details) = on_tape(answer.leak(), async |client| client.details(kind, &id).await).await;
+        let details = details.unwrap();
+        wire.push_str(&format!("{request}-> {kind}: actor {:?} subject {:?} started {:?}\n", details.actor, details.subject, details.started_at));
+        assert_eq!(details.actor.unwrap().as_str(), "by@tenant1234.tresorit.io");
+        assert_eq!(details.subject.is_some(), kind.has_subject());
+    }
+    let tresor = TresorId::new(TRESOR).unwrap();
+    let (request, members) = on_tape(r#"{"Members":["a","b"]}"#, async |client| client.members(&tresor).await).await;
+    wire.push_str(&format!("{request}-> {:?}\n", members.unwrap()));
+    let users = r#"{"Users":[{"UserId":"a","UserRegistrationState":"Validated"},{"UserId":"b","UserRegistrationState":"Unvalidated"}]}"#;
+    let (request, users) = on_tape(users, async |client| client.users().await).await;
+    wire.push_str(&format!("{request}-> {:?}\n", users.unwrap()));
+    let begun = r#"{"UserId":"20160601121212.tlq1d0hp@tenant1234.tresorit.io","RegSessionId":"s","RegSessionVerifier":"v"}"#;
+    let (request, begun) = on_tape(begun, async |client| client.init_user_registration().await).await;
+    wire.push_str(&format!("{request}-> {}\n", begun.unwrap().user_id));
+    insta::assert_snapshot!(wire);
+}
+
+#[tokio::test]
+async fn a_missing_field_names_the_endpoint_and_never_quotes_the_answer() {
+    let id = OperationId::new("op").unwrap();
+    let (_, details) = on_tape(r#"{"ByUserId":"secret@example.com"}"#, async |client| client.details(Kind::Share, &id).await).await;
+    let failure = details.unwrap_err();
+    assert_eq!(failure.on_read(), Disposition::Transient);
+    let text = failure.to_string();
+    assert!(text.contains("GetShareDetails") && text.contains("a field is missing"), "{text}");
+    assert!(!text.contains("secret@example.com"), "{text}");
+}
+
+/// A CSV of the reference; quoted fields hold no line breaks.
+fn csv(text: &str) -> Vec<Vec<String>> {
+    let split = |line: &str| {
+        let (mut fields, mut field, mut quoted) = (vec![], String::new(), false);
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ',' if !quoted => fields.push(std::mem::take(&mut field)),
+                c => field.push(c),
+            }
+        }
+        fields.push(field);
+        fields
+    };
+    text.lines().skip(1).map(split).collect()
+}
+
+#[test]
+fn all_115_codes_of_the_reference_are_in_the_table_with_status_and_sentence() {
+    let rows = csv(include_str!("../reference/error_codes.csv"));
+    assert_eq!(rows.len(), 115);
+    assert_eq!(ErrorCode::ALL.len(), 115);
+    for row in rows {
+        let code = ErrorCode::parse(&row[0]).unwrap_or_else(|| panic!("{} is missing", row[0]));
+        assert_eq!(code.http_status(), row[1].parse().ok(), "{}", row[0]);
+        if code != ErrorCode::StandardHttpErrorWrapping {
+            assert_eq!(code.message(), row[2], "{}", row[0]);
+        }
+    }
+}
+
+#[test]
+fn the_table_says_what_every_code_means() {
+    let mut table = String::new();
+    for code in ErrorCode::ALL {
+        table.push_str(&format!("{:<48} read {:<14} verdict {:?}\n", code.as_str(), format!("{:?}", code.on_read()), code.on_verdict()));
+        assert_ne!(code.on_read(), Disposition::Conflict, "a read builds on nothing that could be outdated");
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_endpoints_of_the_main_job_are_the_references() {
+    let rows = csv(include_str!("../reference/endpoints.csv"));
+    assert_eq!(rows.len(), 29);
+    for endpoint in Endpoint::ALL {
+        let row = rows.iter().find(|row| row[0] == endpoint.name).unwrap_or_else(|| panic!("{} is no endpoint", endpoint.name));
+        assert_eq!((row[1].as_str(), row[2].as_str()), (endpoint.verb, endpoint.path));
+    }
+    // What the main job does not need comes with the whole admin API.
+    let missing: Vec<_> = rows.iter().filter(|row| Endpoint::ALL.iter().all(|endpoint| endpoint.name != row[0])).map(|row| row[0].as_str()).collect();
+    assert_eq!(
+        missing,
+        ["DeleteCustomContent", "DeleteTresor", "ListCustomContents", "ListTresors", "SetUserStatus", "SetUserTresorCreationMode", "SetUserTresorSharingMode", "UploadCustomContent"]
+    );
+}

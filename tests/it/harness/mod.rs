@@ -103,6 +103,11 @@ impl Database {
         }
     }
 
+    /// A database that is there already.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         let store = store::open(&self.url, 12).await.unwrap();
         store.migrate().await.unwrap();
@@ -216,7 +221,10 @@ impl Stage {
     }
 
     pub(crate) async fn set(backend: Backend, setting: Setting) -> Self {
-        let database = Database::new(backend).await;
+        Self::on(Database::new(backend).await, setting).await
+    }
+
+    pub(crate) async fn on(database: Database, setting: Setting) -> Self {
         let store = database.open().await;
         let (simulator, platform, stop) = start_simulator(setting.invalidates, setting.latency).await;
         let policies = policy_directory(&setting.policy);

@@ -12,7 +12,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Cluster {
     pub(crate) url: String,
     /// Its standard input is the leash: when this process ends, the cluster is stopped and erased.
-    _keeper: Child,
+    keeper: Child,
+}
+
+impl Drop for Cluster {
+    /// Stops the cluster and waits until it is gone.
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
 }
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
@@ -59,7 +67,7 @@ pub(crate) fn start() -> Cluster {
     let mut line = String::new();
     BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n", "Postgres did not start; its messages stand above");
-    Cluster { url: format!("postgres://assent@127.0.0.1:{port}"), _keeper: keeper }
+    Cluster { url: format!("postgres://assent@127.0.0.1:{port}"), keeper }
 }
 
 fn cluster() -> &'static Cluster {

@@ -63,8 +63,8 @@ pub struct Config {
 const TOP: [&str; 9] = ["listen", "database", "zerokit", "webhooks", "policies", "intake", "engine", "tokens", "encryption"];
 const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
 
-/// Every key that can be set from the environment, as `section.key`.
-const KEYS: [&str; 24] = [
+/// Every key, as `section.key`; each can also be set from the environment.
+pub const KEYS: [&str; 24] = [
     "listen",
     "database.url",
     "database.connections",

@@ -5,6 +5,7 @@ use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
 use super::{Daemon, Failure, config::Config, output, serve};
 use crate::audit::MasterKey;
 use crate::domain::clock::Clock as _;
+use crate::domain::ids::UserId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::domain::webhook::WebhookSecret;
@@ -33,7 +34,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
     /// How long the browsers rest between two acts, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 330)]
+    #[arg(long, value_name = "MS", default_value_t = 360)]
     pause: u64,
 }
 
@@ -65,7 +66,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let daemon = Daemon::start(config, store, policy, listener).await?;
     let app = WebApp::new(&format!("http://{}", daemon.address), secret)
         .map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
-    let scenario = Scenario::new(simulator, Arc::new(app));
+    let app = Arc::new(app);
+    let scenario = Scenario::new(simulator, Arc::clone(&app));
 
     println!("{}", paint.bold("assent demo"));
     println!("  platform  emulated, at http://{platform_address}");
@@ -84,7 +86,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     loop {
         tokio::select! {
             notice = notices.recv() => match notice {
-                Ok(notice) => show(paint, &notice, &mut tally),
+                Ok(notice) => show(paint, &app, &notice, &mut tally),
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => break,
             },
@@ -105,7 +107,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let _ = stop.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(1), platform_task).await;
     while let Ok(notice) = notices.try_recv() {
-        show(paint, &notice, &mut tally);
+        show(paint, &app, &notice, &mut tally);
     }
     summarise(paint, &tally, &database);
     failure.map_or(Ok(()), Err)
@@ -163,17 +165,10 @@ fn demo_config(
 }
 
 fn row([time, kind, who, verdict, rule, ms, reason]: [&str; 7]) -> String {
-    format!("  {time:<8}  {kind:<26}  {who:<19}  {verdict:<10}  {rule:<22}  {ms:>5}  {reason}")
+    format!("  {time:<8}  {kind:<26}  {who:<12}  {verdict:<10}  {rule:<22}  {ms:>4}  {reason}")
 }
 
-/// The words that tell users of one tenant apart: `u0000007` of `20260302100000.u0000007@tenant.tresorit.io`.
-fn short(user: Option<&crate::domain::ids::UserId>) -> String {
-    let text = user.map(|user| user.as_str()).unwrap_or_default();
-    let middle = text.split_once('@').map_or(text, |(before, _)| before);
-    middle.rsplit_once('.').map_or(middle, |(_, name)| name).to_owned()
-}
-
-fn show(paint: Paint, notice: &Notice, tally: &mut Tally) {
+fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
     let word = match (notice.state, notice.verdict) {
         (State::Approved, _) => "approve",
         (State::Rejected, _) => "reject",
@@ -182,19 +177,25 @@ fn show(paint: Paint, notice: &Notice, tally: &mut Tally) {
     };
     *tally.entry(notice.kind).or_default().entry(word).or_default() += 1;
     let time = MachineClock.now().strftime("%H:%M:%S").to_string();
-    let who = match (short(notice.actor.as_ref()), short(notice.subject.as_ref())) {
-        (actor, subject) if subject.is_empty() => actor,
-        (actor, subject) if actor.is_empty() => subject,
-        (actor, subject) => format!("{actor} > {subject}"),
-    };
+    let name = |user: &Option<UserId>| user.as_ref().map(|user| app.name_of(user).unwrap_or_else(|| user.to_string()));
+    let who: Vec<_> = [name(&notice.actor), name(&notice.subject)].into_iter().flatten().collect();
+    // The demo knows its people; a reason quotes ids, as the log must.
+    let mut reason = notice.reason.clone();
+    for user in [&notice.actor, &notice.subject].into_iter().flatten() {
+        reason = reason.replace(user.as_str(), &name(&Some(user.clone())).unwrap_or_default());
+    }
     let reason = match (notice.state, notice.attempt) {
-        (State::Superseded, _) => "an earlier approval came first; the client starts again".to_owned(),
-        (_, attempt) if attempt > 1 => format!("{} (attempt {attempt})", notice.reason),
-        _ => notice.reason.clone(),
+        (State::Superseded, _) => "another approval came first; the client starts again".to_owned(),
+        (_, attempt) if attempt > 1 => format!("{reason} (attempt {attempt})"),
+        _ => reason,
     };
-    let rule = notice.rules.join(", ");
+    let rule = match notice.rules.as_slice() {
+        [] => "-".to_owned(),
+        [rule] => rule.clone(),
+        [first, others @ ..] => format!("{first} +{}", others.len()),
+    };
     let ms = notice.elapsed.as_millis().to_string();
-    let line = row([&time, notice.kind.as_str(), &who, word, if rule.is_empty() { "-" } else { &rule }, &ms, &reason]);
+    let line = row([&time, notice.kind.as_str(), &who.join(" > "), word, &rule, &ms, &reason]);
     let painted = match (notice.state, notice.verdict) {
         (State::Approved, _) => paint.green(word),
         (State::Rejected, _) => paint.red(word),
@@ -209,7 +210,7 @@ fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path) {
     let total = |word: &str| tally.values().filter_map(|by| by.get(word)).sum::<u32>();
     let used: Vec<_> = words.into_iter().filter(|word| total(word) > 0).collect();
     let line = |name: &str, cell: &dyn Fn(&str) -> String| {
-        let cells: Vec<_> = used.iter().map(|word| format!("{:>10}", cell(word))).collect();
+        let cells: Vec<_> = used.iter().map(|word| format!("{:>12}", cell(word))).collect();
         format!("  {name:<26}{}", cells.concat())
     };
     println!();

@@ -6,6 +6,7 @@ pub mod config;
 mod daemon;
 mod demo;
 mod failure;
+mod health;
 mod migrate;
 mod output;
 mod policy_check;
@@ -41,6 +42,9 @@ enum Command {
     /// Bring the database's schema up to date
     #[command(after_help = "Example:\n  ASSENT_DATABASE__URL=postgres://assent@db/assent assent migrate")]
     Migrate(ConfigArgument),
+    /// Ask a running daemon whether it lives
+    #[command(after_help = "Example:\n  assent health\n  assent health --ready --listen 127.0.0.1:8080")]
+    Health(health::Options),
     /// Check and test policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Demo(options) => demo::run(options).await,
             Command::Serve(options) => serve::run(options).await,
+            Command::Health(options) => health::run(options).await,
             Command::Migrate(options) => migrate::run(&options).await,
             Command::Policy(PolicyCommand::Check(options)) => policy_check::run(&options),
             Command::Policy(PolicyCommand::Test(options)) => policy_test::run(&options),

@@ -32,12 +32,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
             println!("{}", problem.render(source));
         }
         if problems.is_empty() {
-            println!(
-                "{} {} rules in {} files, nothing to complain about",
-                paint.green("ok"),
-                rules,
-                files.iter().filter(|file| file.is_rules()).count()
-            );
+            println!("{}  {rules} rules, nothing to complain about", paint.green("ok"));
         }
     }
     match problems.len() {

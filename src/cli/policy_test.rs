@@ -29,7 +29,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let failed = results.iter().filter(|result| !result.mismatches.is_empty()).count();
     if options.json {
         println!("{:#}", serde_json::json!({ "passed": results.len() - failed, "failed": failed, "cases": results }));
-    } else {
+    } else if !results.is_empty() {
         print_results(&results, failed);
     }
     match (results.len(), failed) {

@@ -264,10 +264,11 @@ impl<'f> Problems<'f> {
         let text = self.text(node, what)?;
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
-            let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            let near = super::diagnostic::nearest(text, names.iter().copied());
+            let help = near.map_or_else(|| format!("write one of {}", quoted(&names)), |near| format!("did you mean `{near}`?"));
             self.add(
-                Diagnostic::error("bad-value", self.file, node.spot, format!("`{text}` is no value of `{what}`"))
-                    .with_help(format!("write {}", names.join(", "))),
+                Diagnostic::error("bad-value", self.file, node.spot, format!("`{text}` is no value of `{what}`")).with_help(help),
             );
         }
         found
@@ -276,7 +277,8 @@ impl<'f> Problems<'f> {
     /// The node as a mapping whose keys are all among `known`; others are reported with the nearest one.
     pub fn mapping<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
-            return self.mismatch(node, what, "a mapping");
+            self.error("wrong-type", node.spot, format!("{what} must be a mapping, and is {}", node.type_name()));
+            return None;
         };
         for (key, _) in entries {
             if !known.contains(&key.name.as_str()) {

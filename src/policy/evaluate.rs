@@ -109,15 +109,15 @@ fn ask(condition: &Condition, facts: &FactSet) -> TraceNode {
     match condition {
         Condition::All(parts) => {
             let parts: Vec<_> = parts.iter().map(|part| ask(part, facts)).collect();
-            TraceNode::All(parts.iter().fold(Truth::True, |truth, part| truth.and(part.result())), parts)
+            TraceNode::All { result: parts.iter().fold(Truth::True, |truth, part| truth.and(part.result())), parts }
         }
         Condition::Any(parts) => {
             let parts: Vec<_> = parts.iter().map(|part| ask(part, facts)).collect();
-            TraceNode::Any(parts.iter().fold(Truth::False, |truth, part| truth.or(part.result())), parts)
+            TraceNode::Any { result: parts.iter().fold(Truth::False, |truth, part| truth.or(part.result())), parts }
         }
         Condition::Not(part) => {
             let part = ask(part, facts);
-            TraceNode::Not(part.result().not(), Box::new(part))
+            TraceNode::Not { result: part.result().not(), part: Box::new(part) }
         }
         Condition::Leaf(leaf) => TraceNode::Leaf(ask_leaf(leaf, facts)),
     }

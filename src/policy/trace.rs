@@ -32,11 +32,26 @@ pub struct RuleTrace {
 #[serde(rename_all = "snake_case")]
 pub enum TraceNode {
     /// All parts must hold.
-    All(Truth, Vec<TraceNode>),
+    All {
+        /// Whether they do.
+        result: Truth,
+        /// The parts.
+        parts: Vec<TraceNode>,
+    },
     /// One part must hold.
-    Any(Truth, Vec<TraceNode>),
+    Any {
+        /// Whether one does.
+        result: Truth,
+        /// The parts.
+        parts: Vec<TraceNode>,
+    },
     /// The part must not hold.
-    Not(Truth, Box<TraceNode>),
+    Not {
+        /// Whether it does not.
+        result: Truth,
+        /// The part.
+        part: Box<TraceNode>,
+    },
     /// A question about a fact.
     Leaf(LeafTrace),
 }
@@ -46,7 +61,7 @@ impl TraceNode {
     #[must_use]
     pub const fn result(&self) -> Truth {
         match self {
-            TraceNode::All(result, _) | TraceNode::Any(result, _) | TraceNode::Not(result, _) => *result,
+            TraceNode::All { result, .. } | TraceNode::Any { result, .. } | TraceNode::Not { result, .. } => *result,
             TraceNode::Leaf(leaf) => leaf.result,
         }
     }
@@ -54,8 +69,8 @@ impl TraceNode {
     /// The leaves that could not be answered.
     pub(super) fn unanswered<'t>(&'t self, found: &mut Vec<&'t LeafTrace>) {
         match self {
-            TraceNode::All(_, parts) | TraceNode::Any(_, parts) => parts.iter().for_each(|part| part.unanswered(found)),
-            TraceNode::Not(_, part) => part.unanswered(found),
+            TraceNode::All { parts, .. } | TraceNode::Any { parts, .. } => parts.iter().for_each(|part| part.unanswered(found)),
+            TraceNode::Not { part, .. } => part.unanswered(found),
             TraceNode::Leaf(leaf) if leaf.result == Truth::Unknown => found.push(leaf),
             TraceNode::Leaf(_) => {}
         }

@@ -76,6 +76,14 @@ impl WebApp {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_string(), claims);
     }
 
+    /// What a person would call a user: the part of the address before the `@`, if the address is known.
+    #[must_use]
+    pub fn name_of(&self, user: &UserId) -> Option<String> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let email = users.get(user.as_str())?.get("email")?.as_str()?;
+        email.split_once('@').map(|(name, _)| name.to_owned())
+    }
+
     /// The `data` of a report, without what only some kinds have.
     #[must_use]
     pub fn data(&self, kind: Kind, id: &str, requester: &UserId, flow: Option<&str>) -> Value {

@@ -249,10 +249,18 @@ impl Scenario {
         self.accept_link(ben, &cast.partner, &team, &other).await?;
         self.revoke_link(ann, &board, &link).await?;
         self.revoke_link(ben, &team, &other).await?;
-        for by in [ann, ben, cleo] {
+        // Everybody makes a tresor of their own, and two more races are run.
+        for by in [ann, ben, cleo].into_iter().chain(rest.iter().take(4)) {
             self.create_tresor(by).await?;
             tokio::time::sleep(pause).await;
         }
+        if let [.., mia, noa] = rest {
+            let (ours, _) = self.create_tresor(mia).await?;
+            let (first, second) = tokio::join!(self.share(mia, noa, &ours), self.create_link(mia, &ours));
+            first?;
+            second?;
+        }
+        tokio::time::sleep(pause).await;
         Ok(())
     }
 }

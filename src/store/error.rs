@@ -44,11 +44,10 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => StoreError::Unreachable(error.to_string()),
+            sqlx::Error::Io(cause) => StoreError::Unreachable(cause.to_string()),
+            sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                StoreError::Unreachable(error.to_string())
+            }
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
                 let message = database.message().to_owned();

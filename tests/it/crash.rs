@@ -55,7 +55,12 @@ struct Process {
 impl Process {
     async fn start(config: &std::path::Path, stop_at: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assent"));
-        command.args(["serve", "--migrate", "--config"]).arg(config).env("ASSENT_LOG", "info").stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["serve", "--migrate", "--config"])
+            .arg(config)
+            .env("ASSENT_LOG", "info")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         if let Some(point) = stop_at {
             command.env("ASSENT_STOP_AT", point);
         }
@@ -216,9 +221,16 @@ async fn kill_and_restart(backend: Backend, moment: Moment) {
             let outcomes = database.texts(format!("select outcome from outcomes where operation_id = '{id}'")).await;
             let decisions = database.texts(format!("select verdict from decisions where operation_id = '{id}'")).await;
             assert_eq!(decisions, [want], "{moment:?} {kind}");
-            let effects: Vec<_> = simulator.world().effects().iter().filter(|effect| effect.operation_id == id).map(|effect| effect.verdict.as_str()).collect();
+            let effects: Vec<_> = simulator
+                .world()
+                .effects()
+                .iter()
+                .filter(|effect| effect.operation_id == id)
+                .map(|effect| effect.verdict.as_str())
+                .collect();
             // What became of a lost approval of a link cannot be known, and it is not sent again.
-            let is_unknowable = want == "approve" && matches!(kind, Kind::InvitationLinkCreation | Kind::InvitationLinkRevocation);
+            let is_unknowable =
+                want == "approve" && matches!(kind, Kind::InvitationLinkCreation | Kind::InvitationLinkRevocation);
             let applied = matches!(moment, Moment::PlatformHangsAfter | Moment::AfterAnswer);
             match (is_unknowable, *kind == Kind::UserValidation && want == "reject") {
                 (true, _) => {

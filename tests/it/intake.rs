@@ -65,7 +65,8 @@ async fn all_seven_kinds_signed_by_the_official_python_library_are_taken_in() {
         let (id, timestamp) = (vector["id"].as_str().unwrap(), vector["timestamp"].as_i64().unwrap());
         let url = frozen(&stage, timestamp + 200, &[vector["secret"].as_str().unwrap()]).await;
         let stamp = timestamp.to_string();
-        let headers = [("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", vector["signature"].as_str().unwrap())];
+        let headers =
+            [("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", vector["signature"].as_str().unwrap())];
         let (status, answer) = post(&url, &headers, vector["body"].as_str().unwrap()).await;
         if status == 202 {
             kinds.push(answer["kind"].as_str().unwrap().to_owned());
@@ -85,7 +86,8 @@ async fn whoever_is_not_to_be_believed_gets_401() {
     let stage = Stage::set(Backend::Sqlite, Setting::default()).await;
     let url = frozen(&stage, NOW, &["whsec_b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVy", SECRET]).await;
     let secret = WebhookSecret::parse(SECRET).unwrap();
-    let body = json!({"type": "operation.pending", "data": {"kind": "share", "operation_id": "o", "requester_id": "u"}}).to_string();
+    let body =
+        json!({"type": "operation.pending", "data": {"kind": "share", "operation_id": "o", "requester_id": "u"}}).to_string();
     let stamp = NOW.to_string();
     let sign = |id: &str, at: i64| secret.sign(id, at, body.as_bytes());
     let good = sign("msg", NOW);
@@ -98,7 +100,8 @@ async fn whoever_is_not_to_be_believed_gets_401() {
         ("msg", NOW + 300, sign("msg", NOW + 300).as_str()),
     ] {
         let stamp = at.to_string();
-        let (status, answer) = post(&url, &[("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", signature)], &body).await;
+        let (status, answer) =
+            post(&url, &[("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", signature)], &body).await;
         assert_eq!(status, 202, "{answer}");
     }
     let prefix = &good[..good.len() - 8];
@@ -125,7 +128,8 @@ async fn whoever_is_not_to_be_believed_gets_401() {
         ("an empty one", "msg", "", &good),
     ];
     for (what, id, stamp, signature) in wrong {
-        let (status, answer) = post(&url, &[("webhook-id", id), ("webhook-timestamp", stamp), ("webhook-signature", signature)], &body).await;
+        let (status, answer) =
+            post(&url, &[("webhook-id", id), ("webhook-timestamp", stamp), ("webhook-signature", signature)], &body).await;
         assert_eq!(status, 401, "{what}: {answer}");
     }
     let whole = [("webhook-id", "msg"), ("webhook-timestamp", stamp.as_str()), ("webhook-signature", good.as_str())];
@@ -234,10 +238,17 @@ async fn the_same_message_is_answered_as_the_first_time_and_another_body_is_a_co
     let url = stage.url("/v1/operations");
     let now = MachineClock.now().as_second();
     let stamp = now.to_string();
-    let body = |id: &str| json!({"type": "operation.pending", "data": {"kind": "share", "operation_id": id, "requester_id": "u"}}).to_string();
+    let body = |id: &str| {
+        json!({"type": "operation.pending", "data": {"kind": "share", "operation_id": id, "requester_id": "u"}}).to_string()
+    };
     let send = async |body: &str| {
         let signature = secret.sign("msg_1", now, body.as_bytes());
-        post(&url, &[("webhook-id", "msg_1"), ("webhook-timestamp", &stamp), ("webhook-signature", &signature), ("prefer", "wait=60")], body).await
+        post(
+            &url,
+            &[("webhook-id", "msg_1"), ("webhook-timestamp", &stamp), ("webhook-signature", &signature), ("prefer", "wait=60")],
+            body,
+        )
+        .await
     };
     let (status, first) = send(&body("a")).await;
     assert_eq!((status, first["state"].as_str().unwrap()), (200, "failed"), "the platform does not know it: {first}");

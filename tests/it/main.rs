@@ -3,9 +3,9 @@
 //! Real databases, the real HTTP stack, the simulator as the platform. No sleeps: tests await conditions.
 
 mod architecture;
+mod commands;
 mod contention;
 mod crash;
-mod commands;
 mod harness;
 mod intake;
 mod operations;

@@ -77,7 +77,9 @@ impl Set {
             (Kind::InvitationLinkAcception, Prepared::Link(link)) => {
                 (world.accept_link(ann, &somebody, tresor, link, now).unwrap(), somebody.clone())
             }
-            (Kind::InvitationLinkRevocation, Prepared::Link(link)) => (world.revoke_link(ann, tresor, link, now).unwrap(), ann.clone()),
+            (Kind::InvitationLinkRevocation, Prepared::Link(link)) => {
+                (world.revoke_link(ann, tresor, link, now).unwrap(), ann.clone())
+            }
             other => panic!("{other:?}"),
         };
         drop(world);
@@ -110,7 +112,13 @@ async fn platform_client(stage: &Stage) -> assent::zerokit::Client {
     let (key, clock) = (crate::harness::ADMIN_KEY, std::sync::Arc::new(crate::harness::MachineClock));
     let service = stage.platform_url();
     let service = assent::zerokit::ServiceUrl::parse(&service, None).unwrap();
-    assent::zerokit::Client::new(service, assent::zerokit::AdminKey::parse(key).unwrap(), std::time::Duration::from_secs(2), clock).unwrap()
+    assent::zerokit::Client::new(
+        service,
+        assent::zerokit::AdminKey::parse(key).unwrap(),
+        std::time::Duration::from_secs(2),
+        clock,
+    )
+    .unwrap()
 }
 
 fn id_of(data: &Value) -> &str {
@@ -120,9 +128,11 @@ fn id_of(data: &Value) -> &str {
 async fn every_kind_is_approved_rejected_and_escalated(backend: Backend) {
     let set = Set::new(backend, Setting::default()).await;
     for kind in Kind::ALL {
-        for (want, state, rule) in
-            [("approve", "approved", "wants-approval"), ("reject", "rejected", "wants-rejection"), ("escalate", "escalated", "wants-review")]
-        {
+        for (want, state, rule) in [
+            ("approve", "approved", "wants-approval"),
+            ("reject", "rejected", "wants-rejection"),
+            ("escalate", "escalated", "wants-review"),
+        ] {
             let data = match kind {
                 Kind::UserValidation => begin_validation(&set.stage).await,
                 _ => {
@@ -267,7 +277,8 @@ rules:
     assert!(!dump.contains("ann@example.com"), "{dump}");
     assert!(dump.contains("example.com"), "the domain is a public fact");
     // With the key from the configuration it can be read again, and only as this decision's.
-    let personal = set.stage.database.texts(format!("select cast(facts_personal as text) from decisions where operation_id = '{id}'")).await;
+    let personal =
+        set.stage.database.texts(format!("select cast(facts_personal as text) from decisions where operation_id = '{id}'")).await;
     let personal: Value = serde_json::from_str(&personal[0]).unwrap();
     let sealed = personal[set.ann.as_str()].as_str().unwrap();
     let decision = set.stage.database.texts(format!("select cast(id as text) from decisions where operation_id = '{id}'")).await;
@@ -287,7 +298,8 @@ rules:
 }
 
 async fn observe_mode_decides_and_records_but_sends_nothing(backend: Backend) {
-    let stage = Stage::set(backend, Setting { change: |config| config.mode = assent::engine::Mode::Observe, ..Setting::default() }).await;
+    let stage =
+        Stage::set(backend, Setting { change: |config| config.mode = assent::engine::Mode::Observe, ..Setting::default() }).await;
     let ann = stage.user("ann@example.com");
     let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
     let data = stage.scenario.app().data(Kind::TresorCreation, tresor.as_str(), &ann, None);
@@ -327,7 +339,11 @@ rules:
 "#;
     let set = Set::new(backend, Setting { policy: policy.to_owned(), ..Setting::default() }).await;
     set.stage.simulator.plan_fault(Endpoint::APPROVE_SHARE, Fault::Code(ErrorCode::TresorSharingForbidden), 1);
-    let states = [set.begin(Kind::Share, &Prepared::Nothing), set.begin(Kind::Share, &Prepared::Nothing), set.begin(Kind::Share, &Prepared::Nothing)];
+    let states = [
+        set.begin(Kind::Share, &Prepared::Nothing),
+        set.begin(Kind::Share, &Prepared::Nothing),
+        set.begin(Kind::Share, &Prepared::Nothing),
+    ];
     let mut seen = vec![];
     for data in states {
         let answer = set.stage.report(data, "approve").await;

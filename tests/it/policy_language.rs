@@ -1,1 +1,382 @@
-//! x
+//! What policies mean, and what is said of wrong ones. The texts of all complaints are pinned.
+
+use assent::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
+use assent::domain::kind::Kind;
+use assent::domain::verdict::Verdict;
+use assent::policy::{Evaluation, Input, Policy, SourceFile, evaluate, load, load_cases};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn file(path: &str, text: &str) -> SourceFile {
+    SourceFile { path: path.to_owned(), text: text.to_owned() }
+}
+
+fn policy(rules: &str) -> Policy {
+    let text = format!("version: 1\nlists: {{partners: [example.com, \"*.example.org\"]}}\nrules:\n{rules}");
+    load(&[file("p.yaml", &text)])
+        .unwrap_or_else(|problems| panic!("{}", problems.iter().map(|problem| problem.render(Some(&text))).collect::<String>()))
+}
+
+fn ask_with(policy: &Policy, kind: Kind, facts: &FactSet, counts: &[(&str, u64)]) -> Evaluation {
+    let counts: BTreeMap<String, u64> = counts.iter().map(|(rule, seen)| ((*rule).to_owned(), *seen)).collect();
+    evaluate(policy, Input { kind, facts, counts: &counts, now: "2026-03-02T10:00:00Z".parse().unwrap() })
+}
+
+fn ask(policy: &Policy, facts: &FactSet) -> Evaluation {
+    ask_with(policy, Kind::Share, facts, &[])
+}
+
+fn facts(known: &[(&str, FactValue)]) -> FactSet {
+    let mut facts = FactSet::default();
+    for (name, value) in known {
+        facts.know(name, value.clone(), Source::Stated);
+    }
+    facts
+}
+
+fn text(value: &str) -> FactValue {
+    FactValue::Text(value.to_owned())
+}
+
+/// Everything that is said of a directory, as the author sees it.
+fn complaints(files: &[SourceFile]) -> String {
+    let problems = load(files).expect_err("it should not load");
+    problems
+        .iter()
+        .map(|problem| problem.render(files.iter().find(|file| file.path == problem.file).map(|file| file.text.as_str())))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn every_mistake_has_its_place_and_its_remedy() {
+    let head = "version: 1\nrules:\n";
+    let rule = |rest: &str| format!("{head}  - id: a\n    on: [share]\n    effect: reject\n    {rest}\n");
+    let cases: Vec<(&str, String)> = vec![
+        (
+            "duplicate rule id",
+            format!("{head}  - {{id: a, on: [share], effect: approve}}\n  - {{id: a, on: [kick], effect: reject}}\n"),
+        ),
+        ("misspelt fact", rule("when: {tresor.member_after: {gt: 20}}")),
+        (
+            "subject on a link creation",
+            format!(
+                "{head}  - id: a\n    on: [share, invitation_link_creation]\n    effect: reject\n    when: {{subject.email_domain: {{exists: false}}}}\n"
+            ),
+        ),
+        (
+            "list file missing",
+            format!(
+                "version: 1\nlists:\n  bad: {{file: lists/disposabel.txt}}\nrules:\n  - {{id: a, on: [share], effect: reject, when: {{subject.email_domain: {{in: {{list: bad}}}}}}}}\n"
+            ),
+        ),
+        ("approve as default", format!("version: 1\ndefaults: {{verdict: approve}}\nrules: []\n")),
+        ("approve when unknown", format!("version: 1\ndefaults: {{on_unknown: approve}}\nrules: []\n")),
+        ("no version", "rules: []\n".to_owned()),
+        ("another version", "version: 2\nrules: []\n".to_owned()),
+        ("unknown key", rule("wen: {actor.is_member: true}")),
+        ("unknown kind", format!("{head}  - {{id: a, on: [shares], effect: reject}}\n")),
+        ("unknown effect", format!("{head}  - {{id: a, on: [share], effect: allow}}\n")),
+        ("unknown operator", rule("when: {tresor.members_after: {greater: 20}}")),
+        ("unknown list", rule("when: {subject.email_domain: {in: {list: partner}}}")),
+        ("operator of another type", rule("when: {actor.is_member: {gt: 3}}")),
+        ("suffix of a domain", rule("when: {subject.email_domain: {ends_with: example.com}}")),
+        ("value of another type", rule("when: {tresor.members_after: {gt: many}}")),
+        ("number for a text", rule("when: {actor.id: 17}")),
+        ("no domain", rule("when: {subject.email_domain: {in: [\"not a domain\"]}}")),
+        ("facts that can never be equal", rule("when: {actor.id: {eq: {fact: tresor.members_after}}}")),
+        ("empty all", rule("when: {all: []}")),
+        ("empty condition", rule("when: {}")),
+        ("condition of nothing", rule("when:")),
+        ("empty word", rule("when: {actor.id: {starts_with: \"\"}}")),
+        ("list shorthand", rule("when: {actor.id: [a, b]}")),
+        ("condition that is a text", rule("when: always")),
+        (
+            "limit that approves",
+            format!(
+                "{head}  - id: a\n    on: [share]\n    effect: approve\n    limit: {{count: share, per: actor.id, within: 1h, max: 1}}\n"
+            ),
+        ),
+        ("limit per a personal fact", rule("limit: {count: share, per: actor.email, within: 1h, max: 1}")),
+        ("limit within what", rule("limit: {count: share, per: actor.id, within: 1 hour, max: 1}")),
+        ("limit without max", rule("limit: {count: share, per: actor.id, within: 1h}")),
+        ("limit that the counted kind has not", rule("limit: {count: tresor_creation, per: subject.id, within: 1h, max: 1}")),
+        ("personal fact in a reason", rule("reason: \"{actor.email} is not welcome\"")),
+        ("unknown fact in a reason", rule("reason: \"{tresor.count} members\"")),
+        ("open brace", rule("reason: \"{actor.id is not welcome\"")),
+        ("bad id", format!("{head}  - {{id: A rule, on: [share], effect: reject}}\n")),
+        ("no id", format!("{head}  - {{on: [share], effect: reject}}\n")),
+        ("duplicate key", format!("{head}  - id: a\n    on: [share]\n    on: [kick]\n    effect: reject\n")),
+        ("not YAML", "version: 1\nrules: [\n".to_owned()),
+        ("rules that are no list", "version: 1\nrules: {a: b}\n".to_owned()),
+        ("tabs", "version: 1\nrules:\n\t- id: a\n".to_owned()),
+    ];
+    let mut said = String::new();
+    for (name, text) in cases {
+        let files = [file("policy.yaml", &text), file("lists/disposable.txt", "mailinator.com\n")];
+        said.push_str(&format!("---- {name}\n{}\n", complaints(&files)));
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_shown_at_once() {
+    let a = file(
+        "a.yaml",
+        "version: 1\ndefaults: {verdict: reject}\nrules:\n  - {id: x, on: [share], effect: reject, when: {actor.idd: u1}}\n  - {id: x2, on: [], effect: reject}\n",
+    );
+    let b = file("b.yaml", "version: 1\ndefaults: {verdict: escalate}\nrules:\n  - {id: y, on: [share], effect: maybe}\n");
+    insta::assert_snapshot!(complaints(&[a, b]));
+    assert!(complaints(&[]).contains("there is no rule file here"));
+}
+
+/// Every operator with a known, an absent and an unknown fact: comparisons with what is not known are unknown.
+#[test]
+fn absence_is_no_evidence() {
+    let cases = [
+        ("actor.id: u1", true),
+        ("actor.id: {eq: u1}", true),
+        ("actor.id: {ne: u1}", false),
+        ("actor.id: {in: [u1, u2]}", true),
+        ("actor.id: {not_in: [u1, u2]}", false),
+        ("actor.id: {in: {fact: tresor.members}}", true),
+        ("actor.id: {eq: {fact: tresor.creator_id}}", false),
+        ("actor.id: {contains: u}", true),
+        ("actor.id: {starts_with: u}", true),
+        ("actor.id: {ends_with: x}", false),
+        ("tresor.members_after: {gt: 20}", false),
+        ("tresor.members_after: {gte: 20}", true),
+        ("tresor.members_after: {lt: 20}", false),
+        ("tresor.members_after: {lte: 20}", true),
+        ("tresor.members_after: {gt: 1, lt: 30}", true),
+        ("tresor.members_after: {in: [19, 20]}", true),
+        ("tresor.members: {contains: u1}", true),
+        ("tresor.members: {contains_any: [u1, u9]}", true),
+        ("tresor.members: {contains_all: [u1, u9]}", false),
+        ("subject.email_domain: {eq: EXAMPLE.com}", true),
+        ("subject.email_domain: {in: {list: partners}}", true),
+        ("subject.email_domain: {not_in: {list: partners}}", false),
+        ("actor.is_member: true", true),
+        ("actor.attributes.level: {gte: 3}", true),
+    ];
+    let known = facts(&[
+        ("actor.id", text("u1")),
+        ("tresor.creator_id", text("u2")),
+        ("tresor.members", FactValue::List(vec!["u1".into(), "u2".into()])),
+        ("tresor.members_after", FactValue::Int(20)),
+        ("subject.email_domain", FactValue::Domain(assent::domain::domain_name::DomainName::parse("example.com").unwrap())),
+        ("actor.is_member", FactValue::Bool(true)),
+        ("actor.attributes.level", FactValue::Int(3)),
+    ]);
+    for (condition, holds) in cases {
+        let policy = policy(&format!(
+            "  - {{id: r, on: [share], effect: reject, when: {{{condition}}}}}\n  - {{id: a, on: [share], effect: approve}}\n"
+        ));
+        let expected = if holds { Verdict::Reject } else { Verdict::Approve };
+        assert_eq!(ask(&policy, &known).verdict, expected, "{condition} known");
+        assert_eq!(ask(&policy, &FactSet::default()).verdict, Verdict::Escalate, "{condition} absent");
+        let mut unknown = FactSet::default();
+        for (name, _) in known.iter() {
+            unknown.put(name.clone(), FactState::Unknown("timeout".into()));
+        }
+        let evaluation = ask(&policy, &unknown);
+        assert_eq!((evaluation.verdict, evaluation.rules), (Verdict::Escalate, vec!["r".to_owned()]), "{condition} unknown");
+    }
+    // Only `exists` tells absent from unknown.
+    let policy = policy(
+        "  - {id: r, on: [share], effect: reject, when: {actor.email: {exists: true}}}\n  - {id: a, on: [share], effect: approve}\n",
+    );
+    let mut unknown = FactSet::default();
+    unknown.put(FactName::new("actor.email"), FactState::Unknown("timeout".into()));
+    assert_eq!(ask(&policy, &FactSet::default()).verdict, Verdict::Approve);
+    assert_eq!(ask(&policy, &unknown).verdict, Verdict::Escalate);
+    assert_eq!(ask(&policy, &facts(&[("actor.email", text("a@b.c"))])).verdict, Verdict::Reject);
+}
+
+#[test]
+fn a_value_of_another_type_is_unknown_and_never_false() {
+    let policy = policy(
+        "  - {id: r, on: [share], effect: reject, when: {actor.attributes.level: {gte: 3}}}\n  - {id: a, on: [share], effect: approve}\n",
+    );
+    let evaluation = ask(&policy, &facts(&[("actor.attributes.level", text("three"))]));
+    assert_eq!(evaluation.verdict, Verdict::Escalate);
+    assert_eq!(evaluation.reason, "rule `r` cannot be decided: `actor.attributes.level` has a value of another type");
+}
+
+#[test]
+fn reject_outweighs_escalate_outweighs_approve_outweighs_the_default() {
+    let rules = |which: &str| {
+        let all = [("r", "reject"), ("e", "escalate"), ("a", "approve")];
+        let text: String = all
+            .iter()
+            .filter(|(id, _)| which.contains(id))
+            .map(|(id, effect)| format!("  - {{id: {id}, on: [share], effect: {effect}}}\n"))
+            .collect();
+        ask(&policy(&format!("{text}  - {{id: other, on: [kick], effect: approve}}\n")), &FactSet::default())
+    };
+    assert_eq!((rules("rea").verdict, rules("rea").rules), (Verdict::Reject, vec!["r".to_owned()]));
+    assert_eq!((rules("ea").verdict, rules("ea").rules), (Verdict::Escalate, vec!["e".to_owned()]));
+    assert_eq!((rules("a").verdict, rules("a").rules), (Verdict::Approve, vec!["a".to_owned()]));
+    let default = rules("");
+    assert_eq!(
+        (default.verdict, default.rules, default.reason.as_str()),
+        (Verdict::Reject, vec![], "no rule matched; the default is reject")
+    );
+}
+
+#[test]
+fn an_approval_that_cannot_be_decided_is_the_verdict_for_the_unknown_and_not_the_default() {
+    let policy = policy("  - {id: a, on: [share], effect: approve, when: {actor.is_member: true}}\n");
+    let evaluation = ask(&policy, &FactSet::default());
+    assert_eq!((evaluation.verdict, evaluation.rules), (Verdict::Escalate, vec![]));
+    assert_eq!(evaluation.reason, "rule `a` cannot be decided: `actor.is_member` is absent");
+    // A rule that approves anyway is enough.
+    let two = self::policy(
+        "  - {id: a, on: [share], effect: approve, when: {actor.is_member: true}}\n  - {id: b, on: [share], effect: approve}\n",
+    );
+    assert_eq!(ask(&two, &FactSet::default()).verdict, Verdict::Approve);
+}
+
+#[test]
+fn a_limit_matches_once_it_is_used_up_and_is_undecided_without_its_fact() {
+    let policy = policy(
+        "  - {id: l, on: [share], effect: reject, limit: {count: share, per: actor.id, within: 24h, max: 3}}\n  - {id: a, on: [share], effect: approve}\n",
+    );
+    let ann = facts(&[("actor.id", text("ann"))]);
+    assert_eq!(ask_with(&policy, Kind::Share, &ann, &[("l", 2)]).verdict, Verdict::Approve);
+    assert_eq!(ask_with(&policy, Kind::Share, &ann, &[("l", 3)]).verdict, Verdict::Reject);
+    assert_eq!(ask(&policy, &FactSet::default()).verdict, Verdict::Escalate);
+    assert_eq!(policy.limit_queries(Kind::Share, &FactSet::default()), []);
+    assert_eq!(
+        policy.limit_places(Kind::Share, &ann).iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["share|actor.id|ann"]
+    );
+    assert_eq!(policy.limit_places(Kind::Kick, &ann), []);
+}
+
+#[test]
+fn reasons_and_messages_quote_public_facts() {
+    let policy = policy(
+        "  - {id: r, on: [share], effect: reject, reason: \"{tresor.members_after} members, made by {tresor.creator_id}\", message: \"Full with {tresor.members_after}.\"}\n",
+    );
+    let evaluation = ask(&policy, &facts(&[("tresor.members_after", FactValue::Int(21))]));
+    assert_eq!(evaluation.reason, "21 members, made by (absent)");
+    assert_eq!(evaluation.message.as_deref(), Some("Full with 21."));
+}
+
+#[test]
+fn the_trace_says_what_every_leaf_saw_and_hides_what_is_personal() {
+    let policy = policy(
+        "  - id: r\n    on: [share]\n    effect: reject\n    when: {all: [{actor.email: {eq: ann@example.com}}, {any: [{tresor.members_after: {gt: 20}}, {not: {actor.is_member: true}}]}]}\n    limit: {count: share, per: actor.id, within: 1h, max: 5}\n",
+    );
+    let known = facts(&[
+        ("actor.email", text("ann@example.com")),
+        ("tresor.members_after", FactValue::Int(3)),
+        ("actor.id", text("ann")),
+    ]);
+    let evaluation = ask_with(&policy, Kind::Share, &known, &[("r", 4)]);
+    let json = serde_json::to_string_pretty(&evaluation).unwrap();
+    assert!(!json.contains("ann@example.com"), "{json}");
+    insta::assert_snapshot!(json);
+}
+
+#[test]
+fn the_hash_names_the_content_of_all_files_but_the_tests() {
+    let rules = file("a.yaml", "version: 1\nrules: []\n");
+    let hash = |files: &[SourceFile]| load(files).unwrap().hash;
+    let alone = hash(std::slice::from_ref(&rules));
+    assert_eq!(hash(&[file("a.test.yaml", "tests: []"), rules.clone()]), alone);
+    assert_ne!(hash(&[rules.clone(), file("l.txt", "x")]), alone);
+    assert_ne!(hash(&[file("b.yaml", &rules.text)]), alone);
+    // Pinned: a policy keeps its name across versions of Assent.
+    insta::assert_snapshot!(alone.to_string());
+}
+
+#[test]
+fn wrong_test_cases_are_told_too() {
+    let policy = policy("  - {id: member-cap, on: [share], effect: reject, when: {tresor.members_after: {gt: 20}}}\n");
+    let cases = "base: {kind: share}\ntests:\n  - {name: a, expect: {verdict: aprove}}\n  - {name: b, facts: {tresor.member_after: 3}, expect: {verdict: reject}}\n  - {name: c, expect: {rules: [member-cup]}}\n  - {name: d, limits: {member-cap: 3}, expect: {verdict: reject}}\n  - {name: e, expect: {}}\n  - {name: f, kind: tresor_creation, facts: {subject.id: x}, expect: {verdict: reject}}\n  - {expect: {verdict: reject}}\n";
+    let problems = load_cases(&file("x.test.yaml", cases), &policy).unwrap_err();
+    let said: Vec<_> = problems.iter().map(|problem| problem.render(Some(cases))).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn the_shipped_policy_loads_and_passes_its_tests() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    assent::engine::load_policy(&directory).unwrap();
+}
+
+/// A rule whose condition is over three truth facts, for the properties below.
+fn any_rule() -> impl Strategy<Value = (String, String)> {
+    let leaf = (0..3_usize, any::<bool>())
+        .prop_map(|(fact, value)| format!("{{{}: {value}}}", ["actor.is_member", "subject.is_member", "actor.validated"][fact]));
+    let condition = leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{all: [{}]}}", parts.join(", "))),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{any: [{}]}}", parts.join(", "))),
+            inner.prop_map(|part| format!("{{not: {part}}}")),
+        ]
+    });
+    (prop_oneof![Just("approve"), Just("reject"), Just("escalate")], condition)
+        .prop_map(|(effect, when)| (effect.to_owned(), when))
+}
+
+fn write(rules: &[(String, String)]) -> Policy {
+    let rules: String = rules
+        .iter()
+        .enumerate()
+        .map(|(i, (effect, when))| format!("  - {{id: r{i}, on: [share], effect: {effect}, when: {when}}}\n"))
+        .collect();
+    policy(&rules)
+}
+
+fn truth_facts(states: [Option<bool>; 3]) -> FactSet {
+    let mut facts = FactSet::default();
+    for (name, state) in ["actor.is_member", "subject.is_member", "actor.validated"].into_iter().zip(states) {
+        match state {
+            Some(value) => facts.know(name, FactValue::Bool(value), Source::Stated),
+            None => facts.put(FactName::new(name), FactState::Unknown("timeout".into())),
+        }
+    }
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_order_of_rules_means_nothing(rules in prop::collection::vec(any_rule(), 1..6), states: [Option<bool>; 3]) {
+        let facts = truth_facts(states);
+        let forward = ask(&write(&rules), &facts).verdict;
+        let backward: Vec<_> = rules.into_iter().rev().collect();
+        prop_assert_eq!(forward, ask(&write(&backward), &facts).verdict);
+    }
+
+    #[test]
+    fn one_more_rejection_never_makes_an_approval(rules in prop::collection::vec(any_rule(), 1..6), (_, when) in any_rule(), states: [Option<bool>; 3]) {
+        let facts = truth_facts(states);
+        let before = ask(&write(&rules), &facts).verdict;
+        let mut more = rules;
+        more.push(("reject".to_owned(), when));
+        let after = ask(&write(&more), &facts).verdict;
+        prop_assert!(before == Verdict::Approve || after != Verdict::Approve);
+    }
+
+    #[test]
+    fn what_is_unknown_is_never_approved_unless_every_value_it_could_have_is(rules in prop::collection::vec(any_rule(), 1..6), states: [Option<bool>; 3]) {
+        let policy = write(&rules);
+        if ask(&policy, &truth_facts(states)).verdict == Verdict::Approve {
+            for bits in 0..8_u8 {
+                let filled = std::array::from_fn(|i| states[i].or(Some(bits & (1 << i) != 0)));
+                prop_assert_eq!(ask(&policy, &truth_facts(filled)).verdict, Verdict::Approve);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_whatever_makes_the_reader_panic(text in "[ -~\n]{0,200}") {
+        let _ = load(&[file("p.yaml", &text)]);
+        let _ = load(&[file("p.yaml", &format!("version: 1\nrules:\n{text}"))]);
+    }
+}

@@ -42,7 +42,15 @@ async fn share(backend: Backend, endpoint: Endpoint, fault: Fault, count: usize,
 impl Share {
     /// What the platform did, and what was recorded: outcome, whether reconciled, decisions.
     async fn record(&self) -> (Vec<Verdict>, Vec<String>) {
-        let effects = self.stage.simulator.world().effects().iter().filter(|effect| effect.operation_id == self.id).map(|effect| effect.verdict).collect();
+        let effects = self
+            .stage
+            .simulator
+            .world()
+            .effects()
+            .iter()
+            .filter(|effect| effect.operation_id == self.id)
+            .map(|effect| effect.verdict)
+            .collect();
         let sql = format!(
             "select outcome || case when cast(reconciled as text) in ('1', 'true') then ' reconciled' else '' end from outcomes where operation_id = '{}'",
             self.id
@@ -149,7 +157,8 @@ async fn an_operation_that_the_platform_does_not_know_fails(backend: Backend) {
 }
 
 async fn a_refused_access_fails_and_makes_the_daemon_unready(backend: Backend) {
-    let (share, answer) = share(backend, Endpoint::SHARE_DETAILS, Fault::Code(ErrorCode::InvalidAuthorization), 1, "approve").await;
+    let (share, answer) =
+        share(backend, Endpoint::SHARE_DETAILS, Fault::Code(ErrorCode::InvalidAuthorization), 1, "approve").await;
     assert_eq!((answer.state(), answer.body["outcome"]["error_code"].as_str()), ("failed", Some("InvalidAuthorization")));
     let ready = reqwest::get(share.stage.url("/readyz")).await.unwrap();
     assert_eq!(ready.status(), 503);

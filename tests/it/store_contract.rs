@@ -1,1 +1,549 @@
-//! x
+//! The store's contract: every function, on both databases. What a new backend must do to be one.
+
+use crate::harness::{Backend, Database, on_both};
+use assent::audit::{DecisionRecord, MasterKey};
+use assent::domain::ids::{DecisionId, FlowId, OperationId, RecordId, TresorId, UserId};
+use assent::domain::kind::Kind;
+use assent::domain::operation::{Intent, Lane, OperationKey};
+use assent::domain::verdict::{Outcome, Verdict};
+use assent::flow::{Ending, State, Step};
+use assent::store::{Claimed, Decided, Deciding, Finishing, Ground, NewOperation, Person, Received, Ruling, Store, StoreError};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+on_both!(
+    the_schema_is_checked_and_migrating_twice_changes_nothing,
+    the_clock_is_the_databases,
+    a_notification_is_stored_once,
+    a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
+    due_operations_are_claimed_once_and_the_longest_due_first,
+    a_stale_workers_writes_change_nothing,
+    a_decision_is_written_with_its_intent_and_read_back,
+    a_lane_has_one_operation_in_flight_and_is_handed_on_in_order_of_arrival,
+    facts_older_than_the_lane_are_gathered_again,
+    an_escalation_holds_no_lane,
+    places_in_limits_are_counted_kept_and_released,
+    a_superseded_flow_is_continued_by_id_and_by_equal_intent_but_not_by_another_intent,
+    a_verdict_that_was_committed_before_is_told_to_the_judge,
+    a_judge_that_fails_leaves_nothing_behind,
+    a_person_has_one_key_for_ever,
+    a_tresors_creator_is_remembered_once_its_creation_is_applied,
+    a_crash_over_an_operation_spends_a_try,
+);
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn share(tresor: &str) -> Intent {
+    Intent {
+        kind: Kind::Share,
+        tresor: Some(TresorId::new(tresor).unwrap()),
+        actor: Some(user("ann")),
+        subject: Some(user("bob")),
+    }
+}
+
+fn key(id: &str) -> OperationKey {
+    OperationKey { kind: Kind::Share, operation_id: OperationId::new(id).unwrap() }
+}
+
+fn new(webhook: &str, id: &str) -> NewOperation {
+    NewOperation {
+        webhook_id: webhook.to_owned(),
+        body_sha256: format!("hash of {webhook}"),
+        id: RecordId::generate(),
+        key: key(id),
+        requester: Some(user("ann")),
+        requested_flow: None,
+        payload: b"sealed".to_vec(),
+        lease: None,
+    }
+}
+
+async fn received(store: &dyn Store, id: &str) -> RecordId {
+    match store.receive(new(&format!("msg-{id}"), id)).await.unwrap() {
+        Received::New(view, None) => view.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn claim_one(store: &dyn Store) -> Claimed {
+    let mut claimed = store.claim("me", LEASE, 1).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    claimed.pop().unwrap()
+}
+
+/// What a decision is made with, without the borrows.
+struct Case {
+    claimed: Claimed,
+    intent: Intent,
+    lane: Lane,
+    seen: i64,
+    flow: Option<FlowId>,
+    queries: Vec<(String, String, Duration)>,
+    places: Vec<String>,
+    persons: Vec<Person>,
+}
+
+impl Case {
+    fn of(claimed: Claimed, tresor: &str) -> Self {
+        let intent = share(tresor);
+        let lane = Lane::of(&intent);
+        Self { claimed, intent, lane, seen: 0, flow: None, queries: vec![], places: vec![], persons: vec![] }
+    }
+
+    fn ruling(&self, ground: &Ground, verdict: Verdict, step: Step) -> Ruling {
+        let record = DecisionRecord {
+            id: DecisionId::generate(),
+            decided_at: ground.now,
+            tenant: "tenant1234".into(),
+            key: self.claimed.key.clone(),
+            flow: ground.flow,
+            attempt: ground.attempt,
+            intent: self.intent.clone(),
+            requester: self.claimed.requester.clone(),
+            verdict,
+            decided_by: "policy".into(),
+            rules: vec!["r".into()],
+            reason: "because".into(),
+            policy_hash: "hash".into(),
+            evaluator_version: "1".into(),
+            facts: json!({"actor.id": {"value": "ann", "source": "details"}}),
+            facts_personal: json!({}),
+            trace: json!([]),
+        };
+        Ruling { record, message: Some("message".into()), step }
+    }
+
+    async fn decide(&self, store: &dyn Store, verdict: Verdict, step: Step) -> Decided {
+        self.try_decide(store, &|ground| Ok(self.ruling(&ground, verdict, step.clone()))).await.unwrap()
+    }
+
+    async fn try_decide(
+        &self,
+        store: &dyn Store,
+        judge: &(dyn Fn(Ground) -> Result<Ruling, String> + Send + Sync),
+    ) -> Result<Decided, StoreError> {
+        let members = [user("ann")];
+        let deciding = Deciding {
+            lease: self.claimed.lease,
+            key: &self.claimed.key,
+            intent: &self.intent,
+            lane: &self.lane,
+            seen_version: self.seen,
+            requested_flow: self.flow,
+            fresh_flow: FlowId::generate(),
+            join_window: Duration::from_secs(60),
+            queries: &self.queries,
+            places: &self.places,
+            persons: &self.persons,
+            policy: ("hash", "body"),
+            members_before: Some(&members),
+        };
+        store.decide(deciding, judge).await
+    }
+
+    /// Decides on an approval that is to be sent; the ruling.
+    async fn approve(&self, store: &dyn Store) -> Ruling {
+        match self.decide(store, Verdict::Approve, Step::Send).await {
+            Decided::Ruled { ruling, sent: Some(_), .. } => *ruling,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn finish(&self, store: &dyn Store, decision: Option<DecisionId>, outcome: Outcome) -> Option<RecordId> {
+        let ending = Ending::new(outcome, Some(Verdict::Approve)).code("Code").detail("detail");
+        let finishing = Finishing { lease: self.claimed.lease, key: &self.claimed.key, decision, ending: &ending };
+        store.finish(finishing).await.unwrap()
+    }
+}
+
+async fn open(backend: Backend) -> (Database, Arc<dyn Store>) {
+    let database = Database::new(backend).await;
+    let store = database.open().await;
+    (database, store)
+}
+
+async fn the_schema_is_checked_and_migrating_twice_changes_nothing(backend: Backend) {
+    let (database, store) = open(backend).await;
+    store.check_schema().await.unwrap();
+    assert_eq!(store.migrate().await.unwrap(), 0);
+    store.maintain().await.unwrap();
+    store.maintain().await.unwrap();
+    database.try_run("update _sqlx_migrations set version = version + 1").await.unwrap();
+    assert!(matches!(store.check_schema().await, Err(StoreError::SchemaOutdated)));
+}
+
+async fn the_clock_is_the_databases(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let (first, second) = (store.now().await.unwrap(), store.now().await.unwrap());
+    assert!(first <= second && second.duration_since(first).as_secs() < 60);
+}
+
+async fn a_notification_is_stored_once(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let Received::New(view, lease) =
+        store.receive(NewOperation { lease: Some(("me".into(), LEASE)), ..new("m1", "a") }).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((view.state, view.attempt, view.operation_id.as_str()), (State::Running, 1, "a"));
+    let lease = lease.unwrap();
+    assert_eq!((lease.id, lease.fence), (view.id, 1));
+    assert_eq!(store.leased(&lease).await.unwrap().payload.unwrap(), b"sealed");
+    // The same message; the same operation in another message; the same message with another body.
+    assert!(matches!(store.receive(new("m1", "a")).await.unwrap(), Received::Known(known) if known == view));
+    assert!(matches!(store.receive(new("m2", "a")).await.unwrap(), Received::Known(known) if known == view));
+    let other = NewOperation { body_sha256: "other".into(), ..new("m1", "a") };
+    assert!(matches!(store.receive(other).await.unwrap(), Received::WebhookReused));
+    assert_eq!(store.operation(view.id).await.unwrap().unwrap(), view);
+    assert_eq!(store.operation(RecordId::generate()).await.unwrap(), None);
+}
+
+async fn a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    for (id, outcome, reopens) in [
+        ("f", Outcome::Failed, true),
+        ("r", Outcome::Refused, true),
+        ("a", Outcome::Applied, false),
+        ("s", Outcome::Superseded, false),
+        ("u", Outcome::Unknown, false),
+    ] {
+        let first = received(store, id).await;
+        let case = Case::of(claim_one(store).await, id);
+        case.finish(store, None, outcome).await;
+        match store.receive(new(&format!("again-{id}"), id)).await.unwrap() {
+            Received::New(view, None) => assert!(reopens && view.id != first, "{outcome:?}"),
+            Received::Known(view) => assert!(!reopens && view.id == first && view.state.is_final(), "{outcome:?}"),
+            other => panic!("{other:?}"),
+        }
+        // The first message still answers for what it brought.
+        assert!(matches!(store.receive(new(&format!("msg-{id}"), id)).await.unwrap(), Received::Known(view) if view.id == first));
+        while !store.claim("me", LEASE, 9).await.unwrap().is_empty() {}
+    }
+}
+
+async fn due_operations_are_claimed_once_and_the_longest_due_first(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    assert_eq!(store.next_due().await.unwrap(), None);
+    let mut ids = vec![];
+    for id in ["a", "b", "c"] {
+        ids.push(received(store, id).await);
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
+    let claimed = store.claim("me", LEASE, 2).await.unwrap();
+    let mut seen: Vec<_> = claimed.iter().map(|claimed| claimed.lease.id).collect();
+    seen.sort();
+    assert_eq!(seen, ids[..2]);
+    assert!(claimed.iter().all(|claimed| claimed.lease.fence == 1 && claimed.tries == 0 && claimed.sent.is_none()));
+    assert_eq!(claim_one(store).await.lease.id, ids[2]);
+    assert!(store.claim("you", LEASE, 9).await.unwrap().is_empty());
+    // Given back for later, with and without spending a try.
+    store.reschedule(&claimed[0].lease, Duration::from_secs(3600), true, false).await.unwrap();
+    store.reschedule(&claimed[1].lease, Duration::ZERO, false, false).await.unwrap();
+    let again = claim_one(store).await;
+    assert_eq!((again.lease.id, again.lease.fence, again.tries), (claimed[1].lease.id, 2, 0));
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(due > Duration::from_secs(30) && due <= LEASE, "{due:?}");
+    assert_eq!(store.operation(again.lease.id).await.unwrap().unwrap().state, State::Running);
+}
+
+async fn a_stale_workers_writes_change_nothing(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let stale = Case::of(store.claim("me", Duration::ZERO, 1).await.unwrap().pop().unwrap(), "t");
+    let fresh = Case::of(claim_one(store).await, "t");
+    assert_eq!(fresh.claimed.lease.fence, 2);
+    let lease = stale.claimed.lease;
+    assert!(matches!(store.extend(&lease, LEASE).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.leased(&lease).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.resend(&lease).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.reschedule(&lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    let judge = |ground: Ground| Ok(stale.ruling(&ground, Verdict::Approve, Step::Send));
+    assert!(matches!(stale.try_decide(store, &judge).await, Err(StoreError::Fenced)));
+    let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
+    let finishing = Finishing { lease, key: &stale.claimed.key, decision: None, ending: &ending };
+    assert!(matches!(store.finish(finishing).await, Err(StoreError::Fenced)));
+    assert_eq!(
+        database
+            .texts("select cast(count(*) as text) from outcomes union all select cast(count(*) as text) from decisions")
+            .await,
+        ["0", "0"]
+    );
+    store.extend(&fresh.claimed.lease, LEASE).await.unwrap();
+    // After the end nobody writes any more, not even the last worker.
+    let ruling = fresh.approve(store).await;
+    fresh.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    assert!(matches!(store.reschedule(&fresh.claimed.lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.extend(&fresh.claimed.lease, LEASE).await, Err(StoreError::Fenced)));
+}
+
+async fn a_decision_is_written_with_its_intent_and_read_back(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    let id = received(store, "a").await;
+    let case = Case::of(claim_one(store).await, "t");
+    let ruling = case.approve(store).await;
+    let sent = store.leased(&case.claimed.lease).await.unwrap().sent.unwrap();
+    assert_eq!((sent.decision, sent.verdict, sent.sends), (ruling.record.id, Verdict::Approve, 1));
+    assert_eq!(sent.members_before.unwrap(), [user("ann")]);
+    assert_eq!(store.intent_of(ruling.record.id).await.unwrap(), case.intent);
+    assert_eq!(store.resend(&case.claimed.lease).await.unwrap().sends, 2);
+    case.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    let view = store.operation(id).await.unwrap().unwrap();
+    let decision = view.decision.unwrap();
+    assert_eq!((view.state, decision.verdict, decision.reason.as_str()), (State::Approved, Verdict::Approve, "because"));
+    assert_eq!(
+        (decision.rules, decision.message, decision.policy_hash),
+        (vec!["r".to_owned()], Some("message".to_owned()), "hash".to_owned())
+    );
+    let outcome = view.outcome.unwrap();
+    assert_eq!((outcome.outcome, outcome.error_code.as_deref()), (Outcome::Applied, Some("Code")));
+    assert_eq!(
+        database.texts("select verdict || ' ' || outcome || ' ' || detail from decision_history").await,
+        ["approve applied detail"]
+    );
+    assert_eq!(database.texts("select body from policies where hash = 'hash'").await, ["body"]);
+    assert_eq!(database.texts("select cast(count(*) as text) from operations where payload is not null").await, ["0"]);
+}
+
+async fn a_lane_has_one_operation_in_flight_and_is_handed_on_in_order_of_arrival(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    let mut cases = vec![];
+    for id in ["a", "b", "c"] {
+        received(store, id).await;
+        cases.push(Case::of(claim_one(store).await, "t"));
+    }
+    let ruling = cases[0].approve(store).await;
+    // The later one comes first to the lane, and still waits behind the earlier one.
+    for case in [&cases[2], &cases[1]] {
+        assert!(matches!(case.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+    }
+    assert!(store.claim("me", LEASE, 9).await.unwrap().is_empty(), "who waits in line is not due");
+    let next = cases[0].finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    assert_eq!(next, Some(cases[1].claimed.lease.id));
+    let handed = claim_one(store).await;
+    assert_eq!(handed.lease.id, cases[1].claimed.lease.id);
+    // A newcomer does not overtake whoever was given the lane.
+    received(store, "d").await;
+    let newcomer = Case::of(claim_one(store).await, "t");
+    assert!(matches!(newcomer.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+    let mut second = Case::of(handed, "t");
+    second.seen = store.lane_facts(&second.lane, None).await.unwrap().version;
+    assert_eq!(second.seen, 1);
+    second.approve(store).await;
+    let forced = database.try_run("update operations set lane = 'tresor:t' where operation_id = 'd'").await;
+    assert!(forced.is_err(), "a unique index, not care, keeps a lane to one operation");
+    // Another lane is free.
+    received(store, "e").await;
+    Case::of(claim_one(store).await, "other").approve(store).await;
+}
+
+async fn facts_older_than_the_lane_are_gathered_again(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let first = Case::of(claim_one(store).await, "t");
+    let ruling = first.approve(store).await;
+    first.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    received(store, "b").await;
+    let mut second = Case::of(claim_one(store).await, "t");
+    assert!(matches!(second.decide(store, Verdict::Approve, Step::Send).await, Decided::Stale));
+    // The lane is taken meanwhile, so that nobody else moves it.
+    received(store, "c").await;
+    let mut third = Case::of(claim_one(store).await, "t");
+    third.seen = 1;
+    assert!(matches!(third.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+    second.seen = 1;
+    second.approve(store).await;
+}
+
+async fn an_escalation_holds_no_lane(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    let id = received(store, "a").await;
+    let case = Case::of(claim_one(store).await, "t");
+    let decided = case.decide(store, Verdict::Escalate, Step::AwaitReview).await;
+    assert!(matches!(decided, Decided::Ruled { sent: None, handed_to: None, .. }));
+    let view = store.operation(id).await.unwrap().unwrap();
+    assert_eq!((view.state, view.outcome), (State::Escalated, None));
+    assert_eq!(store.next_due().await.unwrap(), None);
+    received(store, "b").await;
+    Case::of(claim_one(store).await, "t").approve(store).await;
+}
+
+async fn places_in_limits_are_counted_kept_and_released(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    // Each on a lane of its own; what the limit saw, and how it ends.
+    let expected = [
+        (0, Outcome::Applied),
+        (1, Outcome::Failed),
+        (1, Outcome::Unknown),
+        (2, Outcome::Superseded),
+        (2, Outcome::Applied),
+        (3, Outcome::Applied),
+    ];
+    for (index, (seen, outcome)) in expected.into_iter().enumerate() {
+        let name = format!("op{index}");
+        received(store, &name).await;
+        let mut case = Case::of(claim_one(store).await, &name);
+        case.queries = vec![
+            ("limit".into(), "share|actor.id|ann".into(), Duration::from_secs(60)),
+            ("none".into(), "share|actor.id|ann".into(), Duration::ZERO),
+        ];
+        case.places = vec!["share|actor.id|ann".into()];
+        let counted = std::sync::Mutex::new(None);
+        let judge = |ground: Ground| {
+            *counted.lock().unwrap() = Some((ground.counts["limit"], ground.counts["none"]));
+            Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+        };
+        let Decided::Ruled { ruling, .. } = case.try_decide(store, &judge).await.unwrap() else { panic!() };
+        assert_eq!(counted.into_inner().unwrap().unwrap(), (seen, 0), "{index}");
+        case.finish(store, Some(ruling.record.id), outcome).await;
+    }
+}
+
+async fn a_superseded_flow_is_continued_by_id_and_by_equal_intent_but_not_by_another_intent(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    let mut version = 0;
+    let mut attempt = async |id: &str, flow: Option<FlowId>, subject: &str, kind: Kind| {
+        received(store, id).await;
+        let mut case = Case::of(claim_one(store).await, "t");
+        case.intent.subject = Some(user(subject));
+        case.intent.kind = kind;
+        case.seen = version;
+        case.flow = flow;
+        let ruling = case.approve(store).await;
+        case.finish(store, Some(ruling.record.id), Outcome::Superseded).await;
+        version += 1;
+        (ruling.record.flow, ruling.record.attempt)
+    };
+    let (flow, first) = attempt("a", None, "bob", Kind::Share).await;
+    assert_eq!(first, 1);
+    assert_eq!(attempt("b", Some(flow), "bob", Kind::Share).await, (flow, 2), "by id");
+    assert_eq!(attempt("c", None, "bob", Kind::Share).await, (flow, 3), "by equal intent");
+    let (other, first) = attempt("d", Some(flow), "cleo", Kind::Share).await;
+    assert!(other != flow && first == 1, "another intent is another flow, whatever it says");
+    assert_eq!(
+        attempt("e", Some(FlowId::generate()), "bob", Kind::Share).await,
+        (flow, 4),
+        "an id that nobody gave out says nothing"
+    );
+    let (link, _) = attempt("f", None, "-", Kind::InvitationLinkCreation).await;
+    assert_ne!(attempt("g", None, "-", Kind::InvitationLinkCreation).await.0, link, "two links are two intents");
+    assert_eq!(attempt("h", Some(link), "-", Kind::InvitationLinkCreation).await, (link, 2), "unless the client says otherwise");
+}
+
+async fn a_verdict_that_was_committed_before_is_told_to_the_judge(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let case = Case::of(claim_one(store).await, "t");
+    let first = case.approve(store).await;
+    // A clear answer said that nothing was done: it runs again, and the judge hears what was committed.
+    store.reschedule(&case.claimed.lease, Duration::ZERO, true, true).await.unwrap();
+    let claimed = claim_one(store).await;
+    assert!(claimed.sent.is_none(), "nothing is at the platform");
+    assert_eq!(claimed.decision, Some(first.record.id));
+    let case = Case::of(claimed, "t");
+    let heard = std::sync::Mutex::new(None);
+    let judge = |ground: Ground| {
+        *heard.lock().unwrap() = ground.committed;
+        Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+    };
+    let Decided::Ruled { ruling, sent, .. } = case.try_decide(store, &judge).await.unwrap() else { panic!() };
+    assert_eq!(heard.into_inner().unwrap(), Some(Verdict::Approve));
+    assert_eq!(
+        (ruling.record.id, sent.unwrap().decision),
+        (first.record.id, first.record.id),
+        "one decision, however often it is tried"
+    );
+    assert_eq!(database.texts("select cast(count(*) as text) from decisions").await, ["1"]);
+    // And so does the judge of a later attempt at the same operation.
+    case.finish(store, Some(first.record.id), Outcome::Failed).await;
+    store.receive(new("again", "a")).await.unwrap();
+    let mut case = Case::of(claim_one(store).await, "t");
+    case.seen = 1;
+    let heard = std::sync::Mutex::new(None);
+    let judge = |ground: Ground| {
+        *heard.lock().unwrap() = ground.committed;
+        Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+    };
+    case.try_decide(store, &judge).await.unwrap();
+    assert_eq!(heard.into_inner().unwrap(), Some(Verdict::Approve));
+}
+
+async fn a_judge_that_fails_leaves_nothing_behind(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let case = Case::of(claim_one(store).await, "t");
+    let failed = case.try_decide(store, &|_| Err("no key".to_owned())).await;
+    assert!(matches!(failed, Err(StoreError::Judge(cause)) if cause == "no key"));
+    let counts = "select cast(count(*) as text) from decisions union all select cast(count(*) as text) from flows union all select cast(count(*) as text) from lanes";
+    assert_eq!(database.texts(counts).await, ["0", "0", "0"]);
+    case.approve(store).await;
+}
+
+async fn a_person_has_one_key_for_ever(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    let master = MasterKey::generate().unwrap();
+    let mut keys = vec![];
+    for id in ["a", "b"] {
+        received(store, id).await;
+        let mut case = Case::of(claim_one(store).await, id);
+        case.persons =
+            ["ann", "bob"].map(|name| Person { id: user(name), fresh_key: master.new_person_key(name).unwrap() }).to_vec();
+        let seen = std::sync::Mutex::new(None);
+        let judge = |ground: Ground| {
+            *seen.lock().unwrap() = Some(ground.person_keys.clone());
+            Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+        };
+        case.try_decide(store, &judge).await.unwrap();
+        keys.push(seen.into_inner().unwrap().unwrap());
+    }
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(keys[0].len(), 2);
+    assert!(master.person_key("ann", &keys[0][&user("ann")]).is_ok());
+}
+
+async fn a_tresors_creator_is_remembered_once_its_creation_is_applied(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    for (tresor, outcome, known) in [("t1", Outcome::Applied, true), ("t2", Outcome::Failed, false)] {
+        let new = NewOperation {
+            key: OperationKey { kind: Kind::TresorCreation, operation_id: OperationId::new(tresor).unwrap() },
+            ..new(tresor, tresor)
+        };
+        store.receive(new).await.unwrap();
+        let mut case = Case::of(claim_one(store).await, tresor);
+        case.intent = Intent { kind: Kind::TresorCreation, subject: None, ..share(tresor) };
+        let ruling = case.approve(store).await;
+        case.finish(store, Some(ruling.record.id), outcome).await;
+        let facts = store.lane_facts(&case.lane, Some(tresor)).await.unwrap();
+        assert_eq!((facts.version, facts.creator), (1, known.then(|| user("ann"))));
+    }
+}
+
+async fn a_crash_over_an_operation_spends_a_try(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let mut tries = vec![];
+    for _ in 0..3 {
+        // A lease of nothing: the owner never came back.
+        tries.push(store.claim("me", Duration::ZERO, 1).await.unwrap().pop().unwrap().tries);
+    }
+    assert_eq!(tries, [0, 1, 2]);
+}

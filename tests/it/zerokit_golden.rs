@@ -175,14 +175,18 @@ async fn every_read_goes_over_the_wire_and_is_understood_as_the_reference_says()
         let id = OperationId::new("id 1/+=é".replace(' ', "_")).unwrap();
         let (request, details) = on_tape(answer.leak(), async |client| client.details(kind, &id).await).await;
         let details = details.unwrap();
-        wire.push_str(&format!("{request}-> {kind}: actor {:?} subject {:?} started {:?}\n", details.actor, details.subject, details.started_at));
+        wire.push_str(&format!(
+            "{request}-> {kind}: actor {:?} subject {:?} started {:?}\n",
+            details.actor, details.subject, details.started_at
+        ));
         assert_eq!(details.actor.unwrap().as_str(), "by@tenant1234.tresorit.io");
         assert_eq!(details.subject.is_some(), kind.has_subject());
     }
     let tresor = TresorId::new(TRESOR).unwrap();
     let (request, members) = on_tape(r#"{"Members":["a","b"]}"#, async |client| client.members(&tresor).await).await;
     wire.push_str(&format!("{request}-> {:?}\n", members.unwrap()));
-    let users = r#"{"Users":[{"UserId":"a","UserRegistrationState":"Validated"},{"UserId":"b","UserRegistrationState":"Unvalidated"}]}"#;
+    let users =
+        r#"{"Users":[{"UserId":"a","UserRegistrationState":"Validated"},{"UserId":"b","UserRegistrationState":"Unvalidated"}]}"#;
     let (request, users) = on_tape(users, async |client| client.users().await).await;
     wire.push_str(&format!("{request}-> {:?}\n", users.unwrap()));
     let begun = r#"{"UserId":"20160601121212.tlq1d0hp@tenant1234.tresorit.io","RegSessionId":"s","RegSessionVerifier":"v"}"#;
@@ -194,7 +198,8 @@ async fn every_read_goes_over_the_wire_and_is_understood_as_the_reference_says()
 #[tokio::test]
 async fn a_missing_field_names_the_endpoint_and_never_quotes_the_answer() {
     let id = OperationId::new("op").unwrap();
-    let (_, details) = on_tape(r#"{"ByUserId":"secret@example.com"}"#, async |client| client.details(Kind::Share, &id).await).await;
+    let (_, details) =
+        on_tape(r#"{"ByUserId":"secret@example.com"}"#, async |client| client.details(Kind::Share, &id).await).await;
     let failure = details.unwrap_err();
     assert_eq!(failure.on_read(), Disposition::Transient);
     let text = failure.to_string();
@@ -237,7 +242,12 @@ fn all_115_codes_of_the_reference_are_in_the_table_with_status_and_sentence() {
 fn the_table_says_what_every_code_means() {
     let mut table = String::new();
     for code in ErrorCode::ALL {
-        table.push_str(&format!("{:<48} read {:<14} verdict {:?}\n", code.as_str(), format!("{:?}", code.on_read()), code.on_verdict()));
+        table.push_str(&format!(
+            "{:<48} read {:<14} verdict {:?}\n",
+            code.as_str(),
+            format!("{:?}", code.on_read()),
+            code.on_verdict()
+        ));
         assert_ne!(code.on_read(), Disposition::Conflict, "a read builds on nothing that could be outdated");
     }
     insta::assert_snapshot!(table);
@@ -252,9 +262,22 @@ fn the_endpoints_of_the_main_job_are_the_references() {
         assert_eq!((row[1].as_str(), row[2].as_str()), (endpoint.verb, endpoint.path));
     }
     // What the main job does not need comes with the whole admin API.
-    let missing: Vec<_> = rows.iter().filter(|row| Endpoint::ALL.iter().all(|endpoint| endpoint.name != row[0])).map(|row| row[0].as_str()).collect();
+    let missing: Vec<_> = rows
+        .iter()
+        .filter(|row| Endpoint::ALL.iter().all(|endpoint| endpoint.name != row[0]))
+        .map(|row| row[0].as_str())
+        .collect();
     assert_eq!(
         missing,
-        ["DeleteCustomContent", "DeleteTresor", "ListCustomContents", "ListTresors", "SetUserStatus", "SetUserTresorCreationMode", "SetUserTresorSharingMode", "UploadCustomContent"]
+        [
+            "DeleteCustomContent",
+            "DeleteTresor",
+            "ListCustomContents",
+            "ListTresors",
+            "SetUserStatus",
+            "SetUserTresorCreationMode",
+            "SetUserTresorSharingMode",
+            "UploadCustomContent"
+        ]
     );
 }

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::sql::SqlStore;
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Column as _, Postgres, Row as _, TypeInfo as _};
+use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,9 @@ struct PostgresDriver(PgPool);
 /// The address is malformed, or the server cannot be reached.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name("assent");
+    // One connection by itself first: it says why it fails, while the pool only says that the time is over.
+    let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
+    first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;
     let pool =
         PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(4)).connect_with(options).await?;
     Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))

@@ -189,13 +189,17 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
 
 fn token() -> assent::http::Token {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, TOKEN.as_bytes());
-    assent::http::Token { name: "test".into(), role: assent::http::Role::Auditor, sha256: hash.as_ref().try_into().unwrap(), user_id: None }
+    assent::http::Token {
+        name: "test".into(),
+        role: assent::http::Role::Auditor,
+        sha256: hash.as_ref().try_into().unwrap(),
+        user_id: None,
+    }
 }
 
 /// A platform, a daemon and a web app, on a database of their own.
 pub(crate) struct Stage {
     pub(crate) database: Database,
-    pub(crate) store: Arc<dyn Store>,
     pub(crate) simulator: Simulator,
     pub(crate) scenario: Scenario,
     pub(crate) daemon: Daemon,
@@ -232,10 +236,10 @@ impl Stage {
         (setting.change)(&mut config);
         let policy = load_policy(policies.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let daemon = Daemon::start(config, Arc::clone(&store), policy, listener).await.unwrap();
+        let daemon = Daemon::start(config, store, policy, listener).await.unwrap();
         let app = WebApp::new(&format!("http://{}", daemon.address), WebhookSecret::parse(SECRET).unwrap()).unwrap();
         let scenario = Scenario::new(simulator.clone(), Arc::new(app));
-        Self { database, store, simulator, scenario, daemon, policies, platform, _platform: stop }
+        Self { database, simulator, scenario, daemon, policies, platform, _platform: stop }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -254,7 +258,9 @@ impl Stage {
     /// A tresor that exists and is approved at the platform, whatever the policy would say.
     pub(crate) async fn tresor(&self, by: &UserId) -> TresorId {
         let tresor = self.simulator.world().create_tresor(by).unwrap();
-        let answer = self.report(self.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), by, None), "approve").await;
+        let answer = self
+            .report(self.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), by, None), "approve")
+            .await;
         assert_eq!(answer.state(), "approved", "{:?}", answer.body);
         tresor
     }

@@ -30,7 +30,9 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// The directory with `initdb`, wherever the distribution puts it.
 pub(crate) fn bin_directory() -> PathBuf {
     let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).filter(|path| path.join("initdb").exists()).collect())
+        .map(|entries| {
+            entries.flatten().map(|entry| entry.path().join("bin")).filter(|path| path.join("initdb").exists()).collect()
+        })
         .unwrap_or_default();
     versions.sort();
     let on_path = std::env::var_os("PATH").and_then(|path| std::env::split_paths(&path).find(|dir| dir.join("initdb").exists()));

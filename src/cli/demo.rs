@@ -34,7 +34,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
     /// How long the browsers rest between two acts, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 360)]
+    #[arg(long, value_name = "MS", default_value_t = 430)]
     pause: u64,
 }
 
@@ -180,10 +180,7 @@ fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
     let name = |user: &Option<UserId>| user.as_ref().map(|user| app.name_of(user).unwrap_or_else(|| user.to_string()));
     let who: Vec<_> = [name(&notice.actor), name(&notice.subject)].into_iter().flatten().collect();
     // The demo knows its people; a reason quotes ids, as the log must.
-    let mut reason = notice.reason.clone();
-    for user in [&notice.actor, &notice.subject].into_iter().flatten() {
-        reason = reason.replace(user.as_str(), &name(&Some(user.clone())).unwrap_or_default());
-    }
+    let reason = app.with_names(&notice.reason);
     let reason = match (notice.state, notice.attempt) {
         (State::Superseded, _) => "another approval came first; the client starts again".to_owned(),
         (_, attempt) if attempt > 1 => format!("{reason} (attempt {attempt})"),

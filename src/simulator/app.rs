@@ -84,6 +84,16 @@ impl WebApp {
         email.split_once('@').map(|(name, _)| name.to_owned())
     }
 
+    /// A sentence with the ids of all users it knows replaced by their names.
+    #[must_use]
+    pub fn with_names(&self, sentence: &str) -> String {
+        let users: Vec<_> = self.users.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        users.iter().filter(|id| sentence.contains(id.as_str())).fold(sentence.to_owned(), |text, id| {
+            let name = UserId::new(id.as_str()).ok().and_then(|user| self.name_of(&user));
+            name.map_or(text.clone(), |name| text.replace(id.as_str(), &name))
+        })
+    }
+
     /// The `data` of a report, without what only some kinds have.
     #[must_use]
     pub fn data(&self, kind: Kind, id: &str, requester: &UserId, flow: Option<&str>) -> Value {

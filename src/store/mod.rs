@@ -2,7 +2,7 @@
 //! between two transactions can be lost.
 //!
 //! How to add to it: a method on [`Store`] says what must hold and in which transaction; its SQL goes into `sql/`, once
-//! for both databases, with [`dialect::sql`] where they differ; the contract suite in `tests/` runs it on both. No method
+//! for both databases, with `dialect::sql` where they differ; the contract suite in `tests/` runs it on both. No method
 //! may call the network, decide anything, or read a clock other than the database's. Locks are taken in one order
 //! everywhere: lanes, then limit keys, then persons, each sorted.
 

@@ -2,6 +2,15 @@
 //!
 //! Real databases, the real HTTP stack, the simulator as the platform. No sleeps: tests await conditions.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that meets what it does not expect must fail loudly"
+)]
+
 mod architecture;
 mod commands;
 mod contention;

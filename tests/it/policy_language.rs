@@ -66,12 +66,10 @@ fn every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             "list file missing",
-            format!(
-                "version: 1\nlists:\n  bad: {{file: lists/disposabel.txt}}\nrules:\n  - {{id: a, on: [share], effect: reject, when: {{subject.email_domain: {{in: {{list: bad}}}}}}}}\n"
-            ),
+            "version: 1\nlists:\n  bad: {file: lists/disposabel.txt}\nrules:\n  - {id: a, on: [share], effect: reject, when: {subject.email_domain: {in: {list: bad}}}}\n".to_string(),
         ),
-        ("approve as default", format!("version: 1\ndefaults: {{verdict: approve}}\nrules: []\n")),
-        ("approve when unknown", format!("version: 1\ndefaults: {{on_unknown: approve}}\nrules: []\n")),
+        ("approve as default", "version: 1\ndefaults: {verdict: approve}\nrules: []\n".to_string()),
+        ("approve when unknown", "version: 1\ndefaults: {on_unknown: approve}\nrules: []\n".to_string()),
         ("no version", "rules: []\n".to_owned()),
         ("another version", "version: 2\nrules: []\n".to_owned()),
         ("unknown key", rule("wen: {actor.is_member: true}")),

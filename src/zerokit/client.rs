@@ -97,16 +97,15 @@ pub enum Failure {
         cause: String,
     },
     /// The platform answered with an error code.
-    #[error("{endpoint} answered {code} (HTTP {status}): {message}")]
+    #[error("{endpoint} answered {code} (HTTP {status}): {}", ErrorCode::parse(code).map_or("not a code of the reference", ErrorCode::message))]
     Refused {
         /// The endpoint.
         endpoint: &'static str,
         /// The status.
         status: u16,
-        /// The code, as it stood in the answer.
+        /// The code, as it stood in the answer. The platform's sentence is left behind: it may quote anything, and a
+        /// failure is logged and stored.
         code: String,
-        /// The message.
-        message: String,
     },
 }
 
@@ -150,7 +149,9 @@ impl Failure {
     pub fn is_outage(&self) -> bool {
         match self {
             Failure::Unreachable { .. } | Failure::NoAnswer { .. } => true,
-            Failure::NotThePlatform { status, .. } | Failure::Refused { status, .. } => *status >= 500 || *status == 429,
+            Failure::NotThePlatform { status, .. } => *status >= 500 || *status == 429,
+            // A platform that answers with a code of its own is there; one operation that it chokes on is no outage.
+            Failure::Refused { status, .. } => *status == 503,
         }
     }
 }
@@ -282,7 +283,7 @@ impl Client {
         let id = operation_id.as_str().to_owned();
         let endpoint = match (kind, verdict) {
             (_, Verdict::Escalate) | (Kind::UserValidation, Verdict::Reject) => {
-                return Err(unsupported(Endpoint::VALIDATE_USER, "there is no call for this verdict"));
+                return Err(unsupported(Endpoint::VALIDATE_USER));
             }
             (Kind::Share, Verdict::Approve) => Endpoint::APPROVE_SHARE,
             (Kind::Share, Verdict::Reject) => Endpoint::REJECT_SHARE,
@@ -301,7 +302,7 @@ impl Client {
         let body = match kind {
             Kind::TresorCreation => encode(endpoint, &wire::TresorRequest { tresor_id: id }),
             Kind::UserValidation => {
-                let registration = registration.ok_or_else(|| unsupported(endpoint, "the registration is missing"))?;
+                let registration = registration.ok_or_else(|| unsupported(endpoint))?;
                 let request = wire::ValidateUserRequest {
                     user_id: id,
                     reg_session_id: registration.session_id.clone(),
@@ -350,13 +351,10 @@ impl Client {
             return Ok(bytes.to_vec());
         }
         match serde_json::from_slice::<wire::ErrorBody>(&bytes) {
-            Ok(error) => Err(Failure::Refused {
-                endpoint: endpoint.name,
-                status: status.as_u16(),
-                code: error.error_code.chars().take(100).collect(),
-                message: error.error_message.chars().take(300).collect(),
-            }),
-            Err(_) => Err(Failure::NotThePlatform {
+            Ok(error) if error.error_code.len() <= 100 && error.error_code.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                Err(Failure::Refused { endpoint: endpoint.name, status: status.as_u16(), code: error.error_code })
+            }
+            _ => Err(Failure::NotThePlatform {
                 endpoint: endpoint.name,
                 status: status.as_u16(),
                 cause: "no error code in it".into(),
@@ -394,7 +392,7 @@ fn build_details(
 }
 
 fn encode<T: Serialize>(endpoint: Endpoint, request: &T) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(request).map_err(|_| unsupported(endpoint, "the request cannot be written as JSON"))
+    serde_json::to_vec(request).map_err(|_| unsupported(endpoint))
 }
 
 fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
@@ -409,9 +407,10 @@ fn malformed(endpoint: Endpoint, cause: impl ToString) -> Failure {
     Failure::NotThePlatform { endpoint: endpoint.name, status: 200, cause: cause.to_string() }
 }
 
-fn unsupported(endpoint: Endpoint, message: &str) -> Failure {
+/// A call that cannot even be made; a bug of the caller, which fails the operation.
+fn unsupported(endpoint: Endpoint) -> Failure {
     let code = ErrorCode::BadInput;
-    Failure::Refused { endpoint: endpoint.name, status: 400, code: code.as_str().to_owned(), message: message.to_owned() }
+    Failure::Refused { endpoint: endpoint.name, status: 400, code: code.as_str().to_owned() }
 }
 
 /// Everything but the unreserved characters of RFC 3986 is encoded; the result is signed and sent as it is.

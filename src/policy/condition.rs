@@ -1,8 +1,7 @@
 //! Reads the `when` of a rule: every leaf is checked against the fact catalogue, with its place in the file.
 
-use super::load::Lists;
 use super::model::{Comparison, Condition, Leaf, Operand, Set, Test};
-use super::sets::{DomainSet, TextSet};
+use super::sets::{DomainSet, Lists, TextSet};
 use crate::domain::diagnostic::{Diagnostic, Spot, nearest};
 use crate::domain::domain_name::{DomainName, DomainPattern};
 use crate::domain::fact::{FactName, FactValue};

@@ -2,6 +2,7 @@
 
 use super::model::{Defaults, Policy, PolicyHash};
 use super::rule::read_rule;
+use super::sets::Lists;
 use crate::domain::diagnostic::{Diagnostic, Severity, Spot, nearest};
 use crate::domain::verdict::Verdict;
 use crate::domain::yaml::{self, Node, Problems, Value};
@@ -30,9 +31,6 @@ impl SourceFile {
         (self.path.ends_with(".yaml") || self.path.ends_with(".yml")) && !self.is_cases()
     }
 }
-
-/// Lists by name; nothing for one that could not be read, which has been reported.
-pub(super) type Lists = BTreeMap<String, Option<Vec<String>>>;
 
 /// Compiles the files.
 ///

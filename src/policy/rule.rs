@@ -2,8 +2,8 @@
 
 use super::condition::Reader;
 use super::limit::Limit;
-use super::load::Lists;
 use super::model::Rule;
+use super::sets::Lists;
 use super::template::Template;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::fact::FactName;

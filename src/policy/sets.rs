@@ -1,7 +1,10 @@
 //! Sets of texts and of domain patterns, as lists in a policy become them: one look-up, however long the list.
 
 use crate::domain::domain_name::{DomainName, DomainPattern};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+/// Lists by name; nothing for one that could not be read, which has been reported.
+pub(super) type Lists = BTreeMap<String, Option<Vec<String>>>;
 
 /// Texts, and what to call them in a trace.
 #[derive(Debug)]

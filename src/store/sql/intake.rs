@@ -50,15 +50,16 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
     ];
     args.push(crate::store::connection::Arg::Bytes(Some(new.payload)));
     args.extend(args![owner, fence, delay]);
-    let inserted = tx.run(INSERT, args).await? == 1;
-    let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
-    let view = first(rows).map(|row| view::read(&row)).transpose()?;
-    if !inserted {
+    if tx.run(INSERT, args).await? == 0 {
+        let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
+        let view = first(rows).map(|row| view::read(&row)).transpose()?;
         if let Some(view) = &view {
             tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;
         }
         return known(view);
     }
+    let rows = tx.rows(view::BY_ID, args![new.id.to_string()]).await?;
+    let view = first(rows).map(|row| view::read(&row)).transpose()?;
     let view = view.ok_or_else(|| StoreError::Corrupt("an operation vanished".into()))?;
     let lease = new.lease.is_some().then_some(Lease { id: view.id, fence: 1 });
     Ok(Received::New(view, lease))

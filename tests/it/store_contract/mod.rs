@@ -1,0 +1,152 @@
+//! The store's contract: every function, on both databases. What a new backend must do to be one.
+
+mod decisions;
+mod queue;
+
+use crate::harness::{Backend, Database};
+use assent::audit::{DecisionRecord, MasterKey};
+use assent::domain::ids::{DecisionId, FlowId, OperationId, RecordId, TresorId, UserId};
+use assent::domain::kind::Kind;
+use assent::domain::operation::{Intent, Lane, OperationKey};
+use assent::domain::verdict::{Outcome, Verdict};
+use assent::flow::{Ending, State, Step};
+use assent::store::{Claimed, Decided, Deciding, Finishing, Ground, NewOperation, Person, Received, Ruling, Store, StoreError};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn share(tresor: &str) -> Intent {
+    Intent {
+        kind: Kind::Share,
+        tresor: Some(TresorId::new(tresor).unwrap()),
+        actor: Some(user("ann")),
+        subject: Some(user("bob")),
+    }
+}
+
+fn key(id: &str) -> OperationKey {
+    OperationKey { kind: Kind::Share, operation_id: OperationId::new(id).unwrap() }
+}
+
+fn new(webhook: &str, id: &str) -> NewOperation {
+    NewOperation {
+        webhook_id: webhook.to_owned(),
+        body_sha256: format!("hash of {webhook}"),
+        id: RecordId::generate(),
+        key: key(id),
+        requester: Some(user("ann")),
+        requested_flow: None,
+        payload: b"sealed".to_vec(),
+        lease: None,
+    }
+}
+
+async fn received(store: &dyn Store, id: &str) -> RecordId {
+    match store.receive(new(&format!("msg-{id}"), id)).await.unwrap() {
+        Received::New(view, None) => view.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn claim_one(store: &dyn Store) -> Claimed {
+    let mut claimed = store.claim("me", LEASE, 1).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    claimed.pop().unwrap()
+}
+
+/// What a decision is made with, without the borrows.
+struct Case {
+    claimed: Claimed,
+    intent: Intent,
+    lane: Lane,
+    seen: i64,
+    flow: Option<FlowId>,
+    queries: Vec<(String, String, Duration)>,
+    places: Vec<String>,
+    persons: Vec<Person>,
+}
+
+impl Case {
+    fn of(claimed: Claimed, tresor: &str) -> Self {
+        let intent = share(tresor);
+        let lane = Lane::of(&intent);
+        Self { claimed, intent, lane, seen: 0, flow: None, queries: vec![], places: vec![], persons: vec![] }
+    }
+
+    fn ruling(&self, ground: &Ground, verdict: Verdict, step: Step) -> Ruling {
+        let record = DecisionRecord {
+            id: DecisionId::generate(),
+            decided_at: ground.now,
+            tenant: "tenant1234".into(),
+            key: self.claimed.key.clone(),
+            flow: ground.flow,
+            attempt: ground.attempt,
+            intent: self.intent.clone(),
+            requester: self.claimed.requester.clone(),
+            verdict,
+            decided_by: "policy".into(),
+            rules: vec!["r".into()],
+            reason: "because".into(),
+            policy_hash: "hash".into(),
+            evaluator_version: "1".into(),
+            facts: json!({"actor.id": {"value": "ann", "source": "details"}}),
+            facts_personal: json!({}),
+            trace: json!([]),
+        };
+        Ruling { record, message: Some("message".into()), step }
+    }
+
+    async fn decide(&self, store: &dyn Store, verdict: Verdict, step: Step) -> Decided {
+        self.try_decide(store, &|ground| Ok(self.ruling(&ground, verdict, step.clone()))).await.unwrap()
+    }
+
+    async fn try_decide(
+        &self,
+        store: &dyn Store,
+        judge: &(dyn Fn(Ground) -> Result<Ruling, String> + Send + Sync),
+    ) -> Result<Decided, StoreError> {
+        let members = [user("ann")];
+        let deciding = Deciding {
+            lease: self.claimed.lease,
+            key: &self.claimed.key,
+            intent: &self.intent,
+            lane: &self.lane,
+            seen_version: self.seen,
+            requested_flow: self.flow,
+            fresh_flow: FlowId::generate(),
+            join_window: Duration::from_secs(60),
+            queries: &self.queries,
+            places: &self.places,
+            persons: &self.persons,
+            policy: ("hash", "body"),
+            members_before: Some(&members),
+        };
+        store.decide(deciding, judge).await
+    }
+
+    /// Decides on an approval that is to be sent; the ruling.
+    async fn approve(&self, store: &dyn Store) -> Ruling {
+        match self.decide(store, Verdict::Approve, Step::Send).await {
+            Decided::Ruled { ruling, sent: Some(_), .. } => *ruling,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn finish(&self, store: &dyn Store, decision: Option<DecisionId>, outcome: Outcome) -> Option<RecordId> {
+        let ending = Ending::new(outcome, Some(Verdict::Approve)).code("Code").detail("detail");
+        let finishing = Finishing { lease: self.claimed.lease, key: &self.claimed.key, decision, ending: &ending };
+        store.finish(finishing).await.unwrap()
+    }
+}
+
+async fn open(backend: Backend) -> (Database, Arc<dyn Store>) {
+    let database = Database::new(backend).await;
+    let store = database.open().await;
+    (database, store)
+}

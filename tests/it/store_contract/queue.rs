@@ -1,0 +1,130 @@
+//! The contract of the work queue: notifications are stored once, operations claimed once, stale writes change nothing.
+
+use super::*;
+use crate::harness::on_both;
+
+on_both!(
+    the_schema_is_checked_and_migrating_twice_changes_nothing,
+    the_clock_is_the_databases,
+    a_notification_is_stored_once,
+    a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
+    due_operations_are_claimed_once_and_the_longest_due_first,
+    a_stale_workers_writes_change_nothing,
+);
+
+async fn the_schema_is_checked_and_migrating_twice_changes_nothing(backend: Backend) {
+    let (database, store) = open(backend).await;
+    store.check_schema().await.unwrap();
+    assert_eq!(store.migrate().await.unwrap(), 0);
+    store.maintain().await.unwrap();
+    store.maintain().await.unwrap();
+    database.try_run("update _sqlx_migrations set version = version + 1").await.unwrap();
+    assert!(matches!(store.check_schema().await, Err(StoreError::SchemaOutdated)));
+}
+
+async fn the_clock_is_the_databases(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let (first, second) = (store.now().await.unwrap(), store.now().await.unwrap());
+    assert!(first <= second && second.duration_since(first).as_secs() < 60);
+}
+
+async fn a_notification_is_stored_once(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let Received::New(view, lease) =
+        store.receive(NewOperation { lease: Some(("me".into(), LEASE)), ..new("m1", "a") }).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((view.state, view.attempt, view.operation_id.as_str()), (State::Running, 1, "a"));
+    let lease = lease.unwrap();
+    assert_eq!((lease.id, lease.fence), (view.id, 1));
+    assert_eq!(store.leased(&lease).await.unwrap().payload.unwrap(), b"sealed");
+    // The same message; the same operation in another message; the same message with another body.
+    assert!(matches!(store.receive(new("m1", "a")).await.unwrap(), Received::Known(known) if known == view));
+    assert!(matches!(store.receive(new("m2", "a")).await.unwrap(), Received::Known(known) if known == view));
+    let other = NewOperation { body_sha256: "other".into(), ..new("m1", "a") };
+    assert!(matches!(store.receive(other).await.unwrap(), Received::WebhookReused));
+    assert_eq!(store.operation(view.id).await.unwrap().unwrap(), view);
+    assert_eq!(store.operation(RecordId::generate()).await.unwrap(), None);
+}
+
+async fn a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    for (id, outcome, reopens) in [
+        ("f", Outcome::Failed, true),
+        ("r", Outcome::Refused, true),
+        ("a", Outcome::Applied, false),
+        ("s", Outcome::Superseded, false),
+        ("u", Outcome::Unknown, false),
+    ] {
+        let first = received(store, id).await;
+        let case = Case::of(claim_one(store).await, id);
+        case.finish(store, None, outcome).await;
+        match store.receive(new(&format!("again-{id}"), id)).await.unwrap() {
+            Received::New(view, None) => assert!(reopens && view.id != first, "{outcome:?}"),
+            Received::Known(view) => assert!(!reopens && view.id == first && view.state.is_final(), "{outcome:?}"),
+            other => panic!("{other:?}"),
+        }
+        // The first message still answers for what it brought.
+        assert!(matches!(store.receive(new(&format!("msg-{id}"), id)).await.unwrap(), Received::Known(view) if view.id == first));
+        while !store.claim("me", LEASE, 9).await.unwrap().is_empty() {}
+    }
+}
+
+async fn due_operations_are_claimed_once_and_the_longest_due_first(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    let store = store.as_ref();
+    assert_eq!(store.next_due().await.unwrap(), None);
+    let mut ids = vec![];
+    for id in ["a", "b", "c"] {
+        ids.push(received(store, id).await);
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
+    let claimed = store.claim("me", LEASE, 2).await.unwrap();
+    let mut seen: Vec<_> = claimed.iter().map(|claimed| claimed.lease.id).collect();
+    seen.sort();
+    assert_eq!(seen, ids[..2]);
+    assert!(claimed.iter().all(|claimed| claimed.lease.fence == 1 && claimed.tries == 0 && claimed.sent.is_none()));
+    assert_eq!(claim_one(store).await.lease.id, ids[2]);
+    assert!(store.claim("you", LEASE, 9).await.unwrap().is_empty());
+    // Given back for later, with and without spending a try.
+    store.reschedule(&claimed[0].lease, Duration::from_secs(3600), true, false).await.unwrap();
+    store.reschedule(&claimed[1].lease, Duration::ZERO, false, false).await.unwrap();
+    let again = claim_one(store).await;
+    assert_eq!((again.lease.id, again.lease.fence, again.tries), (claimed[1].lease.id, 2, 0));
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(due > Duration::from_secs(30) && due <= LEASE, "{due:?}");
+    assert_eq!(store.operation(again.lease.id).await.unwrap().unwrap().state, State::Running);
+}
+
+async fn a_stale_workers_writes_change_nothing(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let stale = Case::of(store.claim("me", Duration::ZERO, 1).await.unwrap().pop().unwrap(), "t");
+    let fresh = Case::of(claim_one(store).await, "t");
+    assert_eq!(fresh.claimed.lease.fence, 2);
+    let lease = stale.claimed.lease;
+    assert!(matches!(store.extend(&lease, LEASE).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.leased(&lease).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.resend(&lease).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.reschedule(&lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    let judge = |ground: Ground| Ok(stale.ruling(&ground, Verdict::Approve, Step::Send));
+    assert!(matches!(stale.try_decide(store, &judge).await, Err(StoreError::Fenced)));
+    let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
+    let finishing = Finishing { lease, key: &stale.claimed.key, decision: None, ending: &ending };
+    assert!(matches!(store.finish(finishing).await, Err(StoreError::Fenced)));
+    assert_eq!(
+        database
+            .texts("select cast(count(*) as text) from outcomes union all select cast(count(*) as text) from decisions")
+            .await,
+        ["0", "0"]
+    );
+    store.extend(&fresh.claimed.lease, LEASE).await.unwrap();
+    // After the end nobody writes any more, not even the last worker.
+    let ruling = fresh.approve(store).await;
+    fresh.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    assert!(matches!(store.reschedule(&fresh.claimed.lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.extend(&fresh.claimed.lease, LEASE).await, Err(StoreError::Fenced)));
+}

@@ -6,7 +6,7 @@ use crate::domain::clock::Clock;
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::TresorId;
 use crate::engine::{DatabaseClock, load_policy};
-use crate::store;
+use crate::store::{self, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
 use std::sync::Arc;
@@ -30,10 +30,15 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let config = config::read(&options.config.config)?;
     let policy = load_policy(&config.policies)?;
     let store = store::open(&config.database_url, config.database_connections).await?;
-    if options.migrate || (config.database_url.starts_with("sqlite://") && !options.check) {
+    let migrates = options.migrate || config.database_url.starts_with("sqlite://");
+    if migrates && !options.check {
         store.migrate().await?;
     }
-    store.check_schema().await?;
+    match store.check_schema().await {
+        // A check changes nothing; serving would migrate.
+        Err(StoreError::SchemaOutdated) if migrates && options.check => {}
+        checked => checked?,
+    }
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
     let client = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock as Arc<dyn Clock>);
@@ -56,7 +61,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let rules = policy.rules.len();
     let mode = config.mode;
     let daemon = Daemon::start(config, store, policy, listener).await?;
-    tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = ?mode, "assent serves");
+    tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;
     tracing::info!("stopping: no new notifications, work under way is finished");
     daemon.stop().await;

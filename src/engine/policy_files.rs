@@ -12,7 +12,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// It cannot be read.
-    #[error("the policy directory `{path}` cannot be read: {cause}; check `policies.path`")]
+    #[error("the policy directory `{path}` cannot be read: {cause}; check `policies.path`, or the directory on the command line")]
     Unreadable {
         /// The directory or the file in it.
         path: PathBuf,

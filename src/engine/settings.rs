@@ -11,6 +11,17 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        }
+    }
+}
+
 /// The engine's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {

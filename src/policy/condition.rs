@@ -305,9 +305,15 @@ impl Reader<'_, '_> {
                 node.spot,
                 format!("`{}` is {}, and is compared with {}", spec.name, spec.fact_type.name(), node.type_name()),
             );
-            let quote = matches!(spec.fact_type, FactType::Text)
-                && matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
-            self.problems.add(if quote { problem.with_help("write the value in quotes") } else { problem });
+            let help = match (spec.fact_type, &node.value) {
+                (FactType::Text, Value::Bool(_) | Value::Int(_) | Value::Float(_)) => Some("write the value in quotes"),
+                (FactType::Bool, _) => Some("write `true` or `false`"),
+                _ => None,
+            };
+            self.problems.add(match help {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            });
         }
         value
     }

@@ -303,3 +303,34 @@ async fn with_the_database_down_a_notification_gets_503_and_readiness_is_gone() 
     assert_eq!(ready.status(), 503);
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_over_is_answered_202_with_the_state_so_far() {
+    let stage = Stage::set(
+        Backend::Sqlite,
+        Setting { change: |config| config.call_timeout = Duration::from_secs(60), ..Setting::default() },
+    )
+    .await;
+    let ann = stage.user("ann@example.com");
+    let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
+    stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
+    let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    for wait in [0, 1] {
+        let answer = stage.scenario.app().report(&data, wait, stage.now().as_second()).await.unwrap();
+        assert_eq!((answer.status, answer.state()), (202, "running"), "{}", answer.body);
+        assert!(answer.body["decision"].is_null() && answer.body["outcome"].is_null());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_optional_requester_a_report_may_leave_it_out() {
+    let stage =
+        Stage::set(Backend::Sqlite, Setting { change: |config| config.requester_required = false, ..Setting::default() }).await;
+    let (ann, mallory) = (stage.user("ann@example.com"), stage.user("mallory@example.com"));
+    for (requester, state) in [(Value::Null, "approved"), (json!(ann), "approved"), (json!(mallory), "refused")] {
+        let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
+        let mut data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+        data["requester_id"] = requester;
+        assert_eq!(stage.report(data, "approve").await.state(), state);
+    }
+}

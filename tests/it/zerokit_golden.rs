@@ -281,3 +281,79 @@ fn the_endpoints_of_the_main_job_are_the_references() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"Members\":[]}").await.unwrap();
+                }
+            });
+        }
+    });
+    let service = ServiceUrl::parse(&format!("http://{address}"), Some(TENANT)).unwrap();
+    let clock = Arc::new(FixedClock::at(NOW.parse().unwrap()));
+    let client = Client::new(service, AdminKey::parse(ADMIN_KEY).unwrap(), Duration::from_secs(5), clock).unwrap();
+    let tresor = TresorId::new(TRESOR).unwrap();
+    for _ in 0..5 {
+        client.members(&tresor).await.unwrap();
+    }
+    assert_eq!(connections.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_platform_that_says_nothing_is_given_up_after_the_time_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = ServiceUrl::parse(&format!("http://{}", listener.local_addr().unwrap()), Some(TENANT)).unwrap();
+    let clock = Arc::new(FixedClock::at(NOW.parse().unwrap()));
+    let client = Client::new(service, AdminKey::parse(ADMIN_KEY).unwrap(), Duration::from_millis(100), clock).unwrap();
+    let id = OperationId::new("op").unwrap();
+    let call = VerdictCall { kind: Kind::Share, operation_id: &id, verdict: Verdict::Approve, registration: None };
+    let failure = client.send_verdict(call).await.unwrap_err();
+    // Nobody knows whether it was done; and where nobody even listens, nothing was.
+    assert_eq!((failure.on_verdict(), failure.on_read()), (Disposition::Uncertain, Disposition::Transient));
+    drop(listener);
+    let failure = client.send_verdict(call).await.unwrap_err();
+    assert_eq!(failure.on_verdict(), Disposition::Transient, "{failure}");
+}
+
+/// The simulator's side, as a client sees it that shares no code with it.
+#[tokio::test]
+async fn the_simulator_answers_errors_message_first_and_checks_signatures_for_real() {
+    let (_simulator, address, _stop) = crate::harness::start_simulator(true, Duration::ZERO).await;
+    let path = format!("tenant-{TENANT}/api/v4/admin/tresor/list-members?TresorID={TRESOR}");
+    let (tenant, key) = (TenantId::parse(TENANT).unwrap(), AdminKey::parse(ADMIN_KEY).unwrap());
+    #[expect(clippy::disallowed_methods, reason = "the simulator lives in real time")]
+    let now = jiff::Timestamp::now();
+    let ask = async |now: jiff::Timestamp, change: fn(&mut Vec<(&'static str, String)>)| {
+        let mut headers = sign(Request { verb: "GET", path: &path, content_type: None, body: None }, &tenant, &key, now);
+        change(&mut headers);
+        let mut request = reqwest::Client::new().get(format!("http://{address}/{path}"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    // Query names are matched without regard to case; the tresor is not there.
+    let missing = (404, r#"{"ErrorMessage":"Tresor head not found.","ErrorCode":"TresorNotExists"}"#.to_owned());
+    assert_eq!(ask(now, |_| {}).await, missing);
+    let refused = (403, r#"{"ErrorMessage":"Authentication failed for user","ErrorCode":"InvalidAuthorization"}"#.to_owned());
+    assert_eq!(ask(now, |headers| headers[0].1 = "admin@other12345.tresorit.io".into()).await, refused);
+    assert_eq!(ask(now, |headers| headers.retain(|(name, _)| *name != "Authorization")).await, refused);
+    assert_eq!(ask(now, |headers| headers.retain(|(name, _)| *name != "HMACHeaders")).await, refused);
+    assert_eq!(ask(now, |headers| headers.last_mut().unwrap().1 = "AdminKey AAAA".into()).await, refused);
+    // 15 minutes either way, and no more.
+    assert_eq!(ask(now - Duration::from_secs(890), |_| {}).await, missing);
+    assert_eq!(ask(now - Duration::from_secs(910), |_| {}).await, refused);
+    assert_eq!(ask(now + Duration::from_secs(910), |_| {}).await, refused);
+}

@@ -83,6 +83,12 @@ create table person_keys (
     created_at  bigint not null
 );
 
+-- One row: a known text sealed under the master key, so that a wrong key is noticed before anything is lost.
+create table key_sentinel (
+    id      bigint primary key check (id = 1),
+    sealed  bytea not null
+);
+
 -- For auditors. Insert-only; decisions and outcomes are partitioned by month.
 
 create table policies (

@@ -84,6 +84,12 @@ create table person_keys (
     created_at  integer not null
 );
 
+-- One row: a known text sealed under the master key, so that a wrong key is noticed before anything is lost.
+create table key_sentinel (
+    id      integer primary key check (id = 1),
+    sealed  blob not null
+);
+
 -- For auditors. Insert-only, by triggers alone: who can write the file can also drop them.
 
 create table policies (

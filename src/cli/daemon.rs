@@ -2,6 +2,7 @@
 //! tests, so that all three run the same thing.
 
 use super::config::Config;
+use crate::audit::MasterKey;
 use crate::domain::clock::Clock;
 use crate::engine::{DatabaseClock, Engine, Settings};
 use crate::http::{self, Api};
@@ -34,6 +35,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] reqwest::Error),
+    /// The key is not the one that the database was written with, or cannot be used.
+    #[error("`encryption.key` is not the one this database was written with; nothing in it could be read")]
+    WrongKey,
     /// The listener has no address.
     #[error("the listener broke: {0}")]
     Listener(#[from] std::io::Error),
@@ -46,6 +50,7 @@ impl Daemon {
     /// The database cannot be used, or the listener broke.
     pub async fn start(config: Config, store: Arc<dyn Store>, policy: Policy, listener: TcpListener) -> Result<Self, StartError> {
         store.check_schema().await?;
+        check_key(store.as_ref(), &config.encryption, true).await?;
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -83,5 +88,18 @@ impl Daemon {
         let _ = self.stop.send(true);
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
         let _ = self.worker.await;
+    }
+}
+
+/// Holds the key against the database's sentinel; with `keep` a database that has none gets one.
+///
+/// # Errors
+/// It is another key, or the database cannot be read.
+pub(super) async fn check_key(store: &dyn Store, key: &MasterKey, keep: bool) -> Result<(), StartError> {
+    const CONTEXT: &str = "sentinel";
+    let fresh = if keep { Some(key.seal(CONTEXT, b"assent").map_err(|_| StartError::WrongKey)?) } else { None };
+    match store.key_sentinel(fresh).await? {
+        Some(sealed) => key.open(CONTEXT, &sealed).map(|_| ()).map_err(|_| StartError::WrongKey),
+        None => Ok(()),
     }
 }

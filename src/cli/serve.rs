@@ -1,6 +1,6 @@
 //! `assent serve`: runs the daemon until it is told to stop. `--check` only says whether it would work.
 
-use super::daemon::StartError;
+use super::daemon::{StartError, check_key};
 use super::{ConfigArgument, Daemon, Failure, config, output};
 use crate::domain::clock::Clock;
 use crate::domain::disposition::Disposition;
@@ -37,7 +37,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     match store.check_schema().await {
         // A check changes nothing; serving would migrate.
         Err(StoreError::SchemaOutdated) if migrates && options.check => {}
-        checked => checked?,
+        checked => {
+            checked?;
+            check_key(store.as_ref(), &config.encryption, false).await?;
+        }
     }
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;

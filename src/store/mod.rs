@@ -44,6 +44,9 @@ pub trait Store: Send + Sync {
     /// The database's clock.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
+    /// The sentinel that was sealed under the database's master key; `fresh` becomes it if there is none yet.
+    async fn key_sentinel(&self, fresh: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Stores a notification, once per `webhook-id` and once per operation; the answer 2xx depends on its commit.
     async fn receive(&self, new: NewOperation) -> Result<Received, StoreError>;
 

@@ -126,6 +126,13 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         assert!(!text.contains(harness::ADMIN_KEY) && !text.contains(harness::ENCRYPTION_KEY), "{name} shows a secret: {text}");
         said.push_str(&format!("---- {name}\n{text}\n"));
     }
+    // The database was written with another key.
+    let key = assent::audit::MasterKey::generate().unwrap();
+    database.open().await.key_sentinel(Some(key.seal("sentinel", b"assent").unwrap())).await.unwrap();
+    let path = write(folder.path(), &good);
+    let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[]).await;
+    assert_eq!(ran.status, 2);
+    said.push_str(&format!("---- another encryption key\n{}\n", ran.said(&replace)));
     let ran = assent(&["serve", "--config", "/nowhere/config.yaml"], &[]).await;
     said.push_str(&format!("---- missing config\n{}\n", ran.said(&[])));
     let ran = assent(&["serve", "--config", "/nowhere/config.yaml"], &[("ASSENT_DATABASE__ULR", "x")]).await;

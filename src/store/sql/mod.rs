@@ -73,6 +73,18 @@ impl<D: Driver> Store for SqlStore<D> {
         timestamp(row.ok_or_else(|| StoreError::Corrupt("no clock".into()))?.int(0)?)
     }
 
+    async fn key_sentinel(&self, fresh: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {
+        const KEEP: super::dialect::Sql =
+            sql!("insert into key_sentinel (id, sealed) values (1, $1) on conflict (id) do nothing");
+        if fresh.is_some() {
+            let mut tx = self.driver.begin().await?;
+            tx.run(KEEP, vec![super::connection::Arg::Bytes(fresh)]).await?;
+            tx.commit().await?;
+        }
+        let row = first(self.driver.read(sql!("select sealed from key_sentinel where id = 1"), args![]).await?);
+        Ok(row.map(|row| row.opt_bytes(0).map(|bytes| bytes.map(<[u8]>::to_vec))).transpose()?.flatten())
+    }
+
     async fn receive(&self, new: NewOperation) -> Result<Received, StoreError> {
         let mut tx = self.driver.begin().await?;
         let received = intake::receive(tx.as_mut(), new).await?;

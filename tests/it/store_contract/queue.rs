@@ -6,6 +6,7 @@ use crate::harness::on_both;
 on_both!(
     the_schema_is_checked_and_migrating_twice_changes_nothing,
     the_clock_is_the_databases,
+    the_first_sentinel_stays,
     a_notification_is_stored_once,
     a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
     due_operations_are_claimed_once_and_the_longest_due_first,
@@ -26,6 +27,15 @@ async fn the_clock_is_the_databases(backend: Backend) {
     let (_database, store) = open(backend).await;
     let (first, second) = (store.now().await.unwrap(), store.now().await.unwrap());
     assert!(first <= second && second.duration_since(first).as_secs() < 60);
+}
+
+async fn the_first_sentinel_stays(backend: Backend) {
+    let (_database, store) = open(backend).await;
+    assert_eq!(store.key_sentinel(None).await.unwrap(), None);
+    for _ in 0..2 {
+        assert_eq!(store.key_sentinel(Some(b"first".to_vec())).await.unwrap().unwrap(), b"first");
+    }
+    assert_eq!(store.key_sentinel(Some(b"second".to_vec())).await.unwrap().unwrap(), b"first");
 }
 
 async fn a_notification_is_stored_once(backend: Backend) {

@@ -3,7 +3,7 @@
 
 create table notifications (
     webhook_id   text primary key,
-    body_sha256  text not null,
+    body_mac     text not null,     -- keyed: a plain hash of a body with an address in it could be searched
     record_id    text not null,
     received_at  bigint not null
 );
@@ -143,6 +143,10 @@ create index outcomes_operation on outcomes (operation_id);
 create table decisions_default partition of decisions default;
 create table outcomes_default partition of outcomes default;
 
+create function assent_insert_only() returns trigger language plpgsql as $$
+begin
+    raise exception 'table % is insert-only', tg_table_name;
+end $$;
 create function assent_ensure_partitions(ahead integer) returns void language plpgsql as $$
 declare
     parent     text;
@@ -155,21 +159,27 @@ begin
         foreach parent in array array['decisions', 'outcomes'] loop
             partition := parent || to_char(first, '_YYYY_MM');
             if to_regclass(partition) is null then
-                execute format('create table %I partition of %I for values from (%L) to (%L)', partition, parent,
-                               first at time zone 'utc', (first + interval '1 month') at time zone 'utc');
+                begin
+                    execute format('create table %I partition of %I for values from (%L) to (%L)', partition, parent,
+                                   first at time zone 'utc', (first + interval '1 month') at time zone 'utc');
+                    -- A trigger on the parent does not stop somebody who truncates a partition by its own name.
+                    execute format('create trigger no_truncate before truncate on %I for each statement '
+                                   'execute function assent_insert_only()', partition);
+                exception when check_violation then
+                    -- The default partition holds rows of that month already; the other months must not suffer.
+                    raise warning 'partition % cannot be made: its rows are in the default partition', partition;
+                end;
             end if;
         end loop;
     end loop;
 end $$;
 select assent_ensure_partitions(3);
 
-create function assent_insert_only() returns trigger language plpgsql as $$
-begin
-    raise exception 'table % is insert-only', tg_table_name;
-end $$;
 create trigger decisions_insert_only before update or delete on decisions for each row execute function assent_insert_only();
 create trigger outcomes_insert_only before update or delete on outcomes for each row execute function assent_insert_only();
 create trigger policies_insert_only before update or delete on policies for each row execute function assent_insert_only();
+create trigger no_truncate before truncate on decisions_default for each statement execute function assent_insert_only();
+create trigger no_truncate before truncate on outcomes_default for each statement execute function assent_insert_only();
 create trigger decisions_no_truncate before truncate on decisions for each statement execute function assent_insert_only();
 create trigger outcomes_no_truncate before truncate on outcomes for each statement execute function assent_insert_only();
 create trigger policies_no_truncate before truncate on policies for each statement execute function assent_insert_only();

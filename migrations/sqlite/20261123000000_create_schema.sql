@@ -4,7 +4,7 @@
 
 create table notifications (
     webhook_id   text primary key,
-    body_sha256  text not null,
+    body_mac     text not null,     -- keyed: a plain hash of a body with an address in it could be searched
     record_id    text not null,
     received_at  integer not null
 );

@@ -5,6 +5,7 @@
 
 use crate::domain::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -100,6 +101,16 @@ impl MasterKey {
     /// The system has no randomness.
     pub fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
         seal(self.0.expose(), context, plain)
+    }
+
+    /// A keyed hash in hex: the same for the same bytes, and of no use without the key.
+    #[must_use]
+    pub fn fingerprint(&self, bytes: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"assent.fingerprint.v1\n");
+        context.update(bytes);
+        hex::encode(context.sign())
     }
 
     /// Opens what [`MasterKey::seal`] sealed.

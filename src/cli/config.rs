@@ -4,10 +4,11 @@
 //! their own, and are parsed at once into types that cannot be printed.
 
 use super::Failure;
+use super::config_source::{read_tree, without_secrets};
 use crate::audit::MasterKey;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::webhook::WebhookSecret;
-use crate::domain::yaml::{self, Fields, Key, Node, Problems, Value};
+use crate::domain::yaml::{Fields, Node, Problems, Value};
 use crate::engine::Mode;
 use crate::http::{Role, Token};
 use crate::zerokit::{AdminKey, ServiceUrl};
@@ -122,79 +123,10 @@ fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, 
     match value {
         Some(value) if found.is_empty() => Ok(value),
         _ => {
-            let rendered: Vec<_> = found.iter().map(|problem| problem.render(Some(text))).collect();
+            let shown = without_secrets(text);
+            let rendered: Vec<_> = found.iter().map(|problem| problem.render(Some(&shown))).collect();
             Err(Failure::input(format!("the configuration cannot be used\n\n{}", rendered.join("\n").trim_end())))
         }
-    }
-}
-
-fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
-    let from_environment = environment()?;
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        // Everything may come from the environment, as in a container.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from_environment.is_empty() => "{}".to_owned(),
-        Err(error) => {
-            let hint = "copy config.example.yaml there, or name another file with --config or ASSENT_CONFIG";
-            return Err(Failure::input(format!("the configuration `{}` cannot be read: {error}; {hint}", path.display())));
-        }
-    };
-    let name = path.display().to_string();
-    let mut root =
-        yaml::parse(&name, &text).map_err(|problem| Failure::input(problem.render(Some(&text)).trim_end().to_owned()))?;
-    for (keys, node) in from_environment {
-        overlay(&mut root, &keys, node);
-    }
-    Ok((text, root))
-}
-
-/// The keys that the environment sets; its values are YAML, so that lists can be written.
-fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
-    // Variables of the program that are no keys of the configuration.
-    const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
-    let mut found = Vec::new();
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut variables: Vec<_> =
-        variables.filter(|(name, _)| name.starts_with("ASSENT_") && !OTHERS.contains(&name.as_str())).collect();
-    variables.sort();
-    for (name, value) in variables {
-        let key = name.strip_prefix("ASSENT_").unwrap_or_default().to_lowercase().replace("__", ".");
-        if !KEYS.contains(&key.as_str()) {
-            let near = crate::domain::diagnostic::nearest(&key, KEYS);
-            let hint = near
-                .map(|near| format!("; did you mean `ASSENT_{}`?", near.to_uppercase().replace('.', "__")))
-                .unwrap_or_default();
-            return Err(Failure::input(format!("the environment variable `{name}` names no key of the configuration{hint}")));
-        }
-        let mut node =
-            yaml::parse(&name, &value).map_err(|problem| Failure::input(problem.render(Some(&value)).trim_end().to_owned()))?;
-        // A key or secret made of digits is a text all the same.
-        if matches!(node.value, Value::Int(_) | Value::Float(_))
-            && !["database.connections", "engine.workers", "engine.retry_budget"].contains(&key.as_str())
-        {
-            node.value = Value::Text(value);
-        }
-        node.spot = Spot::default();
-        found.push((key.split('.').map(str::to_owned).collect(), node));
-    }
-    Ok(found)
-}
-
-fn overlay(root: &mut Node, keys: &[String], node: Node) {
-    let Some((first, rest)) = keys.split_first() else {
-        *root = node;
-        return;
-    };
-    if !matches!(root.value, Value::Map(_)) {
-        root.value = Value::Map(Vec::new());
-    }
-    let Value::Map(entries) = &mut root.value else { return };
-    if !entries.iter().any(|(key, _)| key.name == *first) {
-        let empty = Node { spot: Spot::default(), value: Value::Null };
-        entries.push((Key { spot: Spot::default(), name: first.clone() }, empty));
-    }
-    if let Some((_, child)) = entries.iter_mut().find(|(key, _)| key.name == *first) {
-        overlay(child, rest, node);
     }
 }
 

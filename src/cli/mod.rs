@@ -3,6 +3,7 @@
 //! A command ends with an exit status: 0 fine; 1 the answer is no; 2 bad usage or input; 3 a dependency is unreachable.
 
 pub mod config;
+mod config_source;
 mod daemon;
 mod demo;
 mod failure;

@@ -2,13 +2,14 @@
 
 use super::decide::Reached;
 use super::payload::Payload;
+use super::settings::Mode;
 use super::{Engine, Notice, fault};
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::flow::{Ending, Event, Phase, State, Step, step};
+use crate::flow::{Ending, Event, Finding, Phase, State, Step, step};
 use crate::store::{Claimed, Finishing, Ruling, Sent, StoreError};
 use crate::zerokit::VerdictCall;
 use std::time::Duration;
@@ -34,30 +35,39 @@ struct Work<'w> {
 impl Engine {
     /// Works on an operation until it is settled, parked, or given back for later.
     pub(super) async fn work(&self, claimed: Claimed) -> Result<Finished, StoreError> {
-        let payload = match &claimed.payload {
-            None => Payload::default(),
-            Some(sealed) => match Payload::open(&self.master_key, claimed.lease.id, sealed) {
-                Ok(payload) => payload,
-                Err(error) => {
-                    tracing::error!(record.id = %claimed.lease.id, error.message = %error, "a stored notification cannot be read");
-                    let ending =
-                        Ending::new(Outcome::Failed, None).code("Unreadable").detail("the stored notification cannot be read");
-                    let work = Work { claimed: &claimed, payload: &Payload::default(), started: Instant::now(), ruling: None };
-                    return self.end(&work, claimed.decision, &ending).await;
-                }
-            },
+        let opened = claimed.payload.as_ref().map(|sealed| Payload::open(&self.master_key, claimed.lease.id, sealed)).transpose();
+        let (payload, is_readable) = match opened {
+            Ok(payload) => (payload.unwrap_or_default(), true),
+            Err(error) => {
+                tracing::error!(record.id = %claimed.lease.id, error.message = %error, "a stored notification cannot be read");
+                (Payload::default(), false)
+            }
         };
         let started = Instant::now().checked_sub(claimed.age).unwrap_or_else(Instant::now);
         let mut work = Work { claimed: &claimed, payload: &payload, started, ruling: None };
         if claimed.tries >= self.settings.retry_budget {
             let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| sent_phase(claimed.key.kind, sent));
-            return match step(phase, Event::BudgetSpent { code: "BudgetSpent".into() }) {
+            // Whatever the budget says, a last look may still show what became of the verdict.
+            let found = match &claimed.sent {
+                Some(sent) => self.reconcile(&work, sent).await.ok(),
+                None => None,
+            };
+            let event = match found {
+                Some(finding @ Finding::Applied) => Event::Found { finding, quiet: true, after: None },
+                _ => Event::BudgetSpent { code: "BudgetSpent".into() },
+            };
+            return match step(phase, event) {
                 Ok(Step::End(ending)) => self.end(&work, claimed.decision, &ending).await,
                 other => Err(StoreError::Judge(format!("{other:?} does not end a spent budget"))),
             };
         }
         if let Some(sent) = claimed.sent.clone() {
             return self.carry_out(&work, sent, Step::Reconcile).await;
+        }
+        if !is_readable {
+            // Nothing was sent, and nothing can be decided without it. A verdict that was sent is found out above.
+            let ending = Ending::new(Outcome::Failed, None).code("Unreadable").detail("the stored notification cannot be read");
+            return self.end(&work, claimed.decision, &ending.alerting()).await;
         }
         match self.reach_decision(&claimed, &payload).await? {
             Reached::Ended(ending) => self.end(&work, claimed.decision, &ending).await,
@@ -89,6 +99,11 @@ impl Engine {
         let mut after: Option<(Disposition, String)> = None;
         loop {
             let age = sent.age + sent_at.elapsed();
+            if self.settings.mode == Mode::Observe && matches!(next, Step::Send | Step::Resend) {
+                // Committed before the operator switched to observing: nothing goes out any more.
+                let detail = "observe mode: the verdict was not sent again";
+                next = Step::End(Ending::new(Outcome::Unknown, Some(sent.verdict)).detail(detail).alerting());
+            }
             let event = match next {
                 Step::Send => {
                     let registration = work.payload.registration.as_ref();
@@ -127,7 +142,7 @@ impl Engine {
     }
 
     /// What the platform shows; the intent is read again after a restart.
-    async fn reconcile(&self, work: &Work<'_>, sent: &Sent) -> Result<crate::flow::Finding, (Disposition, String)> {
+    async fn reconcile(&self, work: &Work<'_>, sent: &Sent) -> Result<Finding, (Disposition, String)> {
         let recorded = work.ruling.as_ref().map(|ruling| ruling.record.intent.clone());
         let intent = match recorded {
             Some(intent) => intent,
@@ -142,7 +157,8 @@ impl Engine {
 
     async fn again(&self, claimed: &Claimed, delay: Duration, unsent: bool) -> Result<Finished, StoreError> {
         let counts = !self.health.is_outage();
-        self.store.reschedule(&claimed.lease, delay, counts, unsent).await?;
+        let lease = &claimed.lease;
+        self.insist(|| self.store.reschedule(lease, delay, counts, unsent)).await?;
         self.wake.notify_one();
         Ok(Finished::default())
     }
@@ -150,9 +166,27 @@ impl Engine {
     async fn end(&self, work: &Work<'_>, decision: Option<DecisionId>, ending: &Ending) -> Result<Finished, StoreError> {
         let claimed = work.claimed;
         let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending };
-        let handed_to = self.store.finish(finishing).await?;
+        let handed_to = self.insist(|| self.store.finish(finishing)).await?;
         self.tell(work, ending.state, Some(ending));
         Ok(Finished { settled: true, handed_to })
+    }
+
+    /// A write that carries a clear answer of the platform is tried again while the lease holds: forgetting the answer
+    /// would make the unknown of what is known.
+    async fn insist<T, W>(&self, write: impl Fn() -> W) -> Result<T, StoreError>
+    where
+        W: Future<Output = Result<T, StoreError>>,
+    {
+        for attempt in 0..6 {
+            match write().await {
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(error.message = %error, "a write is tried again");
+                    tokio::time::sleep(self.settings.backoff(attempt)).await;
+                }
+                written => return written,
+            }
+        }
+        write().await
     }
 
     /// Says what became of an operation: once, in the log, and to whoever watches.

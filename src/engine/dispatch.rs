@@ -85,6 +85,7 @@ impl Engine {
         tokio::spawn(async move {
             let lease = claimed.lease;
             let worked = tokio::select! {
+                biased;
                 worked = engine.work(claimed) => worked,
                 lost = engine.heartbeat(lease) => Err(lost),
             };
@@ -128,6 +129,8 @@ impl Engine {
             tokio::time::sleep(self.settings.lease / 3).await;
             // Anything else may pass before the lease is over.
             if let Err(StoreError::Fenced) = self.store.extend(&lease, self.settings.lease).await {
+                // The work may just have committed its end, which also ends the lease: let it say so.
+                tokio::time::sleep(Duration::from_millis(200)).await;
                 return StoreError::Fenced;
             }
         }

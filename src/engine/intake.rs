@@ -13,8 +13,8 @@ use std::time::Duration;
 pub struct Reported {
     /// The header `webhook-id`.
     pub webhook_id: String,
-    /// SHA-256 of the raw body, in hex.
-    pub body_sha256: String,
+    /// The raw body.
+    pub body: Vec<u8>,
     /// What it says.
     pub notification: Notification,
 }
@@ -45,7 +45,7 @@ impl Engine {
     /// # Errors
     /// Nothing was stored.
     pub async fn accept(self: &Arc<Self>, reported: Reported) -> Result<OperationView, IntakeError> {
-        let Reported { webhook_id, body_sha256, notification } = reported;
+        let Reported { webhook_id, body, notification } = reported;
         let id = RecordId::generate();
         let payload =
             Payload { users: notification.users, context: notification.context, registration: notification.registration };
@@ -54,7 +54,7 @@ impl Engine {
         let worker = Arc::clone(&self.workers).try_acquire_owned().ok();
         let new = NewOperation {
             webhook_id,
-            body_sha256,
+            body_mac: self.master_key.fingerprint(&body),
             id,
             key: notification.key.clone(),
             requester: notification.requester.clone(),

@@ -57,12 +57,18 @@ fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Re
     };
     for entry in std::fs::read_dir(directory).map_err(unreadable(directory))? {
         let path = entry.map_err(unreadable(directory))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else { continue };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            // A rule that is overlooked is a rule that does not hold.
+            return Err(unreadable(&path)(io::Error::other("its name is not UTF-8")));
+        };
+        if name.starts_with('.') {
+            continue;
+        }
         let metadata = std::fs::metadata(&path).map_err(unreadable(&path))?;
         let relative = format!("{prefix}{name}");
         if metadata.is_dir() {
             read_below(&path, &format!("{relative}/"), files)?;
-        } else if [".yaml", ".yml", ".txt"].iter().any(|end| name.ends_with(end)) {
+        } else if [".yaml", ".yml", ".txt"].iter().any(|end| name.to_lowercase().ends_with(end)) {
             if metadata.len() > MAX_FILE_BYTES {
                 return Err(unreadable(&path)(io::Error::other("it is larger than 16 MiB")));
             }

@@ -192,12 +192,16 @@ fn after_answer(kind: Kind, verdict: Verdict, sends: u32, disposition: Dispositi
             Step::End(Ending::new(Outcome::Applied, Some(verdict)).code(code).detail(detail).reconciled())
         }
         (_, Disposition::Uncertain) | (Verdict::Reject, Disposition::Conflict) => Step::Reconcile,
-        (Verdict::Approve, Disposition::Already) if kind == Kind::TresorCreation => {
+        // The proof that a lost first approval was applied; without one before, somebody else did it.
+        (Verdict::Approve, Disposition::Already) if kind == Kind::TresorCreation && sends > 1 => {
             Step::End(Ending::new(Outcome::Applied, Some(verdict)).code(code).reconciled())
         }
-        (Verdict::Approve, Disposition::Already) => Step::Reconcile,
+        (Verdict::Approve, Disposition::Already) if sends > 1 || kind.changes_members() => Step::Reconcile,
         // The answer to a second call says nothing of the first: only the platform's own lists do.
-        (Verdict::Approve, Disposition::Conflict | Disposition::Gone | Disposition::Denied) if sends > 1 => Step::Reconcile,
+        (
+            _,
+            Disposition::Conflict | Disposition::Gone | Disposition::Denied | Disposition::Already | Disposition::Misconfigured,
+        ) if sends > 1 => Step::Reconcile,
         (_, Disposition::Conflict) => Step::End(Ending::new(Outcome::Superseded, Some(verdict)).code(code)),
         (_, Disposition::Transient) if sends > 1 => Step::Reconcile,
         (_, Disposition::Transient) => Step::Retry,
@@ -226,6 +230,10 @@ fn after_finding(
         (Finding::NotApplied, Some(Disposition::Conflict)) => Step::End(ending(Outcome::Superseded)),
         (Finding::NotApplied, Some(Disposition::Already | Disposition::Gone | Disposition::Denied)) => {
             Step::End(ending(Outcome::Failed).detail("the platform refused the verdict, and shows no effect"))
+        }
+        // The one call there was did nothing, whatever was there before it.
+        (Finding::CannotTell, Some(Disposition::Already)) if sends < 2 => {
+            Step::End(ending(Outcome::Failed).detail("it was done before, and not by this operation"))
         }
         (Finding::NotApplied | Finding::CannotTell, _) if !quiet => Step::AwaitQuiet,
         (Finding::NotApplied, _) if sends < 2 => Step::Resend,
@@ -266,7 +274,7 @@ mod tests {
             for sends in 1..4 {
                 for disposition in DISPOSITIONS {
                     let step = answered(kind, Verdict::Approve, sends, disposition);
-                    let is_proof = kind == Kind::TresorCreation && disposition == Disposition::Already;
+                    let is_proof = kind == Kind::TresorCreation && disposition == Disposition::Already && sends > 1;
                     assert_eq!(outcome(&step) == Some(Outcome::Applied), is_proof, "{kind} {sends} {disposition:?}");
                 }
             }
@@ -275,8 +283,13 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_second_approval_is_not_taken_for_the_first() {
-        for disposition in [Disposition::Conflict, Disposition::Gone, Disposition::Denied, Disposition::Uncertain] {
-            assert_eq!(answered(Kind::Share, Verdict::Approve, 2, disposition), Step::Reconcile);
+        for disposition in DISPOSITIONS {
+            assert_eq!(answered(Kind::Share, Verdict::Approve, 2, disposition), Step::Reconcile, "{disposition:?}");
+        }
+        // Nor is the answer to a second rejection, unless the platform has forgotten the operation.
+        for disposition in DISPOSITIONS {
+            let step = answered(Kind::Share, Verdict::Reject, 2, disposition);
+            assert_eq!(step == Step::Reconcile, disposition != Disposition::Gone, "{disposition:?}");
         }
     }
 

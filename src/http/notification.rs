@@ -8,7 +8,6 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook;
 use crate::engine::Reported;
 use crate::store::OperationView;
-use aws_lc_rs::digest;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -35,8 +34,7 @@ pub(super) async fn receive(
     let now = api.clock.now().as_second();
     webhook::verify(&api.secrets, parts, &body, now, api.tolerance).map_err(|rejection| untrusted(rejection.to_string()))?;
     let notification = read(&body, api.engine.requester_required())?;
-    let reported =
-        Reported { webhook_id: id.to_owned(), body_sha256: hex::encode(digest::digest(&digest::SHA256, &body)), notification };
+    let reported = Reported { webhook_id: id.to_owned(), body: body.to_vec(), notification };
     // In a task of its own: a client that hangs up must not stop the transaction halfway.
     let engine = Arc::clone(&api.engine);
     let accepted = tokio::spawn(async move { engine.accept(reported).await }).await;
@@ -125,6 +123,10 @@ fn read(body: &[u8], requester_required: bool) -> Result<Notification, Problem> 
     if envelope.get("type").and_then(Value::as_str) != Some("operation.pending") {
         return Err(Problem::field("type", "must be `operation.pending`"));
     }
+    if holds_nul(&value) {
+        let detail = "a text in the body holds the character U+0000, which no database keeps";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "not-text", detail));
+    }
     let data = envelope.get("data").ok_or_else(|| Problem::field("data", "is missing"))?;
     let known = ["kind", "operation_id", "tresor_id", "user_id", "requester_id", "flow_id", "users", "context", "registration"];
     let data = Object::of("data", data, &known)?;
@@ -165,6 +167,15 @@ fn read(body: &[u8], requester_required: bool) -> Result<Notification, Problem> 
     let users = data.get("users").map(read_users).transpose()?.unwrap_or_default();
     let context = data.get("context").map(read_context).transpose()?.unwrap_or_default();
     Ok(Notification { key: OperationKey { kind, operation_id }, requester, flow, users, context, registration })
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn read_registration(value: &Value) -> Result<Registration, Problem> {

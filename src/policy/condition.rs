@@ -344,6 +344,10 @@ impl Reader<'_, '_> {
         }
         if spec.fact_type == FactType::Int {
             let items = self.problems.list(node, "in")?;
+            if items.is_empty() {
+                self.problems.error("empty-value", node.spot, "nothing is in an empty list");
+                return None;
+            }
             let numbers: Vec<_> = items.iter().map(|item| self.problems.int(item, "in")).collect();
             return numbers.into_iter().collect::<Option<_>>().map(Set::Ints);
         }
@@ -389,7 +393,15 @@ impl Reader<'_, '_> {
         };
         let text = self.problems.text(name, "list")?;
         if let Some(entries) = self.lists.get(text) {
-            return Some((format!("list `{text}`"), entries.clone()?));
+            let entries = entries.clone()?;
+            if entries.is_empty() {
+                // A list that was cut short must not turn a rule into its contrary.
+                let problem =
+                    Diagnostic::error("empty-value", self.problems.file(), name.spot, format!("list `{text}` is empty"));
+                self.problems.add(problem.with_help("fill it, or take the rule out"));
+                return None;
+            }
+            return Some((format!("list `{text}`"), entries));
         }
         let problem = Diagnostic::error("unknown-list", self.problems.file(), name.spot, format!("there is no list `{text}`"));
         self.problems.add(match nearest(text, self.lists.keys().map(String::as_str)) {

@@ -22,13 +22,15 @@ impl SourceFile {
     /// Whether it holds test cases.
     #[must_use]
     pub fn is_cases(&self) -> bool {
-        self.path.ends_with(".test.yaml") || self.path.ends_with(".test.yml")
+        let path = self.path.to_lowercase();
+        path.ends_with(".test.yaml") || path.ends_with(".test.yml")
     }
 
     /// Whether it holds rules.
     #[must_use]
     pub fn is_rules(&self) -> bool {
-        (self.path.ends_with(".yaml") || self.path.ends_with(".yml")) && !self.is_cases()
+        let path = self.path.to_lowercase();
+        (path.ends_with(".yaml") || path.ends_with(".yml")) && !self.is_cases()
     }
 }
 

@@ -119,6 +119,14 @@ fn read_limit(problems: &mut Problems<'_>, lists: &Lists, node: &Node, on: KindS
     }
     let count = read_kind(problems, count_node, "count")?;
     let within = problems.duration(within, "within")?;
+    if within.is_zero() {
+        problems.error(
+            "bad-duration",
+            fields.get("within").map_or(node.spot, |within| within.spot),
+            "a window of nothing counts nothing",
+        );
+        return None;
+    }
     let max_value = problems.int(max, "max")?;
     let Ok(max_value) = u64::try_from(max_value) else {
         problems.error("bad-value", max.spot, "`max` must not be negative");

@@ -25,8 +25,8 @@ pub struct Lease {
 pub struct NewOperation {
     /// The header `webhook-id`.
     pub webhook_id: String,
-    /// SHA-256 of the raw body, in hex.
-    pub body_sha256: String,
+    /// What tells this body from another without giving it away: an HMAC, in hex.
+    pub body_mac: String,
     /// The record it will have, if it is new.
     pub id: RecordId,
     /// Which operation.

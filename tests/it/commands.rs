@@ -83,6 +83,8 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
     let cases = vec![
         ("in order", good.clone(), 0),
         ("unknown key", with("/zerokit", "admin_kye", json!("x")), 2),
+        ("secret under a misspelt key", with("/zerokit", "admin_kye", json!(harness::ADMIN_KEY)), 2),
+        ("password in an address of another sort", changed("/database/url", json!("mysql://anna:hunter2hunter2@db/x")), 2),
         ("unknown section", with("", "databse", json!({})), 2),
         ("bad admin key length", changed("/zerokit/admin_key", json!("abc123")), 2),
         ("admin key that is no hex", changed("/zerokit/admin_key", json!("zz".repeat(32))), 2),
@@ -123,6 +125,7 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         let ran = assent(&["serve", "--check", "--config", path.to_str().unwrap()], &[]).await;
         let text = ran.said(&replace);
         assert_eq!(ran.status, status, "{name}: {text}");
+        assert!(!text.contains("hunter2"), "{name} shows a password: {text}");
         assert!(!text.contains(harness::ADMIN_KEY) && !text.contains(harness::ENCRYPTION_KEY), "{name} shows a secret: {text}");
         said.push_str(&format!("---- {name}\n{text}\n"));
     }

@@ -187,6 +187,7 @@ async fn a_bad_request_names_the_field() {
         json!({"kind": "user_validation", "user_id": "u", "registration": {"session_id": "s"}}),
         json!({"kind": "tresor_creation", "operation_id": "o", "requester_id": "u"}),
         json!("nothing"),
+        with(json!({"users": {"u": {"groups": ["a\u{0}b"]}}})),
     ];
     let mut report = String::new();
     for data in cases {

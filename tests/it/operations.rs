@@ -318,6 +318,13 @@ async fn auditors_tables_are_insert_only(backend: Backend) {
         statements.push(format!("delete from {table}"));
         if backend == Backend::Postgres {
             statements.push(format!("truncate {table}"));
+            if table != "policies" {
+                let partitions =
+                    "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = ";
+                let partitions = set.stage.database.texts(format!("{partitions}'{table}'::regclass")).await;
+                assert!(partitions.len() >= 5, "the coming months are there: {partitions:?}");
+                statements.extend(partitions.iter().map(|partition| format!("truncate {partition}")));
+            }
         }
     }
     statements.push("update decisions set verdict = 'reject'".to_owned());

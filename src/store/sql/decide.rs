@@ -35,7 +35,7 @@ const COUNT: Sql = sql!(
     "select count(*) from limit_places where limit_key = $1 and taken_at > " NOW " - $2 and record_id <> $3"
 );
 const TAKE_PLACE: Sql = sql!(
-    "insert into limit_places (limit_key, record_id, taken_at) values ($1, $2, " NOW ") on conflict (limit_key, record_id) do nothing"
+    "insert into limit_places (limit_key, record_id, taken_at) values ($1, $2, " NOW ") on conflict (limit_key, record_id) do update set taken_at = excluded.taken_at"
 );
 const NEW_PERSON: Sql = sql!(
     "insert into person_keys (person_id, wrapped, created_at) values ($1, $2, " NOW ") on conflict (person_id) do nothing"
@@ -99,16 +99,13 @@ pub(super) async fn decide(
     let committed = first(tx.rows(COMMITTED, args![key.kind.as_str(), key.operation_id.as_str()]).await?);
     let committed = committed.map(|row| row.parsed(0, Verdict::parse)).transpose()?;
     let ground = Ground { now, counts, person_keys, flow, attempt, committed };
-    let mut ruling = judge(ground).map_err(StoreError::Judge)?;
-    if let Some(earlier) = earlier {
-        ruling.record.id = earlier;
-    } else {
-        if !archived {
-            let (hash, body) = deciding.policy;
-            tx.run(ARCHIVE, args![hash, body, audit_time(now)]).await?;
-        }
-        record(tx, &ruling).await?;
+    let ruling = judge(ground).map_err(StoreError::Judge)?;
+    if !archived {
+        let (hash, body) = deciding.policy;
+        tx.run(ARCHIVE, args![hash, body, audit_time(now)]).await?;
     }
+    // Every ruling is a decision of its own, on its own facts; the operation points to the last.
+    record(tx, &ruling).await?;
     let args = args![
         id.as_str(),
         fence,

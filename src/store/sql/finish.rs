@@ -29,7 +29,7 @@ const REMEMBER_TRESOR: Sql = sql!(
     "where id = $1" AS_UUID " and tresor_id is not null and actor_id is not null on conflict (id) do nothing"
 );
 const HAND_ON: Sql = sql!(
-    "update operations set lane = $1, parked_on = null, due_at = " NOW
+    "update operations set lane = $1, parked_on = null, fence = fence + 1, due_at = " NOW
     " where id = (select id from operations where parked_on = $1 order by received_at, id limit 1) returning id"
 );
 

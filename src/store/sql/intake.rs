@@ -3,16 +3,17 @@
 use super::view;
 use crate::domain::duration::micros;
 use crate::domain::ids::{FlowId, RecordId};
+use crate::flow::State;
 use crate::store::StoreError;
 use crate::store::connection::{Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Lease, NewOperation, OperationView, Received};
 
 const REMEMBER: Sql = sql!(
-    "insert into notifications (webhook_id, body_sha256, record_id, received_at) values ($1, $2, $3, " NOW
+    "insert into notifications (webhook_id, body_mac, record_id, received_at) values ($1, $2, $3, " NOW
     ") on conflict (webhook_id) do nothing"
 );
-const RECALL: Sql = sql!("select body_sha256, record_id from notifications where webhook_id = $1");
+const RECALL: Sql = sql!("select body_mac, record_id from notifications where webhook_id = $1");
 const POINT: Sql = sql!("update notifications set record_id = $2 where webhook_id = $1");
 const INSERT: Sql = sql!(
     "insert into operations (id, kind, operation_id, requester_id, flow_id, requested_flow, state, received_at, payload, "
@@ -21,11 +22,11 @@ const INSERT: Sql = sql!(
 );
 
 pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Result<Received, StoreError> {
-    let fresh = tx.run(REMEMBER, args![new.webhook_id.as_str(), new.body_sha256.as_str(), new.id.to_string()]).await? == 1;
+    let fresh = tx.run(REMEMBER, args![new.webhook_id.as_str(), new.body_mac.as_str(), new.id.to_string()]).await? == 1;
     if !fresh {
         let row = first(tx.rows(RECALL, args![new.webhook_id.as_str()]).await?);
         let row = row.ok_or_else(|| StoreError::Corrupt("a notification vanished".into()))?;
-        if row.text(0)? != new.body_sha256 {
+        if row.text(0)? != new.body_mac {
             return Ok(Received::WebhookReused);
         }
         let id = row.parsed(1, RecordId::parse)?;
@@ -50,13 +51,19 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
     ];
     args.push(crate::store::connection::Arg::Bytes(Some(new.payload)));
     args.extend(args![owner, fence, delay]);
-    if tx.run(INSERT, args).await? == 0 {
+    // A second time, if the record that was in the way has failed meanwhile and is in the way no more.
+    let mut inserted = tx.run(INSERT, args.clone()).await? == 1;
+    if !inserted {
         let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
         let view = first(rows).map(|row| view::read(&row)).transpose()?;
-        if let Some(view) = &view {
-            tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;
+        let reopens = view.as_ref().is_some_and(|view| matches!(view.state, State::Failed | State::Refused));
+        inserted = reopens && tx.run(INSERT, args).await? == 1;
+        if !inserted {
+            if let Some(view) = &view {
+                tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;
+            }
+            return known(view);
         }
-        return known(view);
     }
     let rows = tx.rows(view::BY_ID, args![new.id.to_string()]).await?;
     let view = first(rows).map(|row| view::read(&row)).transpose()?;

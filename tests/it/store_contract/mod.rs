@@ -37,7 +37,7 @@ fn key(id: &str) -> OperationKey {
 fn new(webhook: &str, id: &str) -> NewOperation {
     NewOperation {
         webhook_id: webhook.to_owned(),
-        body_sha256: format!("hash of {webhook}"),
+        body_mac: format!("hash of {webhook}"),
         id: RecordId::generate(),
         key: key(id),
         requester: Some(user("ann")),

@@ -52,7 +52,7 @@ async fn a_notification_is_stored_once(backend: Backend) {
     // The same message; the same operation in another message; the same message with another body.
     assert!(matches!(store.receive(new("m1", "a")).await.unwrap(), Received::Known(known) if known == view));
     assert!(matches!(store.receive(new("m2", "a")).await.unwrap(), Received::Known(known) if known == view));
-    let other = NewOperation { body_sha256: "other".into(), ..new("m1", "a") };
+    let other = NewOperation { body_mac: "other".into(), ..new("m1", "a") };
     assert!(matches!(store.receive(other).await.unwrap(), Received::WebhookReused));
     assert_eq!(store.operation(view.id).await.unwrap().unwrap(), view);
     assert_eq!(store.operation(RecordId::generate()).await.unwrap(), None);

@@ -1,0 +1,116 @@
+//! Where the configuration comes from: a file, and the environment laid over it. Says what may be shown of either.
+
+use super::Failure;
+use super::config::KEYS;
+use crate::domain::diagnostic::Spot;
+use crate::domain::yaml::{self, Key, Node, Value};
+use std::path::Path;
+
+/// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
+pub(super) fn without_secrets(text: &str) -> String {
+    const HARMLESS: [&str; 22] = [
+        "listen",
+        "connections",
+        "service_url",
+        "tenant_id",
+        "timeout",
+        "admin_key_file",
+        "secrets_file",
+        "key_file",
+        "tolerance",
+        "path",
+        "requester",
+        "mode",
+        "workers",
+        "lease",
+        "quiet_period",
+        "retry_budget",
+        "retry_base",
+        "retry_max",
+        "join_window",
+        "role",
+        "name",
+        "user_id",
+    ];
+    let shown = text.lines().map(|line| match line.split_once(':') {
+        Some((key, rest)) if !rest.trim().is_empty() => {
+            let name = key.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
+            if HARMLESS.contains(&name) && !rest.contains(['{', '@']) { line.to_owned() } else { format!("{key}: ...") }
+        }
+        Some(_) => line.to_owned(),
+        // An item of a list of secrets has no key of its own.
+        None => line.chars().take_while(|c| " -[]{},#".contains(*c)).collect(),
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+/// The text of the file, and its tree with the environment laid over it.
+pub(super) fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
+    let from_environment = environment()?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        // Everything may come from the environment, as in a container.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from_environment.is_empty() => "{}".to_owned(),
+        Err(error) => {
+            let hint = "copy config.example.yaml there, or name another file with --config or ASSENT_CONFIG";
+            return Err(Failure::input(format!("the configuration `{}` cannot be read: {error}; {hint}", path.display())));
+        }
+    };
+    let name = path.display().to_string();
+    let mut root = yaml::parse(&name, &text)
+        .map_err(|problem| Failure::input(problem.render(Some(&without_secrets(&text))).trim_end().to_owned()))?;
+    for (keys, node) in from_environment {
+        overlay(&mut root, &keys, node);
+    }
+    Ok((text, root))
+}
+
+/// The keys that the environment sets; its values are YAML, so that lists can be written.
+fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
+    // Variables of the program that are no keys of the configuration.
+    const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
+    let mut found = Vec::new();
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut variables: Vec<_> =
+        variables.filter(|(name, _)| name.starts_with("ASSENT_") && !OTHERS.contains(&name.as_str())).collect();
+    variables.sort();
+    for (name, value) in variables {
+        let key = name.strip_prefix("ASSENT_").unwrap_or_default().to_lowercase().replace("__", ".");
+        if !KEYS.contains(&key.as_str()) {
+            let near = crate::domain::diagnostic::nearest(&key, KEYS);
+            let hint = near
+                .map(|near| format!("; did you mean `ASSENT_{}`?", near.to_uppercase().replace('.', "__")))
+                .unwrap_or_default();
+            return Err(Failure::input(format!("the environment variable `{name}` names no key of the configuration{hint}")));
+        }
+        let mut node =
+            yaml::parse(&name, &value).map_err(|problem| Failure::input(problem.render(None).trim_end().to_owned()))?;
+        // A key or secret made of digits is a text all the same.
+        if matches!(node.value, Value::Int(_) | Value::Float(_))
+            && !["database.connections", "engine.workers", "engine.retry_budget"].contains(&key.as_str())
+        {
+            node.value = Value::Text(value);
+        }
+        node.spot = Spot::default();
+        found.push((key.split('.').map(str::to_owned).collect(), node));
+    }
+    Ok(found)
+}
+
+fn overlay(root: &mut Node, keys: &[String], node: Node) {
+    let Some((first, rest)) = keys.split_first() else {
+        *root = node;
+        return;
+    };
+    if !matches!(root.value, Value::Map(_)) {
+        root.value = Value::Map(Vec::new());
+    }
+    let Value::Map(entries) = &mut root.value else { return };
+    if !entries.iter().any(|(key, _)| key.name == *first) {
+        let empty = Node { spot: Spot::default(), value: Value::Null };
+        entries.push((Key { spot: Spot::default(), name: first.clone() }, empty));
+    }
+    if let Some((_, child)) = entries.iter_mut().find(|(key, _)| key.name == *first) {
+        overlay(child, rest, node);
+    }
+}

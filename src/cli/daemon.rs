@@ -86,6 +86,7 @@ impl Daemon {
     /// Stops taking requests, lets what is under way finish, and ends.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
+        self.engine.stop_waiting();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
         let _ = self.worker.await;
     }

@@ -74,9 +74,21 @@ pub struct ConfigArgument {
     pub config: PathBuf,
 }
 
+/// `assent ... | head` closes the pipe early; that is no bug and needs no backtrace.
+fn quiet_broken_pipe() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(141);
+        }
+        report(panic);
+    }));
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    quiet_broken_pipe();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

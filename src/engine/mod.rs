@@ -125,6 +125,11 @@ impl Engine {
         self.store.operation(id).await
     }
 
+    /// Answers everybody who waits with what is known, because the daemon stops.
+    pub fn stop_waiting(&self) {
+        self.waiters.close();
+    }
+
     /// Waits until an operation is final or escalated, or the time is over; how it stands then.
     ///
     /// # Errors
@@ -135,7 +140,8 @@ impl Engine {
             // Registered before it is read, so that nothing can happen in between unheard.
             let heard = self.waiters.register(id);
             let view = self.store.operation(id).await?;
-            if view.as_ref().is_none_or(|view| view.state.is_settled()) || tokio::time::Instant::now() >= deadline {
+            let settled = view.as_ref().is_none_or(|view| view.state.is_settled());
+            if settled || self.waiters.is_closed() || tokio::time::Instant::now() >= deadline {
                 return Ok(view);
             }
             // Another replica may finish it, and that is not heard here.

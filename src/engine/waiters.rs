@@ -2,11 +2,12 @@
 
 use crate::domain::ids::RecordId;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Mutex<HashMap<RecordId, Vec<oneshot::Sender<()>>>>);
+pub(super) struct Waiters(Mutex<HashMap<RecordId, Vec<oneshot::Sender<()>>>>, AtomicBool);
 
 impl Waiters {
     /// Ends when the operation is settled; dropping it is fine.
@@ -25,6 +26,17 @@ impl Waiters {
         for sender in waiting.into_iter().flatten() {
             let _ = sender.send(());
         }
+    }
+
+    /// Nobody waits any more: the daemon stops, and everybody is answered with what is known.
+    pub(super) fn close(&self) {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether waiting is over.
+    pub(super) fn is_closed(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// Forgets those that nobody waits for any more.

@@ -133,8 +133,8 @@ fn read(body: &[u8], requester_required: bool) -> Result<Notification, Problem> 
     let kind_text = data.text("kind")?;
     let kind = Kind::parse(kind_text).ok_or_else(|| {
         let near = crate::domain::diagnostic::nearest(kind_text, Kind::ALL.map(Kind::as_str));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Problem::field("data.kind", format!("is none of the seven kinds{hint}"))
+        let hint = near.map_or_else(|| Kind::ALL.map(Kind::as_str).join(", "), |near| format!("did you mean `{near}`?"));
+        Problem::field("data.kind", format!("is none of the seven kinds; {hint}"))
     })?;
     let (id_field, others) = match kind {
         Kind::TresorCreation => ("tresor_id", ["operation_id", "user_id"]),

@@ -267,3 +267,14 @@ async fn the_example_configuration_names_every_key_and_works() {
     assert_eq!(config.service.tenant.as_str(), "tenant1234");
     assert_eq!((config.lease, config.quiet_period, config.retry_budget), (Duration::from_secs(15), Duration::from_secs(10), 12));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_policy_passes_the_readmes_tests() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let blocks: Vec<_> = readme.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let folder = policy_directory(blocks[0]);
+    std::fs::write(folder.path().join("policy.test.yaml"), blocks[1]).unwrap();
+    let ran = assent(&["policy", "test", folder.path().to_str().unwrap()], &[]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert!(readme.contains(&ran.out), "the README shows another output than\n{}", ran.out);
+}

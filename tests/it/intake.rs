@@ -335,3 +335,21 @@ async fn with_an_optional_requester_a_report_may_leave_it_out() {
         assert_eq!(stage.report(data, "approve").await.state(), state);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_stops_answers_whoever_waits() {
+    let change = |config: &mut assent::cli::config::Config| config.call_timeout = Duration::from_secs(60);
+    let stage = Stage::set(Backend::Sqlite, Setting { change, ..Setting::default() }).await;
+    let ann = stage.user("ann@example.com");
+    let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
+    stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
+    let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    let (scenario, now) = (stage.scenario.clone(), stage.now().as_second());
+    let waiting = tokio::spawn(async move { scenario.app().report(&data, 60, now).await });
+    while !stage.simulator.calls().contains(&"ListMembers") {
+        tokio::task::yield_now().await;
+    }
+    stage.daemon.engine.stop_waiting();
+    let answer = waiting.await.unwrap().unwrap();
+    assert_eq!((answer.status, answer.state()), (202, "running"), "{}", answer.body);
+}

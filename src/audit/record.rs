@@ -1,10 +1,10 @@
-//! The rows of `decisions` and `outcomes`.
+//! The rows of `decisions`, and which facts may stand in them in plain text.
 
 use crate::domain::fact::{FactSet, FactState};
 use crate::domain::fact_catalogue::{self, Person};
-use crate::domain::ids::{DecisionId, FlowId, OutcomeId, UserId};
+use crate::domain::ids::{DecisionId, FlowId, UserId};
 use crate::domain::operation::{Intent, OperationKey};
-use crate::domain::verdict::{Outcome, Verdict};
+use crate::domain::verdict::Verdict;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -46,25 +46,6 @@ pub struct DecisionRecord {
     pub facts_personal: Value,
     /// What every rule saw.
     pub trace: Value,
-}
-
-/// One outcome, as it will stand for ever.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutcomeRecord {
-    /// Its id.
-    pub id: OutcomeId,
-    /// The decision it ended, if it came to one.
-    pub decision: Option<DecisionId>,
-    /// Which operation.
-    pub key: OperationKey,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The platform's error code, or one of ours.
-    pub error_code: Option<String>,
-    /// One sentence.
-    pub detail: Option<String>,
-    /// Whether it was established by reading the platform.
-    pub reconciled: bool,
 }
 
 fn fact_json(state: &FactState) -> Value {

@@ -4,7 +4,7 @@ use super::evaluate::{Evaluation, Input, evaluate};
 use super::load::SourceFile;
 use super::model::Policy;
 use super::rule::read_kind;
-use crate::domain::diagnostic::{Diagnostic, Spot, nearest};
+use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::fact::{FactName, FactSet, FactState, Source};
 use crate::domain::fact_catalogue::{self, typed_value};
 use crate::domain::kind::Kind;
@@ -253,8 +253,7 @@ fn read_expectation(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -
             let id = problems.text(item, "rules")?;
             if !policy.rules.iter().any(|rule| rule.id == id) {
                 let problem = Diagnostic::error("unknown-rule", problems.file(), item.spot, format!("there is no rule `{id}`"));
-                let near = nearest(id, policy.rules.iter().map(|rule| rule.id.as_str()));
-                problems.add(near.map_or(problem.clone(), |near| problem.with_help(format!("did you mean `{near}`?"))));
+                problems.add(problem.suggesting(id, policy.rules.iter().map(|rule| rule.id.as_str())));
             }
             rules.push(id.to_owned());
         }

@@ -274,12 +274,8 @@ fn refuse(code: ErrorCode) -> Response {
 
 /// A connection that breaks in the middle of the answer.
 fn broken() -> Response {
-    let pieces = futures_of(vec![Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the connection broke"))]);
+    let pieces = Pieces([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the connection broke"))].into());
     ([(header::CONTENT_LENGTH, "100")], Body::new(pieces)).into_response()
-}
-
-fn futures_of(pieces: Vec<Result<Bytes, std::io::Error>>) -> Pieces {
-    Pieces(pieces.into())
 }
 
 /// A body of prepared pieces.

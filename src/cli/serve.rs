@@ -83,7 +83,7 @@ impl From<StartError> for Failure {
 /// One signed read of a tresor that is not there: every answer but a refusal of our access is good news.
 async fn check_platform(client: &Client) -> Result<(), Failure> {
     let Ok(probe) = TresorId::new("0000assentprobe") else { return Ok(()) };
-    let Err(failure) = client.members(&probe).await else { return Ok(()) };
+    let Err(failure) = client.list_members(&probe).await else { return Ok(()) };
     let advice = "check `zerokit.service_url`, `zerokit.tenant_id` and `zerokit.admin_key`";
     match failure {
         zerokit::Failure::Unreachable { .. } => Err(Failure::unreachable(failure.to_string())),

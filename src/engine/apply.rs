@@ -107,7 +107,13 @@ impl Engine {
             let event = match next {
                 Step::Send => {
                     let registration = work.payload.registration.as_ref();
-                    let call = VerdictCall { kind, operation_id: &claimed.key.operation_id, verdict: sent.verdict, registration };
+                    let call = VerdictCall {
+                        kind,
+                        operation_id: &claimed.key.operation_id,
+                        verdict: sent.verdict,
+                        registration,
+                        additional_info: None,
+                    };
                     let answer = self.platform.send_verdict(call).await;
                     self.health.note(&answer);
                     fault::reach("after-answer").await;

@@ -10,8 +10,8 @@ use crate::domain::kind::Kind;
 use crate::domain::operation::{Details, Intent, Lane};
 use crate::policy::Policy;
 use crate::store::{Claimed, LaneFacts, StoreError};
-use crate::zerokit::{Failure, wire};
-use std::collections::BTreeSet;
+use crate::zerokit::Failure;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that was gathered for one decision.
 pub(super) struct Gathered {
@@ -42,6 +42,9 @@ impl From<StoreError> for NotGathered {
 /// A read that is part of the facts: what was refused for good is an unknown fact, what may pass is tried again.
 type Part<T> = Result<T, String>;
 
+/// Whether registered users are validated.
+type Registered = BTreeMap<UserId, bool>;
+
 impl Engine {
     pub(super) async fn gather(&self, claimed: &Claimed, payload: &Payload, policy: &Policy) -> Result<Gathered, NotGathered> {
         let kind = claimed.key.kind;
@@ -59,7 +62,7 @@ impl Engine {
         // The version first: what is read after it is at least as new.
         let recorded = self.store.lane_facts(&lane, intent.tresor.as_ref().map(|tresor| tresor.as_str())).await?;
         let needed = policy.facts_for(kind);
-        let (members, users) = tokio::join!(self.members(&intent, &details, &needed), self.users(&needed));
+        let (members, users) = tokio::join!(self.members(&intent, &details, &needed), self.users(&intent, &needed));
         let (members, users) = (members.map_err(NotGathered::Read)?, users.map_err(NotGathered::Read)?);
         let mut facts = FactSet::default();
         put_operation(&mut facts, claimed, &intent);
@@ -94,16 +97,18 @@ impl Engine {
         if !is_used && !intent.kind.changes_members() {
             return Ok(None);
         }
-        let members = self.platform.members(tresor).await;
+        let members = self.platform.list_members(tresor).await;
         self.health.note(&members);
         part(members).map(Some)
     }
 
-    async fn users(&self, needed: &BTreeSet<FactName>) -> Result<Option<Part<wire::Users>>, Failure> {
+    /// Whether actor and subject are validated.
+    async fn users(&self, intent: &Intent, needed: &BTreeSet<FactName>) -> Result<Option<Part<Registered>>, Failure> {
         if !needed.iter().any(|name| name.as_str().ends_with(".validated")) {
             return Ok(None);
         }
-        let users = self.platform.users().await;
+        let wanted: Vec<_> = intent.actor.iter().chain(&intent.subject).collect();
+        let users = self.platform.find_users(&wanted).await;
         self.health.note(&users);
         part(users).map(Some)
     }
@@ -188,12 +193,12 @@ fn put_members(facts: &mut FactSet, intent: &Intent, members: Option<&Part<Vec<U
     facts.know("tresor.members_after", number(after), Source::Members);
 }
 
-fn put_users(facts: &mut FactSet, intent: &Intent, users: Option<&Part<wire::Users>>) {
+fn put_users(facts: &mut FactSet, intent: &Intent, users: Option<&Part<Registered>>) {
     for (name, user) in [("actor.validated", &intent.actor), ("subject.validated", &intent.subject)] {
         match (users, user) {
             (Some(Ok(users)), Some(user)) => {
-                if let Some(item) = users.users.iter().find(|item| item.user_id == user.as_str()) {
-                    facts.know(name, FactValue::Bool(item.user_registration_state == "Validated"), Source::Users);
+                if let Some(is_validated) = users.get(user) {
+                    facts.know(name, FactValue::Bool(*is_validated), Source::Users);
                 }
             }
             (Some(Err(code)), Some(_)) => facts.put(FactName::new(name), FactState::Unknown(code.clone().into())),

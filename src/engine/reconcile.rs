@@ -20,12 +20,10 @@ impl Engine {
                 self.find_by_members(intent.kind, tresor, subject, sent.members_before.as_deref()).await
             }
             (Kind::UserValidation, _, Some(user)) => {
-                let users = self.platform.users().await;
-                self.health.note(&users);
-                let is_validated = |item: &crate::zerokit::wire::UserListItem| {
-                    item.user_id == user.as_str() && item.user_registration_state == "Validated"
-                };
-                Ok(if users?.users.iter().any(is_validated) { Finding::Applied } else { Finding::NotApplied })
+                let found = self.platform.find_users(&[user]).await;
+                self.health.note(&found);
+                let is_validated = found?.get(user).copied().unwrap_or(false);
+                Ok(if is_validated { Finding::Applied } else { Finding::NotApplied })
             }
             _ => Ok(Finding::CannotTell),
         }
@@ -38,7 +36,7 @@ impl Engine {
         subject: &UserId,
         before: Option<&[UserId]>,
     ) -> Result<Finding, Failure> {
-        let members = self.platform.members(tresor).await;
+        let members = self.platform.list_members(tresor).await;
         self.health.note(&members);
         let is_member = members?.contains(subject);
         let effect_is_there = is_member != (kind == Kind::Kick);

@@ -3,7 +3,11 @@
 //! It implements the platform's side of the contract from the reference and shares only the wire types with the client,
 //! so that the two cannot agree on a mistake. It checks signatures for real, and knows nothing of policies.
 
+mod admin;
+mod answer;
 mod app;
+mod contents;
+mod control;
 mod fault;
 mod scenario;
 mod server;

@@ -1,52 +1,74 @@
-//! The emulated platform over HTTP: both address forms, signatures checked, errors in the platform's shape.
+//! The emulated platform over HTTP: both address forms, signatures checked, faults as planned, every call remembered.
 
+use super::admin::{Call, Payload};
+use super::answer::{dropped, page, refuse, too_many, truncated};
+use super::contents::{self, Contents};
+use super::control;
 use super::fault::{Fault, Faults};
 use super::signature::Door;
-use super::world::{Refusal, World};
+use super::world::World;
 use crate::domain::clock::Clock;
-use crate::domain::kind::Kind;
-use crate::domain::verdict::Verdict;
-use crate::zerokit::{AdminKey, Endpoint, ErrorCode, TenantId, wire};
+use crate::domain::ids::TresorId;
+use crate::zerokit::{AdminKey, Endpoint, ErrorCode, TenantId, body_hash};
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::body::{Body, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+/// The longest body of a call that is no upload.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How many calls are remembered.
+const REMEMBERED_CALLS: usize = 100_000;
+
 /// A running emulated platform; clones share it.
 #[derive(Clone)]
 pub struct Simulator {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     door: Door,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     latency: Duration,
-    world: Mutex<World>,
-    faults: Mutex<Faults>,
+    pub(super) world: Mutex<World>,
+    pub(super) contents: Mutex<Contents>,
+    pub(super) faults: Mutex<Faults>,
     flight: Mutex<Flight>,
-    calls: Mutex<Vec<&'static str>>,
+    pub(super) calls: Mutex<VecDeque<CallRecord>>,
+}
+
+/// One call as `GET /_simulator/calls` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct CallRecord {
+    at: Timestamp,
+    endpoint: &'static str,
+    path: String,
+    /// What was answered; nothing while it is under way, and for a connection that broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
 }
 
 /// How many verdicts were under way at the same time, by tresor.
 #[derive(Default)]
 struct Flight {
-    now: BTreeMap<String, u32>,
-    most: BTreeMap<String, u32>,
+    now: BTreeMap<TresorId, u32>,
+    most: BTreeMap<TresorId, u32>,
 }
 
 /// One verdict under way; ends when dropped.
 struct Flying<'f> {
     flight: &'f Mutex<Flight>,
-    tresor: String,
+    tresor: TresorId,
 }
 
 impl Drop for Flying<'_> {
@@ -57,7 +79,7 @@ impl Drop for Flying<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,6 +94,7 @@ impl Simulator {
                 clock,
                 latency,
                 world: Mutex::new(world),
+                contents: Mutex::default(),
                 faults: Mutex::default(),
                 flight: Mutex::default(),
                 calls: Mutex::default(),
@@ -84,11 +107,12 @@ impl Simulator {
     /// # Errors
     /// The listener broke.
     pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        let router = Router::new().fallback(answer).with_state(self.shared);
+        let control = control::router(self.clone());
+        let router = Router::new().nest("/_simulator", control).fallback(answer).with_state(self.shared);
         let stopped = async move {
             let _ = stop.wait_for(|stop| *stop).await;
         };
-        axum::serve(listener, router).with_graceful_shutdown(stopped).await
+        axum::serve(listener, router.layer(DefaultBodyLimit::disable())).with_graceful_shutdown(stopped).await
     }
 
     /// The platform's state, to act on as a browser or to look at. Do not hold it across an await.
@@ -98,7 +122,7 @@ impl Simulator {
 
     /// The present, as the platform sees it.
     #[must_use]
-    pub fn now(&self) -> jiff::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
@@ -116,59 +140,146 @@ impl Simulator {
     /// The names of all endpoints that were called, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<&'static str> {
-        lock(&self.shared.calls).clone()
+        lock(&self.shared.calls).iter().map(|call| call.endpoint).collect()
+    }
+
+    /// Back to an empty tenant without faults, contents and calls.
+    pub fn clear(&self) {
+        self.world().clear();
+        lock(&self.shared.contents).clear();
+        lock(&self.shared.faults).clear();
+        lock(&self.shared.calls).clear();
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let full = uri.path_and_query().map_or("", |path| path.as_str());
-    let signed = full.strip_prefix('/').unwrap_or(full);
-    let path = uri.path();
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let now = shared.clock.now();
+    let (head, body) = request.into_parts();
+    let mut response = route(&shared, head.method, head.uri, &head.headers, body).await;
+    // The platform's own clock, not the machine's.
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, body: Body) -> Response {
     let hosted = format!("/tenant-{}", shared.door.tenant);
-    let path = path.strip_prefix(hosted.as_str()).unwrap_or(path);
+    let (prefix, path) = match uri.path().strip_prefix(hosted.as_str()) {
+        Some(path) => (hosted.as_str(), path),
+        None => ("", uri.path()),
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let base = format!("http://{host}{prefix}");
+    if let Some(name) = path.strip_prefix("/custom/") {
+        return custom(shared, &method, name).await;
+    }
     let endpoint = path
         .strip_prefix("/api/v4/admin/")
         .and_then(|path| Endpoint::ALL.iter().find(|endpoint| endpoint.path == path && endpoint.verb == method.as_str()));
     let Some(endpoint) = endpoint else {
         return refuse(ErrorCode::TheseArentTheDroidsYouAreLookingFor);
     };
-    if !shared.door.opens(method.as_str(), signed, &headers, &body, shared.clock.now()) {
+    let received = match *endpoint {
+        Endpoint::UPLOAD_CUSTOM_CONTENT => {
+            let path = lock(&shared.contents).fresh_path();
+            contents::receive(path, body).await.map(Payload::File)
+        }
+        _ => to_bytes(body, MAX_BODY_BYTES).await.map(|bytes| Payload::Bytes(bytes.to_vec())).map_err(|_| ErrorCode::BadInput),
+    };
+    let payload = match received {
+        Ok(payload) => payload,
+        Err(code) => return refuse(code),
+    };
+    let hash = match &payload {
+        Payload::Bytes(bytes) if bytes.is_empty() && endpoint.verb != "POST" => None,
+        Payload::Bytes(bytes) => Some(body_hash(bytes)),
+        Payload::File(received) => Some(received.hash.clone()),
+    };
+    let signed = uri.path_and_query().map_or("", |path| path.as_str());
+    let signed = signed.strip_prefix('/').unwrap_or(signed);
+    if !shared.door.opens(method.as_str(), signed, headers, hash.as_deref(), shared.clock.now()) {
         return refuse(ErrorCode::InvalidAuthorization);
     }
-    lock(&shared.calls).push(endpoint.name);
-    let _flying = verdict_in_flight(&shared, *endpoint, &body);
+    let number = remember(shared, *endpoint, signed);
+    let response = meet(shared, Call { endpoint: *endpoint, uri: &uri, base: &base }, payload).await;
+    if let Some(call) = lock(&shared.calls).get_mut(number) {
+        call.status = Some(response.status().as_u16());
+        call.error_code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
+    }
+    response
+}
+
+/// Notes the call; where it stands in the list.
+fn remember(shared: &Shared, endpoint: Endpoint, path: &str) -> usize {
+    let mut calls = lock(&shared.calls);
+    if calls.len() == REMEMBERED_CALLS {
+        calls.pop_front();
+    }
+    let at = shared.clock.now();
+    calls.push_back(CallRecord { at, endpoint: endpoint.name, path: path.to_owned(), status: None, error_code: None });
+    calls.len() - 1
+}
+
+/// The call meets the fault that was planned for it, if any.
+async fn meet(shared: &Shared, call: Call<'_>, payload: Payload) -> Response {
+    let _flying = verdict_in_flight(shared, call.endpoint, &payload);
     if !shared.latency.is_zero() {
         tokio::time::sleep(shared.latency).await;
     }
-    let fault = lock(&shared.faults).next(endpoint.name);
+    let perform = |payload| {
+        let performed = call.perform(&mut lock(&shared.world), &mut lock(&shared.contents), payload);
+        performed.unwrap_or_else(refuse)
+    };
+    let fault = lock(&shared.faults).next(call.endpoint.name);
     match fault {
-        None => perform(&shared, *endpoint, &uri, &body),
-        Some(Fault::DropBefore) => broken(),
+        None => perform(payload),
+        Some(Fault::DropBefore) => dropped(),
         Some(Fault::DropAfter) => {
-            perform(&shared, *endpoint, &uri, &body);
-            broken()
+            perform(payload);
+            dropped()
         }
         Some(Fault::HangBefore) => std::future::pending().await,
         Some(Fault::HangAfter) => {
-            perform(&shared, *endpoint, &uri, &body);
+            perform(payload);
             std::future::pending().await
         }
         Some(Fault::Code(code)) => refuse(code),
-        Some(Fault::NotJson(status)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            (status, "<html><body>a proxy's page</body></html>").into_response()
-        }
+        Some(Fault::NotJson(status)) => page(status),
+        Some(Fault::TooManyRequests(retry_after)) => too_many(retry_after),
+        Some(Fault::Truncate) => truncated(perform(payload)).await,
         Some(Fault::Delay(delay)) => {
             tokio::time::sleep(delay).await;
-            perform(&shared, *endpoint, &uri, &body)
+            perform(payload)
         }
     }
 }
 
-fn verdict_in_flight<'s>(shared: &'s Shared, endpoint: Endpoint, body: &[u8]) -> Option<Flying<'s>> {
-    if !(endpoint.name.starts_with("Approve") || endpoint.name.starts_with("Reject")) {
-        return None;
+/// A file under `/custom/`, which anybody may read.
+async fn custom(shared: &Shared, method: &Method, name: &str) -> Response {
+    let content = super::admin::percent_decode(name).and_then(|name| lock(&shared.contents).get(&name));
+    let (Some(content), true) = (content, matches!(*method, Method::GET | Method::HEAD)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match contents::open(&content).await {
+        Some(body) => {
+            let headers = [
+                (header::CONTENT_TYPE, content.content_type),
+                (header::ETAG, content.etag),
+                (header::CONTENT_LENGTH, content.size.to_string()),
+            ];
+            (headers, body).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+fn verdict_in_flight<'s>(shared: &'s Shared, endpoint: Endpoint, payload: &Payload) -> Option<Flying<'s>> {
+    let (Payload::Bytes(body), true) = (payload, endpoint.name.starts_with("Approve") || endpoint.name.starts_with("Reject"))
+    else {
+        return None;
+    };
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let id = body.get("OperationId").or_else(|| body.get("TresorId"))?.as_str()?;
     let tresor = lock(&shared.world).tresor_of(id)?;
@@ -179,116 +290,4 @@ fn verdict_in_flight<'s>(shared: &'s Shared, endpoint: Endpoint, body: &[u8]) ->
     let most = flight.most.entry(tresor.clone()).or_default();
     *most = now.max(*most);
     Some(Flying { flight: &shared.flight, tresor })
-}
-
-fn perform(shared: &Shared, endpoint: Endpoint, uri: &Uri, body: &[u8]) -> Response {
-    dispatch(shared, endpoint, uri, body).unwrap_or_else(refuse)
-}
-
-fn dispatch(shared: &Shared, endpoint: Endpoint, uri: &Uri, body: &[u8]) -> Result<Response, Refusal> {
-    let mut world = lock(&shared.world);
-    let operation = || query(uri, "operationid");
-    match endpoint {
-        Endpoint::SHARE_DETAILS => json(&world.share_details(&operation()?)?),
-        Endpoint::KICK_DETAILS => json(&world.member_details(Kind::Kick, &operation()?)?),
-        Endpoint::LINK_ACCEPTION_DETAILS => json(&world.member_details(Kind::InvitationLinkAcception, &operation()?)?),
-        Endpoint::LINK_CREATION_DETAILS => json(&world.link_details(Kind::InvitationLinkCreation, &operation()?)?),
-        Endpoint::LINK_REVOCATION_DETAILS => json(&world.link_details(Kind::InvitationLinkRevocation, &operation()?)?),
-        Endpoint::LIST_MEMBERS => json(&wire::Members { members: world.members(&query(uri, "tresorid")?)? }),
-        Endpoint::LIST_USERS => json(&world.list_users()),
-        Endpoint::INIT_USER_REGISTRATION => json(&world.init_registration()),
-        Endpoint::VALIDATE_USER => world.validate(&read(body)?).map(|()| done()),
-        Endpoint::APPROVE_TRESOR_CREATION => {
-            world.decide_creation(&read::<wire::TresorRequest>(body)?.tresor_id, Verdict::Approve).map(|()| done())
-        }
-        Endpoint::REJECT_TRESOR_CREATION => {
-            world.decide_creation(&read::<wire::TresorRequest>(body)?.tresor_id, Verdict::Reject).map(|()| done())
-        }
-        _ => {
-            let kind = verdict_kind(endpoint).ok_or(ErrorCode::TheseArentTheDroidsYouAreLookingFor)?;
-            let id = read::<wire::OperationRequest>(body)?.operation_id;
-            let decided = if endpoint.name.starts_with("Approve") { world.approve(kind, &id) } else { world.reject(kind, &id) };
-            decided.map(|()| done())
-        }
-    }
-}
-
-fn verdict_kind(endpoint: Endpoint) -> Option<Kind> {
-    match endpoint {
-        Endpoint::APPROVE_SHARE | Endpoint::REJECT_SHARE => Some(Kind::Share),
-        Endpoint::APPROVE_KICK | Endpoint::REJECT_KICK => Some(Kind::Kick),
-        Endpoint::APPROVE_LINK_CREATION | Endpoint::REJECT_LINK_CREATION => Some(Kind::InvitationLinkCreation),
-        Endpoint::APPROVE_LINK_ACCEPTION | Endpoint::REJECT_LINK_ACCEPTION => Some(Kind::InvitationLinkAcception),
-        Endpoint::APPROVE_LINK_REVOCATION | Endpoint::REJECT_LINK_REVOCATION => Some(Kind::InvitationLinkRevocation),
-        _ => None,
-    }
-}
-
-/// A query parameter; names are matched without regard to case.
-fn query(uri: &Uri, name: &str) -> Result<String, Refusal> {
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let mut values = pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-    percent_decode(values.next().ok_or(ErrorCode::BadInput)?).ok_or(ErrorCode::BadInput)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|_| ErrorCode::BadInput)
-}
-
-fn json<T: Serialize>(value: &T) -> Result<Response, Refusal> {
-    let text = serde_json::to_string(value).map_err(|_| ErrorCode::UnexpectedError)?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
-}
-
-/// An empty answer is a 200 with no body.
-fn done() -> Response {
-    StatusCode::OK.into_response()
-}
-
-fn refuse(code: ErrorCode) -> Response {
-    let status =
-        code.http_status().and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if status == StatusCode::NOT_MODIFIED {
-        return status.into_response();
-    }
-    let body = wire::ErrorBody { error_message: code.message().to_owned(), error_code: code.as_str().to_owned() };
-    match json(&body) {
-        Ok(response) => (status, response).into_response(),
-        Err(_) => status.into_response(),
-    }
-}
-
-/// A connection that breaks in the middle of the answer.
-fn broken() -> Response {
-    let pieces = Pieces([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the connection broke"))].into());
-    ([(header::CONTENT_LENGTH, "100")], Body::new(pieces)).into_response()
-}
-
-/// A body of prepared pieces.
-struct Pieces(std::collections::VecDeque<Result<Bytes, std::io::Error>>);
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-        std::task::Poll::Ready(self.0.pop_front().map(|piece| piece.map(http_body::Frame::data)))
-    }
 }

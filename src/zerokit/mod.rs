@@ -4,11 +4,17 @@
 
 mod address;
 mod client;
+mod content_name;
+mod endpoint;
 mod error_code;
+mod failure;
 mod signing;
 pub mod wire;
 
 pub use address::{AdminKey, InvalidAdminKey, InvalidServiceUrl, ServiceUrl, TenantId};
-pub use client::{Client, Endpoint, Failure, VerdictCall};
+pub use client::{Client, Items, MAX_PAGE, OnProgress, Upload, UploadError, VerdictCall};
+pub use content_name::{ContentName, InvalidContentName};
+pub use endpoint::{Endpoint, Group};
 pub use error_code::ErrorCode;
-pub use signing::{Request, canonical_text, sign};
+pub use failure::{ClockSkew, Failure};
+pub use signing::{Request, body_hash, canonical_text, sign};

@@ -15,8 +15,14 @@ pub struct Request<'r> {
     pub path: &'r str,
     /// The type of the body; none for a request without one.
     pub content_type: Option<&'r str>,
-    /// The body; `Some` and empty for a POST that has none.
-    pub body: Option<&'r [u8]>,
+    /// What [`body_hash`] says of the body; that of nothing for a POST without one, `None` for a GET.
+    pub body_hash: Option<&'r str>,
+}
+
+/// The lower-case hex SHA-256 of a body.
+#[must_use]
+pub fn body_hash(body: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, body))
 }
 
 /// What is signed: verb, path with query, then each header in the order of `HMACHeaders`, one a line.
@@ -40,8 +46,8 @@ pub fn sign(request: Request<'_>, tenant: &TenantId, key: &AdminKey, now: Timest
     if let Some(content_type) = request.content_type {
         headers.push(("Content-Type", content_type.to_owned()));
     }
-    if let Some(body) = request.body {
-        headers.push(("Content-SHA256", hex::encode(digest::digest(&digest::SHA256, body))));
+    if let Some(hash) = request.body_hash {
+        headers.push(("Content-SHA256", hash.to_owned()));
     }
     let names: Vec<_> = headers.iter().map(|(name, _)| *name).chain(["HMACHeaders"]).collect();
     headers.push(("HMACHeaders", names.join(",")));

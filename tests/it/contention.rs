@@ -45,7 +45,7 @@ async fn thirty_users(backend: Backend, invalidates: bool) {
     let ended = share_all(std::slice::from_ref(&stage.scenario), &ann, std::slice::from_ref(&tresor), &users).await;
     // Ann and 19 more fill the tresor; everybody else is rejected by the cap and by nothing else.
     assert_eq!(ended, BTreeMap::from([("approved".to_owned(), 19), ("rejected".to_owned(), 11)]));
-    assert_eq!(stage.simulator.world().members(tresor.as_str()).unwrap().len(), 20);
+    assert_eq!(stage.simulator.world().members(&tresor).unwrap().len(), 20);
     assert_eq!(stage.simulator.most_in_flight(), 1, "two verdicts were in flight on one tresor");
     let superseded = stage.database.texts("select cast(count(*) as text) from outcomes where outcome = 'superseded'").await;
     assert_eq!(superseded[0] != "0", invalidates, "{superseded:?}");
@@ -93,7 +93,7 @@ rules:
     let users: Vec<_> = (0..50).map(|number| stage.user(&format!("user{number}@example.com"))).collect();
     let ended = share_all(std::slice::from_ref(&stage.scenario), &ann, &tresors, &users).await;
     assert_eq!(ended, BTreeMap::from([("approved".to_owned(), 10), ("rejected".to_owned(), 40)]));
-    let members: usize = tresors.iter().map(|tresor| stage.simulator.world().members(tresor.as_str()).unwrap().len()).sum();
+    let members: usize = tresors.iter().map(|tresor| stage.simulator.world().members(tresor).unwrap().len()).sum();
     assert_eq!(members, 10 + 10);
 }
 

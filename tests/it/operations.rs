@@ -98,7 +98,7 @@ enum Prepared {
 async fn begin_validation(stage: &Stage) -> Value {
     let client = platform_client(stage).await;
     let begun = client.init_user_registration().await.unwrap();
-    let user = UserId::new(begun.user_id).unwrap();
+    let user = begun.user_id.clone();
     let verifier = stage.simulator.world().register(&user).unwrap();
     stage.scenario.app().know(&user, json!({ "email": "new@example.com" }));
     let mut data = stage.scenario.app().data(Kind::UserValidation, user.as_str(), &user, None);

@@ -39,6 +39,8 @@ pub struct Config {
     pub policies: PathBuf,
     /// Whether a notification must say who was logged in.
     pub requester_required: bool,
+    /// How long the secrets of a registration are kept for its validation.
+    pub registration_max_age: Duration,
     /// Whether verdicts are sent.
     pub mode: Mode,
     /// How many operations are worked on at once.
@@ -62,10 +64,11 @@ pub struct Config {
 }
 
 const TOP: [&str; 9] = ["listen", "database", "zerokit", "webhooks", "policies", "intake", "engine", "tokens", "encryption"];
+const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
 const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 25] = [
     "listen",
     "database.url",
     "database.connections",
@@ -79,6 +82,7 @@ pub const KEYS: [&str; 24] = [
     "webhooks.inbound.tolerance",
     "policies.path",
     "intake.requester",
+    "intake.registration_max_age",
     "engine.mode",
     "engine.workers",
     "engine.lease",
@@ -119,6 +123,36 @@ pub fn read_database_url(path: &Path) -> Result<String, Failure> {
     finish(url, reader.problems.into_found(), &text)
 }
 
+/// What `assent admin` needs: where the platform is, and whether verdicts can be recorded.
+#[derive(Debug, Clone)]
+pub struct PlatformConfig {
+    /// The platform's address and tenant.
+    pub service: ServiceUrl,
+    /// The key that signs.
+    pub admin_key: AdminKey,
+    /// How long a call to the platform may take.
+    pub call_timeout: Duration,
+    /// Whether a database is configured.
+    pub has_database: bool,
+}
+
+/// Reads the section `zerokit` alone, for commands that need no more.
+///
+/// # Errors
+/// It is missing or wrong, or the file cannot be read.
+pub fn read_platform(path: &Path) -> Result<PlatformConfig, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+        let zerokit = reader.section(top, "zerokit", &ZEROKIT)?;
+        let (service, admin_key, call_timeout) = reader.platform(zerokit);
+        let has_database = top.get("database").is_some();
+        Some(PlatformConfig { service: service?, admin_key: admin_key?, call_timeout: call_timeout?, has_database })
+    });
+    finish(config, reader.problems.into_found(), &text)
+}
+
 fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, Failure> {
     match value {
         Some(value) if found.is_empty() => Ok(value),
@@ -138,26 +172,25 @@ impl<'f> Reader<'f> {
     fn config(&mut self, root: &Node) -> Option<Config> {
         let top = self.problems.mapping(root, "the configuration", &TOP)?;
         let database = self.section(top, "database", &["url", "connections"])?;
-        let zerokit = self.section(top, "zerokit", &["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"])?;
+        let zerokit = self.section(top, "zerokit", &ZEROKIT)?;
         let webhooks = self.section(top, "webhooks", &["inbound"])?;
         let inbound = self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"])?;
         let policies = self.section(top, "policies", &["path"])?;
         let encryption = self.section(top, "encryption", &["key", "key_file"])?;
-        let intake = self.optional_section(top, "intake", &["requester"])?;
+        let intake = self.optional_section(top, "intake", &["requester", "registration_max_age"])?;
         let engine = self.optional_section(top, "engine", &ENGINE)?;
         // Each is read even if an earlier one is wrong, so that all mistakes are shown at once.
         let listen =
             self.parsed(Some(top), "listen", "127.0.0.1:8080", "an address such as `0.0.0.0:8080`", |text| text.parse().ok());
         let database_url = self.database_url(database);
         let database_connections = self.number(Some(database), "connections", 16, 1..=1000);
-        let service = self.service(zerokit);
-        let admin_key = self.secret(zerokit, "admin_key", |text| AdminKey::parse(text).map_err(|error| error.to_string()));
-        let call_timeout = self.duration(Some(zerokit), "timeout", Duration::from_secs(4));
+        let (service, admin_key, call_timeout) = self.platform(zerokit);
         let inbound_secrets = self.secrets(inbound);
         let tolerance = self.duration(Some(inbound), "tolerance", Duration::from_mins(5));
         let policies = self.text(policies, "path").map(PathBuf::from);
         let encryption = self.secret(encryption, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string()));
         let requester = self.choice(intake, "requester", true, &[("required", true), ("optional", false)]);
+        let registration_max_age = self.duration(intake, "registration_max_age", Duration::from_hours(24));
         let mode = self.choice(engine, "mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
         let workers = self.number(engine, "workers", 64, 1..=4096);
         let lease = self.duration(engine, "lease", Duration::from_secs(15));
@@ -180,6 +213,7 @@ impl<'f> Reader<'f> {
             tolerance: tolerance?,
             policies: policies?,
             requester_required: requester?,
+            registration_max_age: registration_max_age?,
             mode: mode?,
             workers: usize::try_from(workers?).ok()?,
             lease,
@@ -191,6 +225,13 @@ impl<'f> Reader<'f> {
             tokens: tokens?,
             encryption: encryption?,
         })
+    }
+
+    /// Each is read even if an earlier one is wrong.
+    fn platform(&mut self, zerokit: Fields<'_>) -> (Option<ServiceUrl>, Option<AdminKey>, Option<Duration>) {
+        let service = self.service(zerokit);
+        let admin_key = self.secret(zerokit, "admin_key", |text| AdminKey::parse(text).map_err(|error| error.to_string()));
+        (service, admin_key, self.duration(Some(zerokit), "timeout", Duration::from_secs(4)))
     }
 
     /// Times that would let one worker's call outlive its lease, or a lost call outlive the quiet period.

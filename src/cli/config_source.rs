@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {
-    const HARMLESS: [&str; 22] = [
+    const HARMLESS: [&str; 23] = [
         "listen",
         "connections",
         "service_url",
@@ -20,6 +20,7 @@ pub(super) fn without_secrets(text: &str) -> String {
         "tolerance",
         "path",
         "requester",
+        "registration_max_age",
         "mode",
         "workers",
         "lease",

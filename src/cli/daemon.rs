@@ -24,6 +24,7 @@ pub struct Daemon {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
+    effects: JoinHandle<()>,
 }
 
 /// Why a daemon did not start.
@@ -54,23 +55,10 @@ impl Daemon {
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        let settings = Settings {
-            tenant: config.service.tenant.to_string(),
-            replica: uuid::Uuid::now_v7().to_string(),
-            mode: config.mode,
-            workers: config.workers,
-            lease: config.lease,
-            quiet_period: config.quiet_period,
-            retry_base: config.retry_base,
-            retry_max: config.retry_max,
-            retry_budget: config.retry_budget,
-            join_window: config.join_window,
-            requester_required: config.requester_required,
-        };
-        let platform = Client::new(config.service, config.admin_key, config.call_timeout, Arc::clone(&shared))?;
-        let engine = Engine::new(store, platform, policy, config.encryption, settings);
+        let engine = engine(&config, store, policy, Arc::clone(&shared))?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
+        let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
         let api = Api {
             engine: Arc::clone(&engine),
             clock: shared,
@@ -80,7 +68,7 @@ impl Daemon {
         };
         let address = listener.local_addr()?;
         let server = tokio::spawn(http::serve(listener, http::router(api), stopped));
-        Ok(Self { engine, address, stop, server, worker })
+        Ok(Self { engine, address, stop, server, worker, effects })
     }
 
     /// Stops taking requests, lets what is under way finish, and ends.
@@ -89,7 +77,36 @@ impl Daemon {
         self.engine.stop_waiting();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
         let _ = self.worker.await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
     }
+}
+
+/// The engine that a configuration describes; nothing runs in it yet.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub(super) fn engine(
+    config: &Config,
+    store: Arc<dyn Store>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Engine>, reqwest::Error> {
+    let settings = Settings {
+        tenant: config.service.tenant.to_string(),
+        replica: uuid::Uuid::now_v7().to_string(),
+        mode: config.mode,
+        workers: config.workers,
+        lease: config.lease,
+        quiet_period: config.quiet_period,
+        retry_base: config.retry_base,
+        retry_max: config.retry_max,
+        retry_budget: config.retry_budget,
+        join_window: config.join_window,
+        requester_required: config.requester_required,
+        registration_max_age: config.registration_max_age,
+    };
+    let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock)?;
+    Ok(Engine::new(store, platform, policy, config.encryption.clone(), settings))
 }
 
 /// Holds the key against the database's sentinel; with `keep` a database that has none gets one.

@@ -151,6 +151,7 @@ fn demo_config(
         tolerance: Duration::from_mins(5),
         policies: policies.to_owned(),
         requester_required: true,
+        registration_max_age: Duration::from_hours(24),
         mode: Mode::Enforce,
         workers: 16,
         lease: Duration::from_secs(15),

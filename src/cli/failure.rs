@@ -3,6 +3,7 @@
 use super::output::Paint;
 use crate::engine::PolicyError;
 use crate::store::StoreError;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// A failed command.
@@ -10,22 +11,50 @@ use std::process::ExitCode;
 pub struct Failure {
     status: u8,
     message: String,
+    /// The same for a program, where it says more than the sentence.
+    json: Option<Value>,
+    is_json: bool,
 }
 
 impl Failure {
     /// The answer is no: a test fails, the platform refuses.
     pub fn no(message: impl Into<String>) -> Self {
-        Self { status: 1, message: message.into() }
+        Self::new(1, message)
     }
 
     /// Bad usage or input.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { status: 2, message: message.into() }
+        Self::new(2, message)
     }
 
     /// A dependency is unreachable.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self { status: 3, message: message.into() }
+        Self::new(3, message)
+    }
+
+    fn new(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), json: None, is_json: false }
+    }
+
+    /// With what a program may want to know of it.
+    #[must_use]
+    pub fn with_json(mut self, json: Value) -> Self {
+        self.json = Some(json);
+        self
+    }
+
+    /// With one more sentence at the end.
+    #[must_use]
+    pub fn with_note(mut self, note: &str) -> Self {
+        self.message = format!("{}\n{note}", self.message);
+        self
+    }
+
+    /// To be reported to a program.
+    #[must_use]
+    pub fn as_json(mut self) -> Self {
+        self.is_json = true;
+        self
     }
 
     /// The exit status.
@@ -43,7 +72,10 @@ impl Failure {
     /// Prints the sentence on standard error.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
+        if self.is_json {
+            let error = self.json.clone().unwrap_or_else(|| json!({ "message": self.message }));
+            eprintln!("{:#}", json!({ "error": error }));
+        } else if !self.message.is_empty() {
             let paint = Paint::stderr();
             eprintln!("{} {}", paint.red("error:"), self.message);
         }

@@ -2,6 +2,7 @@
 //!
 //! A command ends with an exit status: 0 fine; 1 the answer is no; 2 bad usage or input; 3 a dependency is unreachable.
 
+mod admin;
 pub mod config;
 mod config_source;
 mod daemon;
@@ -18,7 +19,7 @@ mod simulator;
 pub use daemon::Daemon;
 pub use failure::Failure;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ enum Command {
     /// Check and test policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Call the platform's admin API by hand: one command an endpoint
+    Admin(admin::Options),
     /// Run an emulated platform, to develop and test against
     #[command(
         after_help = "Example:\n  assent simulator --listen 127.0.0.1:4001\n  assent simulator --listen 127.0.0.1:4001 --notify http://127.0.0.1:8080 --webhook-secret whsec_..."
@@ -89,13 +92,15 @@ fn quiet_broken_pipe() {
 #[must_use]
 pub fn main() -> ExitCode {
     quiet_broken_pipe();
-    let arguments = Arguments::parse();
+    let matches = admin::grouped(Arguments::command()).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::input(format!("the system gives no threads: {error}")).report(),
     };
     let result = runtime.block_on(async {
         match arguments.command {
+            Command::Admin(options) => admin::run(options).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Serve(options) => serve::run(options).await,
             Command::Health(options) => health::run(options).await,

@@ -148,6 +148,9 @@ pub const CATALOGUE: &[FactSpec] = &[
     ),
 ];
 
+/// The facts whose value is a user.
+pub const USER_FACTS: [&str; 4] = ["actor.id", "subject.id", "requester.id", "tresor.creator_id"];
+
 /// What the catalogue says of a name, families included.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static FactSpec> {

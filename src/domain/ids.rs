@@ -128,3 +128,7 @@ own_id! {
     /// One row of `outcomes`.
     OutcomeId
 }
+own_id! {
+    /// One row of `effects`.
+    EffectId
+}

@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod disposition;
 pub mod domain_name;
 pub mod duration;
+pub mod effect;
 pub mod fact;
 pub mod fact_catalogue;
 pub mod ids;

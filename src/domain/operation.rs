@@ -97,6 +97,17 @@ pub struct Registration {
     pub validation_verifier: Secret<String>,
 }
 
+/// What a notification says of a registration. Session and its verifier are left out where Assent began it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReportedRegistration {
+    /// The session that `init-user-registration` opened.
+    pub session_id: Option<String>,
+    /// Its verifier.
+    pub session_verifier: Option<Secret<String>>,
+    /// The verifier that the client made.
+    pub validation_verifier: Secret<String>,
+}
+
 /// A report that an operation is pending, parsed and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
@@ -111,5 +122,5 @@ pub struct Notification {
     /// What the web app says of the request.
     pub context: BTreeMap<String, String>,
     /// Only for a validation.
-    pub registration: Option<Registration>,
+    pub registration: Option<ReportedRegistration>,
 }

@@ -71,7 +71,7 @@ impl Engine {
         }
         match self.reach_decision(&claimed, &payload).await? {
             Reached::Ended(ending) => self.end(&work, claimed.decision, &ending).await,
-            Reached::Retry => self.later(&claimed, true).await,
+            Reached::Retry { asked } => self.again(&claimed, self.settings.delay(claimed.tries, asked), true).await,
             Reached::Parked => Ok(Finished::default()),
             Reached::Ruled { ruling, sent: Some(sent), .. } => {
                 work.ruling = Some(ruling);
@@ -84,6 +84,7 @@ impl Engine {
                     _ => State::Escalated,
                 };
                 work.ruling = Some(ruling);
+                self.effects_due.notify_one();
                 self.tell(&work, state, None);
                 Ok(Finished { settled: true, handed_to })
             }
@@ -99,7 +100,8 @@ impl Engine {
         let mut after: Option<(Disposition, String)> = None;
         loop {
             let age = sent.age + sent_at.elapsed();
-            if self.settings.mode == Mode::Observe && matches!(next, Step::Send | Step::Resend) {
+            let observes = self.settings.mode == Mode::Observe && claimed.by_hand.is_none();
+            if observes && matches!(next, Step::Send | Step::Resend) {
                 // Committed before the operator switched to observing: nothing goes out any more.
                 let detail = "observe mode: the verdict was not sent again";
                 next = Step::End(Ending::new(Outcome::Unknown, Some(sent.verdict)).detail(detail).alerting());
@@ -112,7 +114,7 @@ impl Engine {
                         operation_id: &claimed.key.operation_id,
                         verdict: sent.verdict,
                         registration,
-                        additional_info: None,
+                        additional_info: sent.additional_info.as_deref(),
                     };
                     let answer = self.platform.send_verdict(call).await;
                     self.health.note(&answer);
@@ -173,6 +175,9 @@ impl Engine {
         let claimed = work.claimed;
         let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending };
         let handed_to = self.insist(|| self.store.finish(finishing)).await?;
+        if ending.outcome == Outcome::Applied {
+            self.effects_due.notify_one();
+        }
         self.tell(work, ending.state, Some(ending));
         Ok(Finished { settled: true, handed_to })
     }

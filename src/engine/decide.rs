@@ -9,9 +9,10 @@ use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, Policy, evaluate};
-use crate::store::{Claimed, Decided, Deciding, Ground, Person, Ruling, Sent, StoreError};
+use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Where the way to a decision led.
 pub(super) enum Reached {
@@ -19,8 +20,8 @@ pub(super) enum Reached {
     Ruled { ruling: Box<Ruling>, sent: Option<Sent>, handed_to: Option<RecordId> },
     /// The operation ends without a decision.
     Ended(Box<Ending>),
-    /// It is tried again later.
-    Retry,
+    /// It is tried again later, and not before the platform wants to be asked again.
+    Retry { asked: Option<Duration> },
     /// It waits in line for its lane.
     Parked,
 }
@@ -32,13 +33,14 @@ impl Engine {
             let gathered = match self.gather(claimed, payload, &policy).await {
                 Ok(gathered) => gathered,
                 Err(NotGathered::Store(error)) => return Err(error),
-                Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused)),
+                Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused), None),
                 Err(NotGathered::Read(failure)) => {
                     let (disposition, code) = (failure.on_read(), failure.code().to_owned());
                     if disposition == Disposition::Transient {
                         tracing::debug!(record.id = %claimed.lease.id, error.message = %failure, "the platform could not be read");
                     }
-                    return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }));
+                    let asked = failure.retry_after();
+                    return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }), asked);
                 }
             };
             match self.judge(claimed, &policy, &gathered).await? {
@@ -52,6 +54,7 @@ impl Engine {
 
     async fn judge(&self, claimed: &Claimed, policy: &Policy, gathered: &Gathered) -> Result<Decided, StoreError> {
         let kind = claimed.key.kind;
+        let by_hand = claimed.by_hand.as_ref();
         let queries: Vec<_> = policy
             .limit_queries(kind, &gathered.facts)
             .into_iter()
@@ -82,19 +85,21 @@ impl Engine {
         };
         let rule = |ground: Ground| -> Result<Ruling, String> {
             let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
-            let evaluation = evaluate(policy, input);
+            let evaluation = by_hand.map_or_else(|| evaluate(policy, input), said_by_hand);
             let mode = match (ground.committed, self.settings.mode) {
                 (Some(committed), _) if committed != evaluation.verdict => SendMode::Contradiction,
-                (_, Mode::Observe) => SendMode::Observe,
-                (_, Mode::Enforce) => SendMode::Enforce,
+                // What a person said is sent, whatever the daemon's own verdicts are good for.
+                (_, Mode::Observe) if by_hand.is_none() => SendMode::Observe,
+                (_, Mode::Observe | Mode::Enforce) => SendMode::Enforce,
             };
             let event = Event::Decided { verdict: evaluation.verdict, kind, mode };
             let next = step(Phase::Deciding, event).map_err(|error| error.to_string())?;
             let id = DecisionId::generate();
             let facts_personal = seal_personal(&self.master_key, id, &personal, &ground.person_keys)?;
             let message = evaluation.message.clone();
+            let (additional_info, effects) = (evaluation.additional_info.clone(), evaluation.effects.clone());
             let record = self.record(id, claimed, policy, gathered, &ground, evaluation, facts_personal)?;
-            Ok(Ruling { record, message, step: next })
+            Ok(Ruling { record, message, additional_info, effects, step: next })
         };
         self.store.decide(deciding, &rule).await
     }
@@ -120,7 +125,7 @@ impl Engine {
             intent: gathered.intent.clone(),
             requester: claimed.requester.clone(),
             verdict: evaluation.verdict,
-            decided_by: "policy".to_owned(),
+            decided_by: claimed.by_hand.as_ref().map_or_else(|| "policy".to_owned(), ByHand::decided_by),
             rules: evaluation.rules,
             reason: evaluation.reason,
             policy_hash: policy.hash.to_string(),
@@ -132,10 +137,23 @@ impl Engine {
     }
 }
 
-fn ended(next: Result<Step, crate::flow::IllegalTransition>) -> Result<Reached, StoreError> {
+/// An operator's verdict in the form of the policy's: no rule decided, and no rule's trace tells why.
+fn said_by_hand(by_hand: &ByHand) -> Evaluation {
+    Evaluation {
+        verdict: by_hand.verdict,
+        rules: Vec::new(),
+        reason: by_hand.reason(),
+        message: None,
+        additional_info: by_hand.additional_info.clone(),
+        effects: Vec::new(),
+        trace: Vec::new(),
+    }
+}
+
+fn ended(next: Result<Step, crate::flow::IllegalTransition>, asked: Option<Duration>) -> Result<Reached, StoreError> {
     match next {
         Ok(Step::End(ending)) => Ok(Reached::Ended(Box::new(ending))),
-        Ok(Step::Retry) => Ok(Reached::Retry),
+        Ok(Step::Retry) => Ok(Reached::Retry { asked }),
         Ok(step) => Err(StoreError::Judge(format!("{step:?} does not end the way to a decision"))),
         Err(illegal) => Err(StoreError::Judge(illegal.to_string())),
     }

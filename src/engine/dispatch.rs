@@ -74,6 +74,11 @@ impl Engine {
         if let Err(error) = clock.measure(self.store.as_ref()).await {
             tracing::warn!(error.message = %error, "the database's clock cannot be read; the last offset stays");
         }
+        match self.store.erase_registrations(self.settings.registration_max_age).await {
+            Ok(0) => {}
+            Ok(erased) => tracing::info!(registrations.erased = erased, "old registrations were erased"),
+            Err(error) => tracing::error!(error.message = %error, "old registrations cannot be erased"),
+        }
         if let Err(error) = self.store.maintain().await {
             tracing::error!(error.message = %error, "the partitions of the coming months cannot be made");
         }

@@ -2,7 +2,8 @@
 
 use super::Engine;
 use super::payload::Payload;
-use crate::domain::ids::RecordId;
+use super::registration::RegistrationError;
+use crate::domain::ids::{RecordId, UserId};
 use crate::domain::operation::Notification;
 use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
 use std::sync::Arc;
@@ -25,12 +26,26 @@ pub enum IntakeError {
     /// The `webhook-id` was used for another body.
     #[error("this `webhook-id` was used before with another body; give every message an id of its own")]
     WebhookReused,
+    /// Secrets of a registration are left out that was not begun here, or too long ago.
+    #[error(
+        "no registration of this user is kept here; send `session_id` and `session_verifier`, or begin it with `POST /v1/registrations`"
+    )]
+    UnknownRegistration,
     /// It cannot be sealed.
     #[error("the notification cannot be sealed")]
     Seal,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<RegistrationError> for IntakeError {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Store(error) => Self::Store(error),
+            RegistrationError::Platform(_) | RegistrationError::Seal => Self::Seal,
+        }
+    }
 }
 
 impl Engine {
@@ -47,9 +62,15 @@ impl Engine {
     pub async fn accept(self: &Arc<Self>, reported: Reported) -> Result<OperationView, IntakeError> {
         let Reported { webhook_id, body, notification } = reported;
         let id = RecordId::generate();
-        let payload =
-            Payload { users: notification.users, context: notification.context, registration: notification.registration };
+        let registration = match (notification.registration, UserId::new(notification.key.operation_id.as_str())) {
+            (Some(reported), Ok(user)) => Some(self.complete(&user, reported).await?),
+            _ => None,
+        };
+        // A validation whose secrets nobody has can only be one that was stored before.
+        let is_complete = !matches!(registration, Some(None));
+        let payload = Payload { users: notification.users, context: notification.context, registration: registration.flatten() };
         let sealed = payload.seal(&self.master_key, id).map_err(|_| IntakeError::Seal)?;
+        let sealed = is_complete.then_some(sealed);
         // With a free worker here the operation is leased in the same transaction that stores it.
         let worker = Arc::clone(&self.workers).try_acquire_owned().ok();
         let new = NewOperation {
@@ -64,6 +85,7 @@ impl Engine {
         };
         match self.store.receive(new).await? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
+            Received::Incomplete => Err(IntakeError::UnknownRegistration),
             Received::Known(view) => Ok(view),
             Received::New(view, lease) => {
                 match (worker, lease) {
@@ -73,11 +95,12 @@ impl Engine {
                             key: notification.key,
                             requester: notification.requester,
                             requested_flow: notification.flow,
-                            payload: Some(sealed),
+                            payload: sealed,
                             tries: 0,
                             decision: None,
                             sent: None,
                             age: Duration::ZERO,
+                            by_hand: None,
                         };
                         self.spawn(claimed, worker);
                     }

@@ -4,9 +4,11 @@
 //! and no transaction across a call to the platform, and whatever fails in it is never an approval.
 
 mod apply;
+mod by_hand;
 mod clock;
 mod decide;
 mod dispatch;
+mod effects;
 mod fault;
 mod gather;
 mod health;
@@ -14,13 +16,16 @@ mod intake;
 mod payload;
 mod policy_files;
 mod reconcile;
+mod registration;
 mod settings;
 mod waiters;
 
+pub use by_hand::HandError;
 pub use clock::DatabaseClock;
 pub use health::Health;
 pub use intake::{IntakeError, Reported};
 pub use policy_files::{PolicyError, load_policy, read_policy_files};
+pub use registration::{Begun, RegistrationError};
 pub use settings::{Mode, Settings};
 
 use crate::audit::MasterKey;
@@ -48,6 +53,7 @@ pub struct Engine {
     pub health: Health,
     waiters: waiters::Waiters,
     wake: Notify,
+    effects_due: Notify,
     workers: Arc<Semaphore>,
     /// Work may be waiting for a worker to be free.
     starved: AtomicBool,
@@ -93,6 +99,7 @@ impl Engine {
             health: Health::default(),
             waiters: waiters::Waiters::default(),
             wake: Notify::new(),
+            effects_due: Notify::new(),
             workers,
             starved: AtomicBool::new(false),
             notices: broadcast::channel(1024).0,

@@ -47,9 +47,20 @@ pub struct Settings {
     pub join_window: Duration,
     /// Whether a notification must say who was logged in.
     pub requester_required: bool,
+    /// How long the secrets of a registration are kept for its validation.
+    pub registration_max_age: Duration,
 }
 
+/// However long a platform asks to be left alone, it is asked again after this.
+const MOST_PATIENCE: Duration = Duration::from_mins(5);
+
 impl Settings {
+    /// How long to wait before the next try: the back-off, or longer if the platform asked for it.
+    #[must_use]
+    pub fn delay(&self, tries: u32, asked: Option<Duration>) -> Duration {
+        self.backoff(tries).max(asked.unwrap_or_default().min(MOST_PATIENCE))
+    }
+
     /// The back-off before the next try: exponential, with jitter between half and the whole of it.
     #[must_use]
     pub fn backoff(&self, tries: u32) -> Duration {

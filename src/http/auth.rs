@@ -17,6 +17,19 @@ pub enum Role {
     Auditor,
 }
 
+impl Role {
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::App => "app",
+            Role::Operator => "operator",
+            Role::Reviewer => "reviewer",
+            Role::Auditor => "auditor",
+        }
+    }
+}
+
 /// One token.
 #[derive(Debug, Clone)]
 pub struct Token {
@@ -41,4 +54,14 @@ pub(super) fn authenticate<'t>(tokens: &'t [Token], headers: &HeaderMap) -> Resu
     let hash = digest::digest(&digest::SHA256, bearer.trim().as_bytes());
     let found = tokens.iter().find(|token| constant_time::verify_slices_are_equal(&token.sha256, hash.as_ref()).is_ok());
     found.ok_or_else(|| unauthorized("this token is not among `tokens` of the configuration"))
+}
+
+/// The token that the request carries, which must have a role.
+pub(super) fn require<'t>(tokens: &'t [Token], headers: &HeaderMap, role: Role) -> Result<&'t Token, Problem> {
+    let token = authenticate(tokens, headers)?;
+    if token.role == role {
+        return Ok(token);
+    }
+    let detail = format!("this needs a token with `role: {}`, and this one has `role: {}`", role.as_str(), token.role.as_str());
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
 }

@@ -9,6 +9,7 @@ mod notification;
 mod operations;
 mod prefer;
 mod problem;
+mod registrations;
 
 pub use auth::{Role, Token};
 pub use problem::Problem;
@@ -57,6 +58,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/operations", post(notification::receive))
         .route("/v1/operations/{id}", get(operations::show))
+        .route("/v1/registrations", post(registrations::begin))
         .route("/v1/policy", get(operations::policy))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -3,7 +3,7 @@
 use super::{Api, Problem, prefer};
 use crate::domain::ids::{FlowId, InvalidId, OperationId, UserId};
 use crate::domain::kind::Kind;
-use crate::domain::operation::{Notification, OperationKey, Registration, UserClaims};
+use crate::domain::operation::{Notification, OperationKey, ReportedRegistration, UserClaims};
 use crate::domain::secret::Secret;
 use crate::domain::webhook;
 use crate::engine::Reported;
@@ -178,11 +178,16 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-fn read_registration(value: &Value) -> Result<Registration, Problem> {
+/// Session and its verifier may be left out where the registration was begun with `POST /v1/registrations`.
+fn read_registration(value: &Value) -> Result<ReportedRegistration, Problem> {
     let fields = Object::of("data.registration", value, &["session_id", "session_verifier", "validation_verifier"])?;
-    Ok(Registration {
-        session_id: fields.text("session_id")?.to_owned(),
-        session_verifier: Secret::new(fields.text("session_verifier")?.to_owned()),
+    let session_verifier = fields.opt_text("session_verifier")?;
+    Ok(ReportedRegistration {
+        session_id: match session_verifier {
+            Some(_) => Some(fields.text("session_id")?.to_owned()),
+            None => fields.opt_text("session_id")?.map(str::to_owned),
+        },
+        session_verifier: session_verifier.map(|verifier| Secret::new(verifier.to_owned())),
         validation_verifier: Secret::new(fields.text("validation_verifier")?.to_owned()),
     })
 }

@@ -1,6 +1,7 @@
 //! Failures as RFC 9457 problem details: what is wrong, which field, and what the caller can do.
 
-use crate::engine::IntakeError;
+use crate::domain::disposition::Disposition;
+use crate::engine::{IntakeError, RegistrationError};
 use crate::store::StoreError;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -77,6 +78,11 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::WebhookReused => Problem::new(StatusCode::CONFLICT, "webhook-id-reused", error.to_string()),
+            IntakeError::UnknownRegistration => {
+                let mut problem = Problem::new(StatusCode::BAD_REQUEST, "unknown-registration", error.to_string());
+                problem.field = Some("data.registration.session_verifier".to_owned());
+                problem
+            }
             IntakeError::Store(error) => error.into(),
             IntakeError::Seal => {
                 tracing::error!(error.message = %error, "a request could not be served");
@@ -85,6 +91,32 @@ impl From<IntakeError> for Problem {
                     "internal",
                     "the notification could not be stored; send the same again",
                 )
+            }
+        }
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Store(error) => error.into(),
+            RegistrationError::Seal => {
+                tracing::error!(error.message = %error, "a registration could not be begun");
+                let detail = "the registration could not be kept; begin another one";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            }
+            RegistrationError::Platform(failure) => {
+                tracing::warn!(error.message = %failure, "a registration could not be begun");
+                let detail = format!("the platform did not begin a registration: {failure}");
+                match failure.on_read() {
+                    Disposition::Misconfigured | Disposition::Denied | Disposition::Gone | Disposition::Already => {
+                        Problem::new(StatusCode::BAD_GATEWAY, "platform-refused", detail)
+                    }
+                    Disposition::Transient | Disposition::Uncertain | Disposition::Conflict => {
+                        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "platform-unavailable", detail)
+                            .with_header(header::RETRY_AFTER, "5")
+                    }
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use super::evaluate::{Evaluation, Input, evaluate};
 use super::load::SourceFile;
 use super::model::Policy;
 use super::rule::read_kind;
+use super::then::{read_action, read_enable};
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::fact::{FactName, FactSet, FactState, Source};
 use crate::domain::fact_catalogue::{self, typed_value};
@@ -39,6 +40,8 @@ struct Expectation {
     rules: Option<Vec<String>>,
     reason: Option<String>,
     message: Option<String>,
+    additional_info: Option<String>,
+    effects: Option<Vec<String>>,
 }
 
 /// One case and what came of it.
@@ -59,7 +62,7 @@ pub struct CaseResult {
 /// One expectation that was not met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// `verdict`, `rules`, `reason` or `message`.
+    /// `verdict`, `rules`, `reason`, `message`, `additional_info` or `then`.
     pub what: &'static str,
     /// What the case expects.
     pub expected: String,
@@ -95,6 +98,9 @@ impl Expectation {
         check("rules", self.rules.as_deref().map(list), list(&seen.rules));
         check("reason", self.reason.clone(), seen.reason.clone());
         check("message", self.message.clone(), seen.message.clone().unwrap_or_default());
+        check("additional_info", self.additional_info.clone(), seen.additional_info.clone().unwrap_or_default());
+        let effects: Vec<_> = seen.effects.iter().map(ToString::to_string).collect();
+        check("then", self.effects.as_deref().map(list), list(&effects));
         found
     }
 }
@@ -241,7 +247,8 @@ fn read_limits(problems: &mut Problems<'_>, fields: Fields<'_>, policy: &Policy,
 }
 
 fn read_expectation(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -> Option<Expectation> {
-    let fields = problems.mapping(node, "`expect`", &["verdict", "rules", "reason", "message"])?;
+    const KEYS: [&str; 6] = ["verdict", "rules", "reason", "message", "additional_info", "then"];
+    let fields = problems.mapping(node, "`expect`", &KEYS)?;
     let mut expect = Expectation::default();
     if let Some(node) = fields.get("verdict") {
         let choices = [("approve", Verdict::Approve), ("reject", Verdict::Reject), ("escalate", Verdict::Escalate)];
@@ -260,13 +267,30 @@ fn read_expectation(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -
         rules.sort();
         expect.rules = Some(rules);
     }
-    for (name, slot) in [("reason", &mut expect.reason), ("message", &mut expect.message)] {
+    let texts =
+        [("reason", &mut expect.reason), ("message", &mut expect.message), ("additional_info", &mut expect.additional_info)];
+    for (name, slot) in texts {
         if let Some(node) = fields.get(name) {
             *slot = Some(problems.text(node, name)?.to_owned());
         }
     }
-    if expect.verdict.is_none() && expect.rules.is_none() && expect.reason.is_none() && expect.message.is_none() {
+    if let Some(node) = fields.get("then") {
+        let items = problems.list(node, "then")?;
+        expect.effects = Some(items.iter().map(|item| read_expected_effect(problems, item)).collect::<Option<_>>()?);
+    }
+    if KEYS.iter().all(|key| fields.get(key).is_none()) {
         problems.error("empty-value", node.spot, "a test that expects nothing always passes");
     }
     Some(expect)
+}
+
+/// An effect as a rule would state it, with the user's id in place of the fact.
+fn read_expected_effect(problems: &mut Problems<'_>, node: &Node) -> Option<String> {
+    let (action, value) = read_action(problems, node)?;
+    let fields = problems.mapping(value, &format!("`{action}`"), &["user", "enable"])?;
+    let (Some(user), Some(enable)) = (fields.get("user"), fields.get("enable")) else {
+        problems.error("missing-key", value.spot, format!("`{action}` must have `user` and `enable`"));
+        return None;
+    };
+    Some(format!("{action}: {{user: {}, enable: {}}}", problems.text(user, "user")?, read_enable(problems, enable)?))
 }

@@ -6,6 +6,7 @@
 use super::model::{Comparison, Condition, Leaf, Operand, Policy, Rule, Set, Test};
 use super::trace::{LeafTrace, LimitTrace, RuleTrace, TraceNode, show};
 use super::truth::Truth;
+use crate::domain::effect::Effect;
 use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
 use crate::domain::fact_catalogue::is_personal;
 use crate::domain::kind::Kind;
@@ -42,6 +43,12 @@ pub struct Evaluation {
     pub reason: String,
     /// What to tell the end user.
     pub message: Option<String>,
+    /// What is shown with an invitation link that is approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_info: Option<String>,
+    /// What follows once the verdict took effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
     /// Every rule and what became of it.
     pub trace: Vec<RuleTrace>,
 }
@@ -63,12 +70,15 @@ pub fn evaluate(policy: &Policy, input: Input<'_>) -> Evaluation {
         (None, Some((_, trace))) => (policy.defaults.on_unknown, undecided_reason(trace)),
         (None, None) => (policy.defaults.verdict, format!("no rule matched; the default is {}", policy.defaults.verdict)),
     };
-    let message = deciding()
-        .filter(|(_, trace)| trace.result == Truth::True)
-        .find_map(|(rule, _)| rule.message.as_ref())
-        .map(|message| message.render(input.facts));
+    // What cannot be decided is no ground to tell anybody anything, or to do anything to anybody.
+    let matched = || deciding().filter(|(_, trace)| trace.result == Truth::True).map(|(rule, _)| rule);
+    let message = matched().find_map(|rule| rule.message.as_ref()).map(|message| message.render(input.facts));
+    let info = matched().filter(|_| input.kind == Kind::InvitationLinkCreation).find_map(|rule| rule.additional_info.as_ref());
+    let additional_info = info.map(|info| info.render(input.facts));
+    let effects = matched().flat_map(|rule| rule.then.iter().map(|then| then.effect(&rule.id, input.facts))).collect();
     let rules = deciding().map(|(rule, _)| rule.id.clone()).collect();
-    Evaluation { verdict, rules, reason, message, trace: judged.into_iter().map(|(_, trace)| trace).collect() }
+    let trace = judged.into_iter().map(|(_, trace)| trace).collect();
+    Evaluation { verdict, rules, reason, message, additional_info, effects, trace }
 }
 
 fn judge(rule: &Rule, input: Input<'_>, on_unknown: Verdict) -> RuleTrace {

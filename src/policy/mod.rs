@@ -12,6 +12,7 @@ mod model;
 mod rule;
 mod sets;
 mod template;
+mod then;
 mod trace;
 mod truth;
 

@@ -3,6 +3,7 @@
 use super::limit::{Limit, LimitKey, LimitQuery};
 use super::sets::{DomainSet, TextSet};
 use super::template::Template;
+use super::then::Then;
 use crate::domain::diagnostic::Spot;
 use crate::domain::fact::{FactName, FactSet, FactValue};
 use crate::domain::kind::{Kind, KindSet};
@@ -68,6 +69,9 @@ impl Policy {
             if rule.on.contains(kind) {
                 rule.when.iter().for_each(|condition| condition.facts(&mut needed));
                 rule.reason.iter().chain(&rule.message).for_each(|text| text.facts(&mut needed));
+                needed.extend(rule.then.iter().map(|then| then.user.clone()));
+                let info = rule.additional_info.as_ref().filter(|_| kind == Kind::InvitationLinkCreation);
+                info.iter().for_each(|text| text.facts(&mut needed));
             }
         }
         needed
@@ -112,6 +116,10 @@ pub struct Rule {
     pub limit: Option<Limit>,
     pub(super) reason: Option<Template>,
     pub(super) message: Option<Template>,
+    /// What follows once the verdict took effect.
+    pub(super) then: Vec<Then>,
+    /// What is shown with an invitation link that it approves.
+    pub(super) additional_info: Option<Template>,
 }
 
 /// What a rule asks.

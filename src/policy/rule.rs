@@ -5,6 +5,7 @@ use super::limit::Limit;
 use super::model::Rule;
 use super::sets::Lists;
 use super::template::Template;
+use super::then::read_then;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::fact::FactName;
 use crate::domain::fact_catalogue::FactType;
@@ -12,7 +13,7 @@ use crate::domain::kind::{Kind, KindSet};
 use crate::domain::verdict::Verdict;
 use crate::domain::yaml::{Node, Problems};
 
-const KEYS: [&str; 8] = ["id", "description", "on", "effect", "when", "limit", "reason", "message"];
+const KEYS: [&str; 10] = ["id", "description", "on", "effect", "when", "limit", "reason", "message", "then", "additional_info"];
 
 /// Reads a rule; `None` where something is wrong with it, which has been reported.
 pub(super) fn read_rule(problems: &mut Problems<'_>, lists: &Lists, node: &Node) -> Option<Rule> {
@@ -43,6 +44,8 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, lists: &Lists, node: &Node)
     let limit = fields.get("limit").map(|limit| read_limit(problems, lists, limit, on, effect));
     let reason = fields.get("reason").map(|reason| Template::parse(problems, reason, "reason", on));
     let message = fields.get("message").map(|message| Template::parse(problems, message, "message", on));
+    let then = fields.get("then").map(|then| read_then(problems, lists, then, on, effect));
+    let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, on, effect));
     if fields.entries.iter().any(|(key, node)| key.name == "when" && node.value == crate::domain::yaml::Value::Null) {
         problems.error(
             "empty-condition",
@@ -56,7 +59,21 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, lists: &Lists, node: &Node)
     let limit = limit.map_or(Some(None), |part| part.map(Some))?;
     let reason = reason.map_or(Some(None), |part| part.map(Some))?;
     let message = message.map_or(Some(None), |part| part.map(Some))?;
-    Some(Rule { id, file: problems.file().to_owned(), spot: id_node.spot, on, effect, when, limit, reason, message })
+    let then = then.map_or(Some(Vec::new()), |part| part)?;
+    let additional_info = info.map_or(Some(None), |part| part.map(Some))?;
+    let (file, spot) = (problems.file().to_owned(), id_node.spot);
+    Some(Rule { id, file, spot, on, effect, when, limit, reason, message, then, additional_info })
+}
+
+/// What is shown with an invitation link; only its approval carries it.
+fn read_additional_info(problems: &mut Problems<'_>, node: &Node, on: KindSet, effect: Verdict) -> Option<Template> {
+    if effect != Verdict::Approve || !on.contains(Kind::InvitationLinkCreation) {
+        let message = "`additional_info` is sent with the approval of a link creation, and this rule makes none";
+        let problem = Diagnostic::error("misplaced-key", problems.file(), node.spot, message);
+        problems.add(problem.with_help("put it into a rule `on: [invitation_link_creation]` with `effect: approve`"));
+        return None;
+    }
+    Template::parse(problems, node, "additional_info", KindSet::default().with(Kind::InvitationLinkCreation))
 }
 
 fn read_id(problems: &mut Problems<'_>, node: &Node) -> Option<String> {

@@ -3,12 +3,13 @@
 use super::answer::{done, json};
 use super::contents::{self, Contents, Received};
 use super::world::{Refusal, Setting, World};
-use crate::domain::ids::TresorId;
+use crate::domain::ids::{TresorId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::zerokit::{ContentName, Endpoint, ErrorCode, MAX_PAGE, wire};
 use axum::http::Uri;
 use axum::response::Response;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// What came with a call.
@@ -97,8 +98,17 @@ impl Call<'_> {
     }
 }
 
+/// Public clients leave `Enable` out or misspell it, and expect to hear of the user first.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LenientSetting {
+    user_id: UserId,
+    #[serde(default)]
+    enable: bool,
+}
+
 fn set(world: &mut World, setting: Setting, body: &[u8]) -> Result<Response, Refusal> {
-    let request: wire::SetUserStatusRequest = read(body)?;
+    let request: LenientSetting = read(body)?;
     world.set(setting, &request.user_id, request.enable).map(|()| done())
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Response, Refusal> {
     let text = serde_json::to_string(value).map_err(|_| ErrorCode::UnexpectedError)?;
@@ -20,8 +21,11 @@ pub(super) fn done() -> Response {
     StatusCode::OK.into_response()
 }
 
-/// An error in the platform's shape: message first.
+/// An error in the platform's shape: message first. The one code that stands for an error without one has no shape.
 pub(super) fn refuse(code: ErrorCode) -> Response {
+    if code == ErrorCode::StandardHttpErrorWrapping {
+        return marked(page(StatusCode::INTERNAL_SERVER_ERROR.as_u16()), code);
+    }
     let status =
         code.http_status().and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status == StatusCode::NOT_MODIFIED {
@@ -55,7 +59,7 @@ pub(super) fn too_many(retry_after: u32) -> Response {
 
 /// A connection that breaks before a byte of the answer is sent.
 pub(super) fn dropped() -> Response {
-    Body::new(Pieces([Err(broken())].into())).into_response()
+    Body::new(Pieces::of([Err(broken())].into())).into_response()
 }
 
 /// An answer whose second half never comes; an empty one breaks after its head.
@@ -66,15 +70,24 @@ pub(super) async fn truncated(response: Response) -> Response {
     head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len().max(2)));
     // A piece is sent before the break, so that the head is, too.
     let first = if half.is_empty() { Bytes::from_static(b"{") } else { half };
-    Response::from_parts(head, Body::new(Pieces([Ok(first), Err(broken())].into())))
+    Response::from_parts(head, Body::new(Pieces::of([Ok(first), Err(broken())].into())))
 }
 
 fn broken() -> std::io::Error {
     std::io::Error::other("the connection broke, as was planned")
 }
 
-/// A body of prepared pieces.
-struct Pieces(VecDeque<Result<Bytes, std::io::Error>>);
+/// A body of prepared pieces. It rests between two of them, so that the first is on the wire when the next one breaks.
+struct Pieces {
+    left: VecDeque<Result<Bytes, std::io::Error>>,
+    rest: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Pieces {
+    const fn of(left: VecDeque<Result<Bytes, std::io::Error>>) -> Self {
+        Self { left, rest: None }
+    }
+}
 
 impl http_body::Body for Pieces {
     type Data = Bytes;
@@ -82,8 +95,14 @@ impl http_body::Body for Pieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| piece.map(http_body::Frame::data)))
+        if let Some(rest) = &mut self.rest
+            && rest.as_mut().poll(context).is_pending()
+        {
+            return Poll::Pending;
+        }
+        self.rest = Some(Box::pin(tokio::time::sleep(Duration::from_millis(20))));
+        Poll::Ready(self.left.pop_front().map(|piece| piece.map(http_body::Frame::data)))
     }
 }

@@ -3,10 +3,9 @@
 
 use super::fault::FaultRequest;
 use super::server::{Simulator, lock};
-use super::world::{Refusal, World};
+use super::world::Refusal;
 use crate::domain::diagnostic::nearest;
 use crate::domain::ids::{TresorId, UserId};
-use crate::domain::kind::Kind;
 use crate::zerokit::{Endpoint, ErrorCode};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -80,7 +79,13 @@ async fn calls(State(simulator): State<Simulator>) -> Json<Value> {
     Json(json!({ "calls": *lock(&simulator.shared.calls) }))
 }
 
-async fn add_user(State(simulator): State<Simulator>) -> Done {
+/// Nothing can be said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn add_user(State(simulator): State<Simulator>, body: Bytes) -> Done {
+    let Nothing {} = read(&body)?;
     let user = simulator.world().add_user()?;
     Ok(Json(json!({ "user_id": user })))
 }
@@ -116,39 +121,38 @@ async fn add_tresor(State(simulator): State<Simulator>, body: Bytes) -> Done {
     Ok(Json(json!({ "tresor_id": tresor })))
 }
 
+/// What a browser begins.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Beginning {
-    kind: Kind,
-    by: Option<UserId>,
-    about: Option<UserId>,
-    tresor_id: Option<TresorId>,
-    link: Option<String>,
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum Beginning {
+    Share { by: UserId, about: UserId, tresor_id: TresorId },
+    Kick { by: UserId, about: UserId, tresor_id: TresorId },
+    TresorCreation { by: UserId },
+    InvitationLinkCreation { by: UserId, tresor_id: TresorId },
+    InvitationLinkAcception { about: UserId, tresor_id: TresorId, link: String },
+    InvitationLinkRevocation { by: UserId, tresor_id: TresorId, link: String },
+    UserValidation {},
 }
 
 async fn begin(State(simulator): State<Simulator>, body: Bytes) -> Done {
     let beginning: Beginning = read(&body)?;
     let now = simulator.now();
     let mut world = simulator.world();
-    let missing = |name: &str| Wrong::Request(format!("missing field `{name}` for `{}`", beginning.kind));
-    let by = beginning.by.as_ref().ok_or_else(|| missing("by"));
-    let about = beginning.about.as_ref().ok_or_else(|| missing("about"));
-    let tresor = beginning.tresor_id.as_ref().ok_or_else(|| missing("tresor_id"));
-    let link = beginning.link.as_deref().ok_or_else(|| missing("link"));
-    let world: &mut World = &mut world;
-    let answer = match beginning.kind {
-        Kind::Share => json!({ "operation_id": world.share(by?, about?, tresor?, now)? }),
-        Kind::Kick => json!({ "operation_id": world.kick(by?, about?, tresor?, now)? }),
-        Kind::TresorCreation => json!({ "tresor_id": world.create_tresor(by?)? }),
-        Kind::InvitationLinkCreation => {
-            let (operation, link) = world.create_link(by?, tresor?, now)?;
-            json!({ "operation_id": operation, "link": link })
+    let operation = |id: String| json!({ "operation_id": id });
+    let answer = match beginning {
+        Beginning::Share { by, about, tresor_id } => operation(world.share(&by, &about, &tresor_id, now)?),
+        Beginning::Kick { by, about, tresor_id } => operation(world.kick(&by, &about, &tresor_id, now)?),
+        Beginning::TresorCreation { by } => json!({ "tresor_id": world.create_tresor(&by)? }),
+        Beginning::InvitationLinkCreation { by, tresor_id } => {
+            let (id, link) = world.create_link(&by, &tresor_id, now)?;
+            json!({ "operation_id": id, "link": link })
         }
-        Kind::InvitationLinkAcception => {
-            json!({ "operation_id": world.accept_link(by?, about?, tresor?, link?, now)? })
+        Beginning::InvitationLinkAcception { about, tresor_id, link } => {
+            let maker = world.link_maker(&tresor_id, &link)?;
+            operation(world.accept_link(&maker, &about, &tresor_id, &link, now)?)
         }
-        Kind::InvitationLinkRevocation => json!({ "operation_id": world.revoke_link(by?, tresor?, link?, now)? }),
-        Kind::UserValidation => {
+        Beginning::InvitationLinkRevocation { by, tresor_id, link } => operation(world.revoke_link(&by, &tresor_id, &link, now)?),
+        Beginning::UserValidation {} => {
             let (user, registration) = world.begin_registration()?;
             json!({ "user_id": user, "registration": registration })
         }

@@ -28,6 +28,23 @@ pub enum Fault {
     TooManyRequests(u32),
 }
 
+impl Fault {
+    /// The name that `POST /_simulator/faults` takes and `GET /_simulator/calls` shows.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Fault::DropBefore => "drop_before",
+            Fault::DropAfter => "drop_after",
+            Fault::HangBefore => "hang_before",
+            Fault::HangAfter => "hang_after",
+            Fault::Code(_) => "code",
+            Fault::NotJson(_) => "not_json",
+            Fault::Delay(_) => "delay",
+            Fault::Truncate => "truncate",
+            Fault::TooManyRequests(_) => "too_many_requests",
+        }
+    }
+}
+
 /// A fault as `POST /_simulator/faults` takes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
@@ -56,13 +73,22 @@ impl FaultRequest {
                 let code = ErrorCode::parse(&code).ok_or_else(|| format!("`code` names no error code: `{code}`"))?;
                 (endpoint, count, Fault::Code(code))
             }
-            Self::NotJson { endpoint, count, status } => (endpoint, count, Fault::NotJson(status.unwrap_or(502))),
+            Self::NotJson { endpoint, count, status } => {
+                let status = status.unwrap_or(502);
+                if !(200..600).contains(&status) {
+                    return Err(format!("`status` must be from 200 to 599, and is {status}"));
+                }
+                (endpoint, count, Fault::NotJson(status))
+            }
             Self::Truncate { endpoint, count } => (endpoint, count, Fault::Truncate),
             Self::TooManyRequests { endpoint, count, retry_after } => {
                 (endpoint, count, Fault::TooManyRequests(retry_after.unwrap_or(1)))
             }
         };
-        Ok((endpoint, fault, count.unwrap_or(1)))
+        match count.unwrap_or(1) {
+            0 => Err("`count` must be at least 1".to_owned()),
+            count => Ok((endpoint, fault, count)),
+        }
     }
 }
 

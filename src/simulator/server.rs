@@ -5,7 +5,7 @@ use super::answer::{dropped, page, refuse, too_many, truncated};
 use super::contents::{self, Contents};
 use super::control;
 use super::fault::{Fault, Faults};
-use super::signature::Door;
+use super::signature::{Arrived, Door};
 use super::world::World;
 use crate::domain::clock::Clock;
 use crate::domain::ids::TresorId;
@@ -48,14 +48,26 @@ pub(super) struct Shared {
 /// One call as `GET /_simulator/calls` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct CallRecord {
+    /// The how-manieth call it is.
+    #[serde(skip)]
+    number: u64,
     at: Timestamp,
-    endpoint: &'static str,
+    verb: String,
     path: String,
+    /// Nothing where the path is none of an endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<&'static str>,
     /// What was answered; nothing while it is under way, and for a connection that broke.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
+    /// The planned fault that it met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    /// Why it was not let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// How many verdicts were under way at the same time, by tresor.
@@ -137,10 +149,10 @@ impl Simulator {
         lock(&self.shared.flight).most.values().copied().max().unwrap_or(0)
     }
 
-    /// The names of all endpoints that were called, in order.
+    /// The names of all endpoints that were called and let in, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<&'static str> {
-        lock(&self.shared.calls).iter().map(|call| call.endpoint).collect()
+        lock(&self.shared.calls).iter().filter(|call| call.refused.is_none()).filter_map(|call| call.endpoint).collect()
     }
 
     /// Back to an empty tenant without faults, contents and calls.
@@ -170,18 +182,37 @@ async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, b
         Some(path) => (hosted.as_str(), path),
         None => ("", uri.path()),
     };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = format!("http://{host}{prefix}");
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = header("x-forwarded-proto").unwrap_or("http");
+    let base = format!("{scheme}://{}{prefix}", header("host").unwrap_or("localhost"));
     if let Some(name) = path.strip_prefix("/custom/") {
         return custom(shared, &method, name).await;
     }
-    let endpoint = path
-        .strip_prefix("/api/v4/admin/")
-        .and_then(|path| Endpoint::ALL.iter().find(|endpoint| endpoint.path == path && endpoint.verb == method.as_str()));
-    let Some(endpoint) = endpoint else {
-        return refuse(ErrorCode::TheseArentTheDroidsYouAreLookingFor);
+    let signed = uri.path_and_query().map_or("", |path| path.as_str());
+    let signed = signed.strip_prefix('/').unwrap_or(signed);
+    let mut record = CallRecord {
+        number: 0,
+        at: shared.clock.now(),
+        verb: method.to_string(),
+        path: signed.to_owned(),
+        endpoint: None,
+        status: None,
+        error_code: None,
+        fault: None,
+        refused: None,
     };
-    let received = match *endpoint {
+    let refused = |record: CallRecord, why: String, code: ErrorCode| {
+        let (status, error_code) = (code.http_status(), Some(code.as_str()));
+        remember(shared, CallRecord { refused: Some(why), status, error_code, ..record });
+        refuse(code)
+    };
+    let at_path = path.strip_prefix("/api/v4/admin/").and_then(|path| Endpoint::ALL.iter().find(|one| one.path == path));
+    let Some(endpoint) = at_path.filter(|endpoint| speaks(endpoint, &method, headers)).copied() else {
+        let why = at_path.map_or_else(|| "there is no such path".to_owned(), |one| format!("this path takes {}", one.verb));
+        return refused(record, why, ErrorCode::TheseArentTheDroidsYouAreLookingFor);
+    };
+    record.endpoint = Some(endpoint.name);
+    let received = match endpoint {
         Endpoint::UPLOAD_CUSTOM_CONTENT => {
             let path = lock(&shared.contents).fresh_path();
             contents::receive(path, body).await.map(Payload::File)
@@ -190,40 +221,51 @@ async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, b
     };
     let payload = match received {
         Ok(payload) => payload,
-        Err(code) => return refuse(code),
+        Err(code) => return refused(record, "the body did not arrive, or is too long".to_owned(), code),
     };
     let hash = match &payload {
         Payload::Bytes(bytes) if bytes.is_empty() && endpoint.verb != "POST" => None,
         Payload::Bytes(bytes) => Some(body_hash(bytes)),
         Payload::File(received) => Some(received.hash.clone()),
     };
-    let signed = uri.path_and_query().map_or("", |path| path.as_str());
-    let signed = signed.strip_prefix('/').unwrap_or(signed);
-    if !shared.door.opens(method.as_str(), signed, headers, hash.as_deref(), shared.clock.now()) {
-        return refuse(ErrorCode::InvalidAuthorization);
+    let arrived = Arrived { verb: endpoint.verb, path: signed, headers, hash: hash.as_deref() };
+    if let Err(why) = shared.door.check(&arrived, shared.clock.now()) {
+        return refused(record, why, ErrorCode::InvalidAuthorization);
     }
-    let number = remember(shared, *endpoint, signed);
-    let response = meet(shared, Call { endpoint: *endpoint, uri: &uri, base: &base }, payload).await;
-    if let Some(call) = lock(&shared.calls).get_mut(number) {
+    let fault = lock(&shared.faults).next(endpoint.name);
+    record.fault = fault.map(Fault::name);
+    let number = remember(shared, record);
+    let response = meet(shared, Call { endpoint, uri: &uri, base: &base }, payload, fault).await;
+    let is_answered = !matches!(fault, Some(Fault::DropBefore | Fault::DropAfter));
+    let mut calls = lock(&shared.calls);
+    if let Some(call) = calls.iter_mut().rev().find(|call| call.number == number).filter(|_| is_answered) {
         call.status = Some(response.status().as_u16());
         call.error_code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
     }
+    drop(calls);
     response
 }
 
-/// Notes the call; where it stands in the list.
-fn remember(shared: &Shared, endpoint: Endpoint, path: &str) -> usize {
+/// Whether an endpoint answers to a verb. A public client's HTTP library turns its reads, signed as `GET`, into empty
+/// `POST`s.
+fn speaks(endpoint: &Endpoint, method: &Method, headers: &HeaderMap) -> bool {
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+    endpoint.verb == method.as_str() || (endpoint.verb == "GET" && *method == Method::POST && is_empty)
+}
+
+/// Notes the call; its number. The oldest are forgotten.
+fn remember(shared: &Shared, record: CallRecord) -> u64 {
     let mut calls = lock(&shared.calls);
+    let number = calls.back().map_or(0, |last| last.number + 1);
     if calls.len() == REMEMBERED_CALLS {
         calls.pop_front();
     }
-    let at = shared.clock.now();
-    calls.push_back(CallRecord { at, endpoint: endpoint.name, path: path.to_owned(), status: None, error_code: None });
-    calls.len() - 1
+    calls.push_back(CallRecord { number, ..record });
+    number
 }
 
 /// The call meets the fault that was planned for it, if any.
-async fn meet(shared: &Shared, call: Call<'_>, payload: Payload) -> Response {
+async fn meet(shared: &Shared, call: Call<'_>, payload: Payload, fault: Option<Fault>) -> Response {
     let _flying = verdict_in_flight(shared, call.endpoint, &payload);
     if !shared.latency.is_zero() {
         tokio::time::sleep(shared.latency).await;
@@ -232,7 +274,6 @@ async fn meet(shared: &Shared, call: Call<'_>, payload: Payload) -> Response {
         let performed = call.perform(&mut lock(&shared.world), &mut lock(&shared.contents), payload);
         performed.unwrap_or_else(refuse)
     };
-    let fault = lock(&shared.faults).next(call.endpoint.name);
     match fault {
         None => perform(payload),
         Some(Fault::DropBefore) => dropped(),

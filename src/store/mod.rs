@@ -18,11 +18,11 @@ pub use error::StoreError;
 pub use postgres::open as open_postgres;
 pub use sqlite::open as open_sqlite;
 pub use types::{
-    Claimed, Decided, Deciding, DecisionView, Finishing, Ground, LaneFacts, Lease, NewOperation, OperationView, OutcomeView,
-    Person, Received, Ruling, Sent,
+    ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
+    LaneFacts, Lease, NewOperation, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
 };
 
-use crate::domain::ids::{DecisionId, RecordId};
+use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,6 +56,13 @@ pub trait Store: Send + Sync {
     /// Takes due operations, the longest due first, each fenced and leased to `owner`.
     async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claimed>, StoreError>;
 
+    /// One operation, if it is due.
+    async fn claim_one(&self, id: RecordId, owner: &str, lease: Duration) -> Result<Option<Claimed>, StoreError>;
+
+    /// Stores what an operator decided on an operation that nobody works on, and leases it; a daemon carries it out if
+    /// the operator's process does not.
+    async fn order_by_hand(&self, order: HandOrder) -> Result<Ordered, StoreError>;
+
     /// One operation that this replica already leased, as [`Store::claim`] would have given it.
     async fn leased(&self, lease: &Lease) -> Result<Claimed, StoreError>;
 
@@ -85,6 +92,27 @@ pub trait Store: Send + Sync {
 
     /// How long until something is due; nothing if nothing is.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Keeps the sealed secrets of a registration that was begun.
+    async fn keep_registration(&self, user: &UserId, sealed: Vec<u8>) -> Result<(), StoreError>;
+
+    /// The sealed secrets of a registration, unless they are older than `max_age`.
+    async fn registration(&self, user: &UserId, max_age: Duration) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Erases the secrets of old registrations; how many.
+    async fn erase_registrations(&self, older_than: Duration) -> Result<u64, StoreError>;
+
+    /// Takes due effects, the longest due first; for one user and action only the one that came first.
+    async fn claim_effects(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEffect>, StoreError>;
+
+    /// Gives an effect back, to be due after `delay`; `counts` spends a try.
+    async fn effect_again(&self, lease: EffectLease, delay: Duration, counts: bool) -> Result<(), StoreError>;
+
+    /// Writes what became of an effect.
+    async fn finish_effect(&self, lease: EffectLease, result: &EffectResult) -> Result<(), StoreError>;
+
+    /// How long until an effect is due; nothing if none is.
+    async fn next_effect_due(&self) -> Result<Option<Duration>, StoreError>;
 
     /// What must be done now and then: partitions for the months to come.
     async fn maintain(&self) -> Result<(), StoreError>;

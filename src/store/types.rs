@@ -1,13 +1,14 @@
 //! What goes into the store and comes out of it.
 
 use crate::audit::{DecisionRecord, WrappedKey};
-use crate::domain::ids::{DecisionId, FlowId, RecordId, UserId};
+use crate::domain::effect::Effect;
+use crate::domain::ids::{DecisionId, EffectId, FlowId, RecordId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Intent, Lane, OperationKey};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::flow::{Ending, State, Step};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ pub struct NewOperation {
     pub requester: Option<UserId>,
     /// The flow that the client says it continues.
     pub requested_flow: Option<FlowId>,
-    /// The notification, sealed.
-    pub payload: Vec<u8>,
+    /// The notification, sealed. Without it nothing new is stored, as it could not be decided.
+    pub payload: Option<Vec<u8>>,
     /// The replica that will work on it at once, and for how long, if it has room.
     pub lease: Option<(String, Duration)>,
 }
@@ -50,6 +51,8 @@ pub enum Received {
     Known(OperationView),
     /// The same `webhook-id` came with another body before.
     WebhookReused,
+    /// It is new and has no payload; nothing was stored.
+    Incomplete,
 }
 
 /// An operation as the API shows it.
@@ -126,6 +129,76 @@ pub struct Claimed {
     pub sent: Option<Sent>,
     /// How long ago it was reported, by the database's clock.
     pub age: Duration,
+    /// What an operator decided in the policy's place.
+    pub by_hand: Option<ByHand>,
+}
+
+/// A verdict that an operator gave by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Approve or reject.
+    pub verdict: Verdict,
+    /// Who.
+    pub operator: String,
+    /// Why, if the operator said so.
+    pub comment: Option<String>,
+    /// What is shown with an invitation link that is approved.
+    pub additional_info: Option<String>,
+}
+
+/// An operator's verdict, to be stored and carried out.
+#[derive(Debug, Clone)]
+pub struct HandOrder {
+    /// The record it will have, if the operation is new.
+    pub id: RecordId,
+    /// Which operation.
+    pub key: OperationKey,
+    /// The verdict.
+    pub by_hand: ByHand,
+    /// A validation's secrets, sealed.
+    pub payload: Option<Vec<u8>>,
+    /// Who carries it out.
+    pub owner: String,
+    /// For how long it belongs to that one.
+    pub lease: Duration,
+}
+
+/// What became of an operator's order.
+#[derive(Debug, Clone)]
+pub enum Ordered {
+    /// It stands, and is leased to whoever ordered.
+    Taken(Lease),
+    /// The operation is decided, or somebody works on it.
+    InTheWay(Box<OperationView>),
+}
+
+/// The right to work on one effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EffectLease {
+    /// The effect.
+    pub id: EffectId,
+    /// The number of the attempt; a write with an older number changes nothing.
+    pub fence: i64,
+}
+
+/// An effect that a worker was given.
+#[derive(Debug, Clone)]
+pub struct ClaimedEffect {
+    /// The right to work on it.
+    pub lease: EffectLease,
+    /// What is to be done.
+    pub effect: Effect,
+    /// How many tries were spent.
+    pub tries: u32,
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EffectResult {
+    /// The platform did it.
+    Done,
+    /// It will not be done; the error code.
+    Failed(String),
 }
 
 /// A verdict that was committed and may have reached the platform.
@@ -141,6 +214,8 @@ pub struct Sent {
     pub age: Duration,
     /// The members known before the call, where the kind changes them.
     pub members_before: Option<Vec<UserId>>,
+    /// What goes with the approval of an invitation link.
+    pub additional_info: Option<String>,
 }
 
 /// What the store knows of a lane and its tresor.
@@ -216,6 +291,10 @@ pub struct Ruling {
     pub record: DecisionRecord,
     /// What to tell the end user.
     pub message: Option<String>,
+    /// What goes with the approval of an invitation link.
+    pub additional_info: Option<String>,
+    /// What follows once the verdict took effect.
+    pub effects: Vec<Effect>,
     /// What follows: `Send`, `AwaitReview` or `End`.
     pub step: Step,
 }

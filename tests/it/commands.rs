@@ -1,64 +1,11 @@
 //! The commands as a person meets them: every failure ends in one sentence that says what to do, and in the right status.
 
+use crate::harness::command::{Ran, assent, good_config, write};
 use crate::harness::{self, Backend, Database, policy_directory, start_simulator};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
-use tokio::process::Command;
-
-struct Ran {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    /// What was said, with what differs from run to run replaced.
-    fn said(&self, replace: &[(&str, &str)]) -> String {
-        let mut text = format!("exit status {}\n{}{}", self.status, self.out, self.err);
-        for (from, to) in replace {
-            text = text.replace(from, to);
-        }
-        text
-    }
-}
-
-async fn assent(args: &[&str], environment: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_assent"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ASSENT_")) {
-        command.env_remove(name);
-    }
-    command.args(args).envs(environment.iter().copied()).env("ASSENT_LOG", "off").current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = command.stdin(Stdio::null()).output();
-    let output = tokio::time::timeout(Duration::from_secs(90), output).await.expect("it ended").unwrap();
-    Ran {
-        status: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// A configuration that works, to be broken.
-fn good_config(folder: &Path, platform: &str, database: &str, policies: &Path) -> Value {
-    std::fs::create_dir_all(folder).unwrap();
-    json!({
-        "listen": "127.0.0.1:0",
-        "database": { "url": database },
-        "zerokit": { "service_url": format!("http://{platform}/tenant-{}", harness::TENANT), "admin_key": harness::ADMIN_KEY, "timeout": "1s" },
-        "webhooks": { "inbound": { "secrets": [harness::SECRET] } },
-        "policies": { "path": policies },
-        "encryption": { "key": harness::ENCRYPTION_KEY },
-    })
-}
-
-fn write(folder: &Path, config: &Value) -> PathBuf {
-    let path = folder.join("config.yaml");
-    // Pretty JSON is YAML with lines.
-    std::fs::write(&path, format!("{config:#}")).unwrap();
-    path
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence() {
@@ -154,7 +101,7 @@ async fn a_database_that_nobody_migrated_says_how() {
     let ran = assent(&["serve", "--check", "--config", config], &[]).await;
     assert_eq!((ran.status, ran.err.as_str()), (2, "error: the database's schema is not up to date; run `assent migrate`\n"));
     let ran = assent(&["migrate", "--config", config], &[]).await;
-    assert_eq!((ran.status, ran.out.as_str()), (0, "1 migration applied; the schema is up to date\n"), "{}", ran.err);
+    assert_eq!((ran.status, ran.out.as_str()), (0, "2 migrations applied; the schema is up to date\n"), "{}", ran.err);
     let ran = assent(&["migrate", "--config", config], &[]).await;
     assert_eq!((ran.status, ran.out.as_str()), (0, "the schema is up to date\n"));
     let ran = assent(&["serve", "--check", "--config", config], &[]).await;

@@ -1,7 +1,7 @@
 //! The daemon is killed with SIGKILL at the worst moments; after a restart every operation has exactly one outcome, and
 //! the platform saw exactly one effect.
 
-use crate::harness::{self, Backend, Database, on_both};
+use crate::harness::{self, Backend, Database, on_both, until};
 use assent::domain::ids::UserId;
 use assent::domain::kind::Kind;
 use assent::domain::webhook::WebhookSecret;
@@ -149,15 +149,6 @@ fn config_file(folder: &std::path::Path, database: &Database, platform: SocketAd
     let path = folder.join("config.yaml");
     std::fs::write(&path, config.to_string()).unwrap();
     path
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(60), async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never came: {what}"));
 }
 
 async fn kill_and_restart(backend: Backend, moment: Moment) {

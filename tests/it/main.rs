@@ -11,14 +11,19 @@
     reason = "a test that meets what it does not expect must fail loudly"
 )]
 
+mod admin;
 mod architecture;
 mod commands;
 mod contention;
 mod crash;
+mod effects;
+mod error_codes;
 mod harness;
 mod intake;
 mod operations;
 mod policy_language;
 mod reconciliation;
+mod registrations;
+mod simulator;
 mod store_contract;
 mod zerokit_golden;

@@ -11,9 +11,7 @@ use assent::domain::kind::Kind;
 use assent::domain::operation::Registration;
 use assent::domain::secret::Secret;
 use assent::domain::verdict::Verdict;
-use assent::zerokit::{
-    AdminKey, Client, Endpoint, ErrorCode, Request, ServiceUrl, TenantId, VerdictCall, body_hash, canonical_text, sign,
-};
+use assent::zerokit::{AdminKey, Client, ErrorCode, Request, ServiceUrl, TenantId, VerdictCall, body_hash, canonical_text, sign};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -224,37 +222,6 @@ async fn a_missing_field_names_the_endpoint_and_never_quotes_the_answer() {
     let text = failure.to_string();
     assert!(text.contains("GetShareDetails") && text.contains("field `ForUserId` is missing"), "{text}");
     assert!(!text.contains("secret@example.com"), "{text}");
-}
-
-/// A CSV of the reference; quoted fields hold no line breaks.
-fn csv(text: &str) -> Vec<Vec<String>> {
-    let split = |line: &str| {
-        let (mut fields, mut field, mut quoted) = (vec![], String::new(), false);
-        for c in line.chars() {
-            match c {
-                '"' => quoted = !quoted,
-                ',' if !quoted => fields.push(std::mem::take(&mut field)),
-                c => field.push(c),
-            }
-        }
-        fields.push(field);
-        fields
-    };
-    text.lines().skip(1).map(split).collect()
-}
-
-#[test]
-fn all_115_codes_of_the_reference_are_in_the_table_with_status_and_sentence() {
-    let rows = csv(include_str!("../reference/error_codes.csv"));
-    assert_eq!(rows.len(), 115);
-    assert_eq!(ErrorCode::ALL.len(), 115);
-    for row in rows {
-        let code = ErrorCode::parse(&row[0]).unwrap_or_else(|| panic!("{} is missing", row[0]));
-        assert_eq!(code.http_status(), row[1].parse().ok(), "{}", row[0]);
-        if code != ErrorCode::StandardHttpErrorWrapping {
-            assert_eq!(code.message(), row[2], "{}", row[0]);
-        }
-    }
 }
 
 #[test]

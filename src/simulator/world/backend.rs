@@ -179,10 +179,10 @@ impl World {
                 tresor.members.retain(|member| *member != about);
             }
             (Kind::InvitationLinkCreation, _, Some(link)) => {
-                tresor.links.insert(link);
+                tresor.links.insert(link, operation.by);
             }
             (Kind::InvitationLinkRevocation, _, Some(link)) => {
-                if !tresor.links.remove(&link) {
+                if tresor.links.remove(&link).is_none() {
                     return Err(ErrorCode::CertToRevocateNotFound);
                 }
             }

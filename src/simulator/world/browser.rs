@@ -136,7 +136,9 @@ impl World {
     /// There is no such tresor.
     pub fn add_link(&mut self, tresor: &TresorId) -> Result<String, Refusal> {
         let link = format!("link-{}", self.number());
-        self.tresor_mut(tresor)?.links.insert(link.clone());
+        let tresor = self.tresor_mut(tresor)?;
+        let maker = tresor.members.first().cloned().ok_or(ErrorCode::UserNotExists)?;
+        tresor.links.insert(link.clone(), maker);
         Ok(link)
     }
 
@@ -154,7 +156,15 @@ impl World {
     }
 
     fn has_link(&self, tresor: &TresorId, link: &str) -> Result<(), Refusal> {
-        if self.tresor(tresor)?.links.contains(link) { Ok(()) } else { Err(ErrorCode::InvalidInvitationLink) }
+        self.link_maker(tresor, link).map(|_| ())
+    }
+
+    /// Who made an approved link.
+    ///
+    /// # Errors
+    /// There is no such link.
+    pub fn link_maker(&self, tresor: &TresorId, link: &str) -> Result<UserId, Refusal> {
+        self.tresor(tresor)?.links.get(link).cloned().ok_or(ErrorCode::InvalidInvitationLink)
     }
 
     /// Whoever is disabled cannot log in, and so cannot do anything.

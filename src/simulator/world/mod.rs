@@ -16,7 +16,7 @@ use crate::domain::verdict::Verdict;
 use crate::zerokit::ErrorCode;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Why the platform refuses.
 pub type Refusal = ErrorCode;
@@ -53,7 +53,8 @@ struct Tresor {
     deleted: bool,
     members: Vec<UserId>,
     version: u64,
-    links: BTreeSet<String>,
+    /// Who made each.
+    links: BTreeMap<String, UserId>,
 }
 
 #[derive(Debug, Clone)]

@@ -17,12 +17,22 @@ pub(super) const CLAIM: Sql = sql!(
     "tries = tries + case when owner is null then 0 else 1 end "
     "where id in (select id from operations where due_at <= " NOW " order by due_at limit $3" SKIP_LOCKED ") "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
-    NOW " - sent_at, members_before, " NOW " - received_at"
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand"
+);
+
+/// One operation, for whoever waits for just that one.
+pub(super) const CLAIM_ONE: Sql = sql!(
+    "update operations set owner = $1, fence = fence + 1, due_at = " NOW " + $2, "
+    "state = case when state = 'received' then 'running' else state end, "
+    "tries = tries + case when owner is null then 0 else 1 end "
+    "where id in (select id from operations where id = $3 and due_at <= " NOW SKIP_LOCKED ") "
+    "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand"
 );
 
 pub(super) const LEASED: Sql = sql!(
     "select id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
-    NOW " - sent_at, members_before, " NOW " - received_at from operations where id = $1 and fence = $2"
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand from operations where id = $1 and fence = $2"
 );
 
 pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
@@ -35,6 +45,7 @@ pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
             sends,
             age: duration(row.opt_int(11)?),
             members_before: row.opt_parsed(12, read_members)?,
+            additional_info: row.opt_text(14)?.map(str::to_owned),
         }),
         _ => None,
     };
@@ -48,6 +59,7 @@ pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
         decision,
         sent,
         age: duration(row.opt_int(13)?),
+        by_hand: row.opt_parsed(15, |text| serde_json::from_str(text).ok())?,
     })
 }
 

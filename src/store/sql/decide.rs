@@ -2,7 +2,7 @@
 //! intent and places are written together.
 
 use super::finish::{hand_on, write_end};
-use super::{audit_time, fenced, timestamp};
+use super::{audit_time, effects, fenced, timestamp};
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
 use crate::domain::ids::{DecisionId, FlowId, UserId};
@@ -57,7 +57,8 @@ const RECORD: Sql = sql!(
     ", $15, $16, $17, $18" AS_JSON ", $19" AS_JSON ", $20" AS_JSON ", $21" AS_JSON ")"
 );
 const RULED: Sql = sql!(
-    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7 "
+    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
+    "has_effects = $9 "
     "where id = $1 and fence = $2 and due_at is not null"
 );
 const INTEND: Sql = sql!(
@@ -114,8 +115,11 @@ pub(super) async fn decide(
         i64::from(attempt),
         ruling.message.clone(),
         now.as_microsecond(),
+        ruling.additional_info.clone(),
+        i64::from(!ruling.effects.is_empty()),
     ];
     fenced(tx.run(RULED, args).await?)?;
+    effects::plan(tx, deciding.lease.id, &ruling).await?;
     follow(tx, &deciding, ruling).await
 }
 
@@ -146,6 +150,7 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, ruling: Rulin
                 sends: 1,
                 age: Duration::ZERO,
                 members_before: deciding.members_before.map(<[_]>::to_vec),
+                additional_info: ruling.additional_info.clone(),
             };
             (Some(sent), None)
         }

@@ -1,6 +1,6 @@
 //! The third transaction: the outcome is written, the lane is freed and handed to whoever waited longest.
 
-use super::{audit_time, fenced, transaction_now};
+use super::{audit_time, effects, transaction_now};
 use crate::domain::ids::{OutcomeId, RecordId};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Outcome;
@@ -10,7 +10,7 @@ use crate::store::connection::{Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::Finishing;
 
-const OWN: Sql = sql!("select lane, flow_id from operations where id = $1 and fence = $2");
+const OWN: Sql = sql!("select lane from operations where id = $1 and fence = $2");
 /// Every outcome moves the lane's version; the row stays locked until the commit.
 const MOVE_LANE: Sql = sql!("update lanes set version = version + 1 where lane = $1");
 const OUTCOME: Sql = sql!(
@@ -20,9 +20,10 @@ const OUTCOME: Sql = sql!(
 const SETTLE: Sql = sql!(
     "update operations set state = $3, outcome = $4, error_code = $5, settled_at = $6, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
-    "where id = $1 and fence = $2 and due_at is not null"
+    "where id = $1 and fence = $2 and due_at is not null returning flow_id, has_effects"
 );
 const RELEASE_PLACES: Sql = sql!("delete from limit_places where record_id = $1");
+const ERASE_REGISTRATION: Sql = sql!("delete from registrations where user_id = $1");
 const OPEN_FLOW: Sql = sql!("update flows set open_since = $2 where id = $1");
 const REMEMBER_TRESOR: Sql = sql!(
     "insert into tresors (id, creator_id, created_at) select tresor_id, actor_id, $2 from decisions "
@@ -60,7 +61,7 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
         ending.error_code.clone(),
         now.as_microsecond(),
     ];
-    fenced(tx.run(SETTLE, args).await?)?;
+    let settled = first(tx.rows(SETTLE, args).await?).ok_or(StoreError::Fenced)?;
     let mut args = args![
         OutcomeId::generate().to_string(),
         decision.map(|decision| decision.to_string()),
@@ -77,8 +78,17 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
         tx.run(RELEASE_PLACES, args![id.as_str()]).await?;
     }
     if ending.outcome == Outcome::Superseded {
-        let row = first(tx.rows(OWN, args![id.as_str(), lease.fence]).await?).ok_or(StoreError::Fenced)?;
-        tx.run(OPEN_FLOW, args![row.text(1)?, now.as_microsecond()]).await?;
+        tx.run(OPEN_FLOW, args![settled.text(0)?, now.as_microsecond()]).await?;
+    }
+    if settled.int(1)? != 0 {
+        match decision.filter(|_| ending.outcome == Outcome::Applied) {
+            Some(decision) => effects::activate(tx, lease.id, decision).await?,
+            None => effects::cancel(tx, lease.id).await?,
+        }
+    }
+    if (ending.state, key.kind) == (State::Approved, Kind::UserValidation) {
+        // The secret was used; nobody needs it any more.
+        tx.run(ERASE_REGISTRATION, args![key.operation_id.as_str()]).await?;
     }
     if let (State::Approved, Kind::TresorCreation, Some(decision)) = (ending.state, key.kind, decision) {
         tx.run(REMEMBER_TRESOR, args![decision.to_string(), now.as_microsecond()]).await?;

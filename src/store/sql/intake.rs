@@ -49,7 +49,8 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
         new.requested_flow.map(|flow| flow.to_string()),
         state,
     ];
-    args.push(crate::store::connection::Arg::Bytes(Some(new.payload)));
+    let is_complete = new.payload.is_some();
+    args.push(crate::store::connection::Arg::Bytes(new.payload));
     args.extend(args![owner, fence, delay]);
     // A second time, if the record that was in the way has failed meanwhile and is in the way no more.
     let mut inserted = tx.run(INSERT, args.clone()).await? == 1;
@@ -64,6 +65,9 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
             }
             return known(view);
         }
+    }
+    if !is_complete {
+        return Ok(Received::Incomplete);
     }
     let rows = tx.rows(view::BY_ID, args![new.id.to_string()]).await?;
     let view = first(rows).map(|row| view::read(&row)).transpose()?;

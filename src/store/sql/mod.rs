@@ -1,14 +1,19 @@
 //! The store's logic, once for both databases: which statements run in which transaction, and in which order.
 
+mod by_hand;
 mod claim;
 mod decide;
+mod effects;
 mod finish;
 mod intake;
 mod view;
 
 use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
-use super::types::{Claimed, Decided, Deciding, Finishing, LaneFacts, Lease, NewOperation, OperationView, Received, Sent};
+use super::types::{
+    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, Lease, NewOperation,
+    OperationView, Ordered, Received, Sent,
+};
 use super::{Judge, Store, StoreError};
 use crate::domain::duration::micros;
 use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
@@ -88,7 +93,7 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn receive(&self, new: NewOperation) -> Result<Received, StoreError> {
         let mut tx = self.driver.begin().await?;
         let received = intake::receive(tx.as_mut(), new).await?;
-        if !matches!(received, Received::WebhookReused) {
+        if !matches!(received, Received::WebhookReused | Received::Incomplete) {
             tx.commit().await?;
         }
         Ok(received)
@@ -104,6 +109,68 @@ impl<D: Driver> Store for SqlStore<D> {
         let rows = tx.rows(claim::CLAIM, args![owner, micros(lease), i64::from(limit)]).await?;
         tx.commit().await?;
         rows.iter().map(claim::read).collect()
+    }
+
+    async fn claim_one(&self, id: RecordId, owner: &str, lease: Duration) -> Result<Option<Claimed>, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let row = first(tx.rows(claim::CLAIM_ONE, args![owner, micros(lease), id.to_string()]).await?);
+        tx.commit().await?;
+        row.map(|row| claim::read(&row)).transpose()
+    }
+
+    async fn order_by_hand(&self, order: HandOrder) -> Result<Ordered, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let ordered = by_hand::order(tx.as_mut(), order).await?;
+        tx.commit().await?;
+        Ok(ordered)
+    }
+
+    async fn keep_registration(&self, user: &UserId, sealed: Vec<u8>) -> Result<(), StoreError> {
+        const KEEP: super::dialect::Sql =
+            sql!("insert into registrations (user_id, sealed, created_at) values ($1, $2, " NOW ")");
+        let mut tx = self.driver.begin().await?;
+        tx.run(KEEP, vec![user.as_str().into(), super::connection::Arg::Bytes(Some(sealed))]).await?;
+        tx.commit().await
+    }
+
+    async fn registration(&self, user: &UserId, max_age: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+        const FIND: super::dialect::Sql =
+            sql!("select sealed from registrations where user_id = $1 and created_at > " NOW " - $2");
+        let row = first(self.driver.read(FIND, args![user.as_str(), micros(max_age)]).await?);
+        Ok(row.map(|row| row.opt_bytes(0).map(|bytes| bytes.map(<[u8]>::to_vec))).transpose()?.flatten())
+    }
+
+    async fn erase_registrations(&self, older_than: Duration) -> Result<u64, StoreError> {
+        const ERASE: super::dialect::Sql = sql!("delete from registrations where created_at <= " NOW " - $1");
+        let mut tx = self.driver.begin().await?;
+        let erased = tx.run(ERASE, args![micros(older_than)]).await?;
+        tx.commit().await?;
+        Ok(erased)
+    }
+
+    async fn claim_effects(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEffect>, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let claimed = effects::claim(tx.as_mut(), owner, lease, limit).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn effect_again(&self, lease: EffectLease, delay: Duration, counts: bool) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin().await?;
+        effects::again(tx.as_mut(), lease, delay, counts).await?;
+        tx.commit().await
+    }
+
+    async fn finish_effect(&self, lease: EffectLease, result: &EffectResult) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin().await?;
+        effects::finish(tx.as_mut(), lease, result).await?;
+        tx.commit().await
+    }
+
+    async fn next_effect_due(&self) -> Result<Option<Duration>, StoreError> {
+        const NEXT: super::dialect::Sql = sql!("select min(due_at) - " NOW " from effects where due_at is not null");
+        let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
+        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
     }
 
     async fn leased(&self, lease: &Lease) -> Result<Claimed, StoreError> {

@@ -23,8 +23,8 @@ pub struct UploadError {
     pub cause: std::io::Error,
 }
 
-/// Hears how many bytes were sent so far.
-pub type OnProgress = Arc<dyn Fn(u64) + Send + Sync>;
+/// Hears how many bytes were sent so far, and of how many.
+pub type OnProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// A file that was read once and is to be sent.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl http_body::Body for FileBody {
             Poll::Ready(Ok(())) => {
                 let bytes = Bytes::copy_from_slice(buffer.filled());
                 this.left -= bytes.len() as u64;
-                (this.on_progress)(this.len - this.left);
+                (this.on_progress)(this.len - this.left, this.len);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
         }

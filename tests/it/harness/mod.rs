@@ -1,5 +1,6 @@
 //! What the tests stand on: throw-away databases, the simulator on a port, daemons in this process.
 
+pub(crate) mod command;
 pub(crate) mod postgres;
 
 use assent::audit::MasterKey;
@@ -9,6 +10,7 @@ use assent::domain::clock::Clock;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::webhook::WebhookSecret;
 use assent::engine::{Mode, load_policy};
+use assent::http::{Role, Token};
 use assent::simulator::{Answer, Scenario, Simulator, WebApp};
 use assent::store::{self, Store};
 use assent::zerokit::{AdminKey, ServiceUrl, TenantId};
@@ -51,6 +53,7 @@ pub(crate) const TENANT: &str = "tenant1234";
 pub(crate) const ADMIN_KEY: &str = "c5a3f2e1d4b6978800112233445566778899aabbccddeeff0123456789abcdef";
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 pub(crate) const TOKEN: &str = "test-token";
+pub(crate) const APP_TOKEN: &str = "app-token";
 pub(crate) const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Decides as the notification's `context.want` says, so that a test can have any verdict.
@@ -143,6 +146,16 @@ impl Database {
     }
 }
 
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
 /// A simulator on a port.
 pub(crate) async fn start_simulator(invalidates: bool, latency: Duration) -> (Simulator, SocketAddr, watch::Sender<bool>) {
     let tenant = TenantId::parse(TENANT).unwrap();
@@ -174,6 +187,7 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         tolerance: Duration::from_mins(5),
         policies,
         requester_required: true,
+        registration_max_age: Duration::from_hours(24),
         mode: Mode::Enforce,
         workers: 64,
         lease: Duration::from_secs(5),
@@ -182,19 +196,14 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         retry_base: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         join_window: Duration::from_mins(2),
-        tokens: vec![token()],
+        tokens: vec![token(TOKEN, Role::Auditor), token(APP_TOKEN, Role::App)],
         encryption: MasterKey::parse(ENCRYPTION_KEY).unwrap(),
     }
 }
 
-fn token() -> assent::http::Token {
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, TOKEN.as_bytes());
-    assent::http::Token {
-        name: "test".into(),
-        role: assent::http::Role::Auditor,
-        sha256: hash.as_ref().try_into().unwrap(),
-        user_id: None,
-    }
+fn token(text: &str, role: Role) -> Token {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    Token { name: "test".into(), role, sha256: hash.as_ref().try_into().unwrap(), user_id: None }
 }
 
 /// A platform, a daemon and a web app, on a database of their own.
@@ -217,6 +226,12 @@ impl Stage {
         let daemon = Daemon::start(config, store, load_policy(self.policies.path()).unwrap(), listener).await.unwrap();
         let app = WebApp::new(&format!("http://{}", daemon.address), WebhookSecret::parse(SECRET).unwrap()).unwrap();
         (daemon, Scenario::new(self.simulator.clone(), Arc::new(app)))
+    }
+
+    /// A configuration file for commands that work beside the daemon, on its database and platform.
+    pub(crate) fn config_file(&self, folder: &std::path::Path) -> String {
+        let config = command::good_config(folder, &self.platform.to_string(), &self.database.url, self.policies.path());
+        command::write(folder, &config).display().to_string()
     }
 
     /// The platform's address in its hosted form.

@@ -5,6 +5,7 @@ mod queue;
 
 use crate::harness::{Backend, Database};
 use assent::audit::{DecisionRecord, MasterKey};
+use assent::domain::effect::Effect;
 use assent::domain::ids::{DecisionId, FlowId, OperationId, RecordId, TresorId, UserId};
 use assent::domain::kind::Kind;
 use assent::domain::operation::{Intent, Lane, OperationKey};
@@ -42,7 +43,7 @@ fn new(webhook: &str, id: &str) -> NewOperation {
         key: key(id),
         requester: Some(user("ann")),
         requested_flow: None,
-        payload: b"sealed".to_vec(),
+        payload: Some(b"sealed".to_vec()),
         lease: None,
     }
 }
@@ -70,13 +71,14 @@ struct Case {
     queries: Vec<(String, String, Duration)>,
     places: Vec<String>,
     persons: Vec<Person>,
+    effects: Vec<Effect>,
 }
 
 impl Case {
     fn of(claimed: Claimed, tresor: &str) -> Self {
         let intent = share(tresor);
         let lane = Lane::of(&intent);
-        Self { claimed, intent, lane, seen: 0, flow: None, queries: vec![], places: vec![], persons: vec![] }
+        Self { claimed, intent, lane, seen: 0, flow: None, queries: vec![], places: vec![], persons: vec![], effects: vec![] }
     }
 
     fn ruling(&self, ground: &Ground, verdict: Verdict, step: Step) -> Ruling {
@@ -99,7 +101,7 @@ impl Case {
             facts_personal: json!({}),
             trace: json!([]),
         };
-        Ruling { record, message: Some("message".into()), step }
+        Ruling { record, message: Some("message".into()), additional_info: None, effects: self.effects.clone(), step }
     }
 
     async fn decide(&self, store: &dyn Store, verdict: Verdict, step: Step) -> Decided {

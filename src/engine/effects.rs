@@ -1,0 +1,106 @@
+//! Works off the effects that follow from decisions: idempotent and at least once, one after the other for each user and
+//! action, so that the last decision has the last word.
+
+use super::Engine;
+use crate::domain::disposition::Disposition;
+use crate::domain::effect::{Action, Effect};
+use crate::store::{ClaimedEffect, EffectResult, StoreError};
+use crate::zerokit::Failure;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many effects are worked on at the same time.
+const AT_ONCE: u32 = 8;
+/// How often a replica looks for effects that nobody told it of: another replica's, or after a crash.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Works off effects until `stop` says so.
+    pub async fn run_effects(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let wait = match self.work_off_some().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    if !error.is_transient() {
+                        tracing::error!(error.message = %error, "effects cannot be worked off");
+                    }
+                    LOOK_EVERY
+                }
+            };
+            tokio::select! {
+                () = self.effects_due.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Works off what is due; how long to wait before looking again.
+    async fn work_off_some(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        loop {
+            let claimed = self.store.claim_effects(&self.settings.replica, self.settings.lease, AT_ONCE).await?;
+            if claimed.is_empty() {
+                let due = self.store.next_effect_due().await?;
+                return Ok(due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(20), LOOK_EVERY)));
+            }
+            let tasks: Vec<_> = claimed
+                .into_iter()
+                .map(|claimed| {
+                    let engine = Arc::clone(self);
+                    tokio::spawn(async move { engine.work_off(claimed).await })
+                })
+                .collect();
+            for task in tasks {
+                // Another replica may have taken it over; it will end it.
+                if let Ok(Err(error)) = task.await
+                    && !matches!(error, StoreError::Fenced)
+                {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn work_off(&self, claimed: ClaimedEffect) -> Result<(), StoreError> {
+        let ClaimedEffect { lease, effect, tries } = claimed;
+        let answer = self.perform(&effect).await;
+        self.health.note(&answer);
+        let result = match answer {
+            Ok(()) => {
+                tracing::info!(effect.id = %lease.id, effect.action = %effect.action, effect.rule = effect.rule, "effect done");
+                EffectResult::Done
+            }
+            // To set the same value twice does no harm, so whatever may pass or is not certain is simply done again.
+            Err(failure) if is_worth_another_try(&failure) && tries < self.settings.retry_budget => {
+                let delay = self.settings.delay(tries, failure.retry_after());
+                return self.store.effect_again(lease, delay, !self.health.is_outage()).await;
+            }
+            Err(failure) => {
+                tracing::error!(
+                    effect.id = %lease.id, effect.action = %effect.action, effect.rule = effect.rule,
+                    error.message = %failure, "an effect failed and needs an operator's eye"
+                );
+                EffectResult::Failed(failure.code().to_owned())
+            }
+        };
+        self.store.finish_effect(lease, &result).await
+    }
+
+    async fn perform(&self, effect: &Effect) -> Result<(), Failure> {
+        // An effect without a user was never planned as one to be done.
+        let Some(user) = &effect.user else { return Ok(()) };
+        match effect.action {
+            Action::SetUserState => self.platform.set_user_status(user, effect.enable).await,
+            Action::SetTresorCreationPolicy => self.platform.set_user_tresor_creation_mode(user, effect.enable).await,
+            Action::SetTresorSharingPolicy => self.platform.set_user_tresor_sharing_mode(user, effect.enable).await,
+        }
+    }
+}
+
+fn is_worth_another_try(failure: &Failure) -> bool {
+    match failure.on_verdict() {
+        Disposition::Transient | Disposition::Uncertain | Disposition::Conflict | Disposition::Misconfigured => true,
+        Disposition::Already | Disposition::Gone | Disposition::Denied => false,
+    }
+}

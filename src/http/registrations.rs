@@ -1,0 +1,23 @@
+//! `POST /v1/registrations`: begins a user's registration for the web app and keeps its secret verifier here.
+
+use super::{Api, Problem, Role, auth};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+pub(super) async fn begin(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    auth::require(&api.tokens, &headers, Role::App)?;
+    let is_empty = body.iter().all(u8::is_ascii_whitespace)
+        || serde_json::from_slice::<serde_json::Map<_, _>>(&body).is_ok_and(|map: serde_json::Map<_, _>| map.is_empty());
+    if !is_empty {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "unexpected-body", "a registration is begun with an empty body"));
+    }
+    // In a task of its own: a client that hangs up must not leave a registration whose secret nobody keeps.
+    let engine = Arc::clone(&api.engine);
+    let begun = tokio::spawn(async move { engine.begin_registration().await }).await;
+    let begun = begun.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "begin another one"))??;
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(begun)).into_response())
+}

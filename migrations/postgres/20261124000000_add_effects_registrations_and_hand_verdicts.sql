@@ -3,7 +3,8 @@
 alter table operations
     add column additional_info  text,                        -- sent with the approval of an invitation link
     add column by_hand          text,                        -- who decided in the policy's place, and what; JSON
-    add column has_effects      bigint not null default 0;   -- whether its decision has rows in `effects`
+    add column has_effects      bigint not null default 0,   -- whether its decision has rows in `effects`
+    add column last_failure     text;                        -- what the platform last answered, and what that means
 
 -- What rules have done to users once their verdict took effect: intent and result of each, beside the decision.
 create table effects (

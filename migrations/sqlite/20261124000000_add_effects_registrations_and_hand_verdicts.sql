@@ -3,6 +3,7 @@
 alter table operations add column additional_info text;                     -- sent with the approval of an invitation link
 alter table operations add column by_hand text;                             -- who decided in the policy's place, and what; JSON
 alter table operations add column has_effects integer not null default 0;   -- whether its decision has rows in `effects`
+alter table operations add column last_failure text;                        -- what the platform last answered, and what that means
 
 -- What rules have done to users once their verdict took effect: intent and result of each, beside the decision.
 create table effects (

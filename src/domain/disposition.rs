@@ -1,9 +1,9 @@
 //! What an answer of the platform means for the operation. The table of error codes maps each code to one of these.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The meaning of an answer that is not a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// The operation was built against an older state of its tresor and is lost; the client must start again.

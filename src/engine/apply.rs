@@ -10,7 +10,7 @@ use crate::domain::kind::Kind;
 use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::flow::{Ending, Event, Finding, Phase, State, Step, step};
-use crate::store::{Claimed, Finishing, Ruling, Sent, StoreError};
+use crate::store::{Claimed, Finishing, LastFailure, Ruling, Sent, StoreError};
 use crate::zerokit::VerdictCall;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -54,7 +54,9 @@ impl Engine {
             };
             let event = match found {
                 Some(finding @ Finding::Applied) => Event::Found { finding, quiet: true, after: None },
-                _ => Event::BudgetSpent { code: "BudgetSpent".into() },
+                _ => {
+                    Event::BudgetSpent { code: claimed.last_failure.as_ref().map_or("BudgetSpent", |(_, code)| code).to_owned() }
+                }
             };
             return match step(phase, event) {
                 Ok(Step::End(ending)) => self.end(&work, claimed.decision, &ending).await,
@@ -71,7 +73,9 @@ impl Engine {
         }
         match self.reach_decision(&claimed, &payload).await? {
             Reached::Ended(ending) => self.end(&work, claimed.decision, &ending).await,
-            Reached::Retry { asked } => self.again(&claimed, self.settings.delay(claimed.tries, asked), true).await,
+            Reached::Retry { asked, failure } => {
+                self.again(&claimed, self.settings.delay(claimed.tries, asked), true, failure.as_ref()).await
+            }
             Reached::Parked => Ok(Finished::default()),
             Reached::Ruled { ruling, sent: Some(sent), .. } => {
                 work.ruling = Some(ruling);
@@ -96,8 +100,8 @@ impl Engine {
         let claimed = work.claimed;
         let kind = claimed.key.kind;
         let mut sent_at = Instant::now();
-        // The answer to the last call, as long as this worker remembers it.
-        let mut after: Option<(Disposition, String)> = None;
+        // The answer to the last call, remembered from one worker to the next.
+        let mut after: Option<LastFailure> = claimed.last_failure.clone();
         loop {
             let age = sent.age + sent_at.elapsed();
             let observes = self.settings.mode == Mode::Observe && claimed.by_hand.is_none();
@@ -139,9 +143,9 @@ impl Engine {
                 },
                 Step::AwaitQuiet => {
                     let rest = self.settings.quiet_period.saturating_sub(age);
-                    return self.again(claimed, rest.max(self.settings.backoff(claimed.tries)), false).await;
+                    return self.again(claimed, rest.max(self.settings.backoff(claimed.tries)), false, after.as_ref()).await;
                 }
-                Step::Retry => return self.later(claimed, true).await,
+                Step::Retry => return self.again(claimed, self.settings.backoff(claimed.tries), true, after.as_ref()).await,
                 Step::End(ending) => return self.end(work, Some(sent.decision), &ending).await,
                 Step::AwaitReview => return Err(StoreError::Judge("a sent verdict cannot be escalated".into())),
             };
@@ -159,14 +163,16 @@ impl Engine {
         self.find(&intent, sent).await.map_err(|failure| (failure.on_read(), failure.code().to_owned()))
     }
 
-    async fn later(&self, claimed: &Claimed, unsent: bool) -> Result<Finished, StoreError> {
-        self.again(claimed, self.settings.backoff(claimed.tries), unsent).await
-    }
-
-    async fn again(&self, claimed: &Claimed, delay: Duration, unsent: bool) -> Result<Finished, StoreError> {
+    async fn again(
+        &self,
+        claimed: &Claimed,
+        delay: Duration,
+        unsent: bool,
+        failure: Option<&LastFailure>,
+    ) -> Result<Finished, StoreError> {
         let counts = !self.health.is_outage();
         let lease = &claimed.lease;
-        self.insist(|| self.store.reschedule(lease, delay, counts, unsent)).await?;
+        self.insist(|| self.store.reschedule(lease, delay, counts, unsent, failure)).await?;
         self.wake.notify_one();
         Ok(Finished::default())
     }

@@ -9,7 +9,7 @@ use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, Policy, evaluate};
-use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, Person, Ruling, Sent, StoreError};
+use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) enum Reached {
     /// The operation ends without a decision.
     Ended(Box<Ending>),
     /// It is tried again later, and not before the platform wants to be asked again.
-    Retry { asked: Option<Duration> },
+    Retry { asked: Option<Duration>, failure: Option<LastFailure> },
     /// It waits in line for its lane.
     Parked,
 }
@@ -33,14 +33,15 @@ impl Engine {
             let gathered = match self.gather(claimed, payload, &policy).await {
                 Ok(gathered) => gathered,
                 Err(NotGathered::Store(error)) => return Err(error),
-                Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused), None),
+                Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused), None, None),
                 Err(NotGathered::Read(failure)) => {
                     let (disposition, code) = (failure.on_read(), failure.code().to_owned());
                     if disposition == Disposition::Transient {
                         tracing::debug!(record.id = %claimed.lease.id, error.message = %failure, "the platform could not be read");
                     }
                     let asked = failure.retry_after();
-                    return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }), asked);
+                    let remembered = Some((disposition, code.clone()));
+                    return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }), asked, remembered);
                 }
             };
             match self.judge(claimed, &policy, &gathered).await? {
@@ -150,10 +151,14 @@ fn said_by_hand(by_hand: &ByHand) -> Evaluation {
     }
 }
 
-fn ended(next: Result<Step, crate::flow::IllegalTransition>, asked: Option<Duration>) -> Result<Reached, StoreError> {
+fn ended(
+    next: Result<Step, crate::flow::IllegalTransition>,
+    asked: Option<Duration>,
+    failure: Option<LastFailure>,
+) -> Result<Reached, StoreError> {
     match next {
         Ok(Step::End(ending)) => Ok(Reached::Ended(Box::new(ending))),
-        Ok(Step::Retry) => Ok(Reached::Retry { asked }),
+        Ok(Step::Retry) => Ok(Reached::Retry { asked, failure }),
         Ok(step) => Err(StoreError::Judge(format!("{step:?} does not end the way to a decision"))),
         Err(illegal) => Err(StoreError::Judge(illegal.to_string())),
     }

@@ -123,7 +123,7 @@ impl Engine {
             tracing::debug!(record.id = %lease.id, error.message = %error, "the operation is given back");
         }
         let delay = self.settings.backoff(0);
-        if self.store.reschedule(&lease, delay, level_is_error, false).await.is_ok() {
+        if self.store.reschedule(&lease, delay, level_is_error, false, None).await.is_ok() {
             self.wake.notify_one();
         }
     }

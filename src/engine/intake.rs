@@ -101,6 +101,7 @@ impl Engine {
                             sent: None,
                             age: Duration::ZERO,
                             by_hand: None,
+                            last_failure: None,
                         };
                         self.spawn(claimed, worker);
                     }

@@ -19,7 +19,7 @@ pub use postgres::open as open_postgres;
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    LaneFacts, Lease, NewOperation, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
+    LaneFacts, LastFailure, Lease, NewOperation, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
 };
 
 use crate::domain::ids::{DecisionId, RecordId, UserId};
@@ -83,8 +83,15 @@ pub trait Store: Send + Sync {
     async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError>;
 
     /// Gives the operation back, to be due after `delay`. `counts` spends a try; `unsent` says that no call with the
-    /// verdict is at the platform.
-    async fn reschedule(&self, lease: &Lease, delay: Duration, counts: bool, unsent: bool) -> Result<(), StoreError>;
+    /// verdict is at the platform; `failure` is remembered, if there was one.
+    async fn reschedule(
+        &self,
+        lease: &Lease,
+        delay: Duration,
+        counts: bool,
+        unsent: bool,
+        failure: Option<&LastFailure>,
+    ) -> Result<(), StoreError>;
 
     /// The last transaction: outcome, lane freed and handed on, places kept or released. The operation that got the
     /// lane, if one waited.

@@ -1,6 +1,7 @@
 //! What goes into the store and comes out of it.
 
 use crate::audit::{DecisionRecord, WrappedKey};
+use crate::domain::disposition::Disposition;
 use crate::domain::effect::Effect;
 use crate::domain::ids::{DecisionId, EffectId, FlowId, RecordId, UserId};
 use crate::domain::kind::Kind;
@@ -131,7 +132,12 @@ pub struct Claimed {
     pub age: Duration,
     /// What an operator decided in the policy's place.
     pub by_hand: Option<ByHand>,
+    /// What the platform answered when it last stood in the way.
+    pub last_failure: Option<LastFailure>,
 }
+
+/// What the platform answered: what that means, and the error code.
+pub type LastFailure = (Disposition, String);
 
 /// A verdict that an operator gave by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -148,6 +148,9 @@ async fn every_command_explains_itself_with_an_example() {
         &["migrate", "--help"],
         &["health", "--help"],
         &["simulator", "--help"],
+        &["admin", "--help"],
+        &["admin", "approve-invitation-link-creation", "--help"],
+        &["admin", "upload-custom-content", "--help"],
         &["policy", "check", "--help"],
         &["policy", "test", "--help"],
     ] {
@@ -155,6 +158,22 @@ async fn every_command_explains_itself_with_an_example() {
         assert_eq!(ran.status, 0);
         assert!(args.len() == 1 || ran.out.contains("Example:"), "{args:?} has no example");
         said.push_str(&format!("---- assent {}\n{}\n", args.join(" "), ran.out));
+    }
+    for endpoint in assent::zerokit::Endpoint::ALL {
+        let command = crate::admin::kebab(endpoint.name);
+        let ran = assent(&["admin", &command, "--help"], &[]).await;
+        assert!(ran.status == 0 && ran.out.contains(&format!("Example:\n  assent admin {command}")), "{command} has no example");
+        // The flags are the reference's parameters.
+        for parameter in endpoint.query {
+            let flag = match *parameter {
+                "operationid" => "--operation-id",
+                "tresorid" => "--tresor-id",
+                "filename" => "--file-name",
+                "continuefrom" => "--continue-from",
+                other => &format!("--{other}"),
+            };
+            assert!(ran.out.contains(flag), "{command} has no {flag}");
+        }
     }
     let ran = assent(&["srve"], &[]).await;
     assert_eq!(ran.status, 2);

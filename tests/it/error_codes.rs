@@ -31,7 +31,13 @@ async fn approve(code: ErrorCode, count: usize) -> String {
     let effects = stage.simulator.world().effects().len();
     assert_eq!(effects, usize::from(is_member), "{}: and it happened once", code.as_str());
     stage.daemon.stop().await;
-    format!("{:<10} {:<11} {} {}", answer.state(), outcome["outcome"].as_str().unwrap(), outcome["error_code"].as_str().unwrap_or("-"), calls)
+    format!(
+        "{:<10} {:<11} {} {}",
+        answer.state(),
+        outcome["outcome"].as_str().unwrap(),
+        outcome["error_code"].as_str().unwrap_or("-"),
+        calls
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +57,8 @@ async fn every_code_leads_to_one_outcome_and_the_web_app_is_told() {
         let cells: Vec<_> = cells.split_whitespace().map(str::to_owned).collect();
         format!("{:<10} {:<10} {:<44} {}", cells[0], cells[1], cells[2], cells[3])
     };
-    let mut table = format!("{:<48} {:<10} {:<10} {:<44} {}\n", "the approval answers", "state", "outcome", "error code", "calls");
+    let mut table =
+        format!("{:<48} {:<10} {:<10} {:<44} {}\n", "the approval answers", "state", "outcome", "error code", "calls");
     for (code, task) in ErrorCode::ALL.iter().zip(tasks) {
         let (once, always) = task.await.unwrap();
         let (once, always) = (row(&once), row(&always));

@@ -195,6 +195,6 @@ async fn an_answer_without_its_fields_is_never_an_approval(backend: Backend) {
     // Details that are a proxy's page with status 200, for as long as anybody asks.
     let (share, answer) = share(backend, Endpoint::SHARE_DETAILS, Fault::NotJson(200), 99, "approve").await;
     assert_eq!(answer.state(), "failed", "{}", answer.body);
-    assert_eq!(answer.body["outcome"]["error_code"], "BudgetSpent");
+    assert_eq!(answer.body["outcome"]["error_code"], "StandardHttpErrorWrapping", "what stood in the way to the last");
     assert_eq!(share.record().await, (vec![], vec!["failed".to_owned()]));
 }

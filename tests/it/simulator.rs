@@ -105,7 +105,11 @@ async fn any_order_of_signed_headers_and_both_address_forms_are_let_in() {
     assert!(unsigned.send("POST", "POST", "user/set-user-state", "{}").await.starts_with("HTTP/1.1 403"));
     let calls = look(address, "calls").await;
     let refused: Vec<_> = calls["calls"].as_array().unwrap().iter().filter_map(|call| call["refused"].as_str()).collect();
-    assert!(refused[0].starts_with("the signature is not that of this text under the admin key: \"GET\\napi/v4/admin/user/list-users\\n"), "{refused:?}");
+    assert!(
+        refused[0]
+            .starts_with("the signature is not that of this text under the admin key: \"GET\\napi/v4/admin/user/list-users\\n"),
+        "{refused:?}"
+    );
     assert_eq!(refused[1], "`HMACHeaders` does not name `Content-SHA256`");
 }
 
@@ -121,7 +125,9 @@ async fn queries_in_any_case_errors_message_first_and_users_that_do_not_exist_ye
     let begun: Value = serde_json::from_str(body(&raw.send("POST", "POST", "user/init-user-registration", "").await)).unwrap();
     let user = begun["UserId"].as_str().unwrap();
     // Public clients leave `Enable` out, or call it `Enabled`, and expect to hear of the user.
-    for setting in [json!({"UserId": user, "Enable": false}), json!({"UserId": user}), json!({"UserId": user, "Enabled": "False"})] {
+    for setting in
+        [json!({"UserId": user, "Enable": false}), json!({"UserId": user}), json!({"UserId": user, "Enabled": "False"})]
+    {
         let answer = raw.send("POST", "POST", "user/set-user-state", &setting.to_string()).await;
         assert!(body(&answer).contains(r#""ErrorCode":"UserNotExists""#), "{setting}: {answer}");
     }
@@ -141,8 +147,12 @@ async fn queries_in_any_case_errors_message_first_and_users_that_do_not_exist_ye
 async fn custom_contents_are_served_with_the_type_of_their_extension() {
     let (_simulator, address, _stop) = start_simulator(true, Duration::ZERO).await;
     let raw = Raw::new(address);
-    for (name, content_type) in [("a.css", "text/css"), ("b/c.html", "text/html"), ("d/e.png", "image/png"), ("f", "application/octet-stream")] {
-        let answer = raw.send("PUT", "PUT", &format!("tenant/upload-custom-content?fileName={}", name.replace('/', "%2F")), "content").await;
+    for (name, content_type) in
+        [("a.css", "text/css"), ("b/c.html", "text/html"), ("d/e.png", "image/png"), ("f", "application/octet-stream")]
+    {
+        let answer = raw
+            .send("PUT", "PUT", &format!("tenant/upload-custom-content?fileName={}", name.replace('/', "%2F")), "content")
+            .await;
         let uploaded: Value = serde_json::from_str(body(&answer)).unwrap_or_else(|_| panic!("{answer}"));
         assert_eq!((uploaded["Path"].as_str(), uploaded["ContentType"].as_str()), (Some(name), Some(content_type)));
         assert_eq!((uploaded["Name"].as_str(), uploaded["Size"].as_u64()), (name.rsplit('/').next(), Some(7)));
@@ -225,10 +235,17 @@ async fn browsers_are_driven_and_the_state_is_shown() {
     let request = json!({ "OperationId": made["operation_id"], "AdditionalInfo": "till June" }).to_string();
     assert!(raw.send("POST", "POST", "tresor/approve-invitation-link-creation", &request).await.starts_with("HTTP/1.1 200"));
     let dan = user().await;
-    let followed = begin(json!({ "kind": "invitation_link_acception", "about": dan, "tresor_id": tresor, "link": made["link"] })).await;
-    let details = raw.get(&format!("tresor/get-invitation-link-acception-details?operationid={}", followed["operation_id"].as_str().unwrap())).await;
+    let followed =
+        begin(json!({ "kind": "invitation_link_acception", "about": dan, "tresor_id": tresor, "link": made["link"] })).await;
+    let details = raw
+        .get(&format!("tresor/get-invitation-link-acception-details?operationid={}", followed["operation_id"].as_str().unwrap()))
+        .await;
     let details: Value = serde_json::from_str(body(&details)).unwrap();
-    assert_eq!((&details["ByUserId"], &details["ForUserId"]), (&json!(ann), &json!(dan)), "the maker of the link, and who followed it");
+    assert_eq!(
+        (&details["ByUserId"], &details["ForUserId"]),
+        (&json!(ann), &json!(dan)),
+        "the maker of the link, and who followed it"
+    );
     let state = look(address, "state").await;
     assert_eq!(state["effects"][1]["additional_info"], "till June");
     // What is wrong is named.
@@ -236,7 +253,11 @@ async fn browsers_are_driven_and_the_state_is_shown() {
         ("operations", json!({ "kind": "share", "by": ann }), "missing field `about`"),
         ("operations", json!({ "kind": "shard" }), "unknown variant `shard`"),
         ("users", json!({ "validated": false }), "unknown field `validated`"),
-        ("faults", json!({ "fault": "code", "endpoint": "ListUsers", "code": "Nothing" }), "`code` names no error code: `Nothing`"),
+        (
+            "faults",
+            json!({ "fault": "code", "endpoint": "ListUsers", "code": "Nothing" }),
+            "`code` names no error code: `Nothing`",
+        ),
         ("faults", json!({ "fault": "drop_before", "endpoint": "ListUser" }), "did you mean `ListUsers`?"),
         ("faults", json!({ "fault": "drop_before", "endpoint": "ListUsers", "count": 0 }), "`count` must be at least 1"),
         ("settings", json!({ "unknown_operation": "Nothing" }), "names no error code"),

@@ -62,7 +62,7 @@ const RULED: Sql = sql!(
     "where id = $1 and fence = $2 and due_at is not null"
 );
 const INTEND: Sql = sql!(
-    "update operations set verdict = $3, sends = 1, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "
+    "update operations set verdict = $3, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "
     "where id = $1 and fence = $2"
 );
 const AWAIT_REVIEW: Sql = sql!(

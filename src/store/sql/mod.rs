@@ -11,8 +11,8 @@ mod view;
 use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
 use super::types::{
-    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, Lease, NewOperation,
-    OperationView, Ordered, Received, Sent,
+    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LastFailure, Lease,
+    NewOperation, OperationView, Ordered, Received, Sent,
 };
 use super::{Judge, Store, StoreError};
 use crate::domain::duration::micros;
@@ -221,7 +221,7 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError> {
         const RESEND: super::dialect::Sql = sql!(
-            "update operations set sends = sends + 1, sent_at = " NOW " where id = $1 and fence = $2 and verdict is not null"
+            "update operations set sends = sends + 1, last_failure = null, sent_at = " NOW " where id = $1 and fence = $2 and verdict is not null"
         );
         let mut tx = self.driver.begin().await?;
         fenced(tx.run(RESEND, args![lease.id.to_string(), lease.fence]).await?)?;
@@ -229,13 +229,21 @@ impl<D: Driver> Store for SqlStore<D> {
         self.leased(lease).await?.sent.ok_or_else(|| StoreError::Corrupt("a verdict was sent and is not there".into()))
     }
 
-    async fn reschedule(&self, lease: &Lease, delay: Duration, counts: bool, unsent: bool) -> Result<(), StoreError> {
+    async fn reschedule(
+        &self,
+        lease: &Lease,
+        delay: Duration,
+        counts: bool,
+        unsent: bool,
+        failure: Option<&LastFailure>,
+    ) -> Result<(), StoreError> {
         const RESCHEDULE: super::dialect::Sql = sql!(
             "update operations set due_at = " NOW " + $3, owner = null, tries = tries + $4, "
-            "sends = case when $5 = 1 then 0 else sends end where id = $1 and fence = $2 and due_at is not null"
+            "sends = case when $5 = 1 then 0 else sends end, last_failure = coalesce($6, last_failure) where id = $1 and fence = $2 and due_at is not null"
         );
         let mut tx = self.driver.begin().await?;
-        let args = args![lease.id.to_string(), lease.fence, micros(delay), i64::from(counts), i64::from(unsent)];
+        let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
+        let args = args![lease.id.to_string(), lease.fence, micros(delay), i64::from(counts), i64::from(unsent), failure];
         fenced(tx.run(RESCHEDULE, args).await?)?;
         tx.commit().await
     }

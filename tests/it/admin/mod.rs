@@ -64,7 +64,7 @@ fn all_115_codes_of_the_reference_are_in_the_table_with_status_and_sentence() {
 }
 
 /// `ApproveShare` is `approve-share`.
-fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     let dashed = name.chars().flat_map(|c| if c.is_ascii_uppercase() { vec!['-', c.to_ascii_lowercase()] } else { vec![c] });
     dashed.collect::<String>().trim_start_matches('-').to_owned()
 }

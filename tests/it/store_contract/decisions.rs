@@ -183,7 +183,7 @@ async fn a_verdict_that_was_committed_before_is_told_to_the_judge(backend: Backe
     let case = Case::of(claim_one(store).await, "t");
     let first = case.approve(store).await;
     // A clear answer said that nothing was done: it runs again, and the judge hears what was committed.
-    store.reschedule(&case.claimed.lease, Duration::ZERO, true, true).await.unwrap();
+    store.reschedule(&case.claimed.lease, Duration::ZERO, true, true, None).await.unwrap();
     let claimed = claim_one(store).await;
     assert!(claimed.sent.is_none(), "nothing is at the platform");
     assert_eq!(claimed.decision, Some(first.record.id));

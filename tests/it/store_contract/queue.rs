@@ -99,8 +99,8 @@ async fn due_operations_are_claimed_once_and_the_longest_due_first(backend: Back
     assert_eq!(claim_one(store).await.lease.id, ids[2]);
     assert!(store.claim("you", LEASE, 9).await.unwrap().is_empty());
     // Given back for later, with and without spending a try.
-    store.reschedule(&claimed[0].lease, Duration::from_secs(3600), true, false).await.unwrap();
-    store.reschedule(&claimed[1].lease, Duration::ZERO, false, false).await.unwrap();
+    store.reschedule(&claimed[0].lease, Duration::from_secs(3600), true, false, None).await.unwrap();
+    store.reschedule(&claimed[1].lease, Duration::ZERO, false, false, None).await.unwrap();
     let again = claim_one(store).await;
     assert_eq!((again.lease.id, again.lease.fence, again.tries), (claimed[1].lease.id, 2, 0));
     let due = store.next_due().await.unwrap().unwrap();
@@ -119,7 +119,7 @@ async fn a_stale_workers_writes_change_nothing(backend: Backend) {
     assert!(matches!(store.extend(&lease, LEASE).await, Err(StoreError::Fenced)));
     assert!(matches!(store.leased(&lease).await, Err(StoreError::Fenced)));
     assert!(matches!(store.resend(&lease).await, Err(StoreError::Fenced)));
-    assert!(matches!(store.reschedule(&lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.reschedule(&lease, LEASE, true, true, None).await, Err(StoreError::Fenced)));
     let judge = |ground: Ground| Ok(stale.ruling(&ground, Verdict::Approve, Step::Send));
     assert!(matches!(stale.try_decide(store, &judge).await, Err(StoreError::Fenced)));
     let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
@@ -135,6 +135,6 @@ async fn a_stale_workers_writes_change_nothing(backend: Backend) {
     // After the end nobody writes any more, not even the last worker.
     let ruling = fresh.approve(store).await;
     fresh.finish(store, Some(ruling.record.id), Outcome::Applied).await;
-    assert!(matches!(store.reschedule(&fresh.claimed.lease, LEASE, true, true).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.reschedule(&fresh.claimed.lease, LEASE, true, true, None).await, Err(StoreError::Fenced)));
     assert!(matches!(store.extend(&fresh.claimed.lease, LEASE).await, Err(StoreError::Fenced)));
 }

@@ -110,6 +110,16 @@ fn every_mistake_has_its_place_and_its_remedy() {
         ("duplicate key", format!("{head}  - id: a\n    on: [share]\n    on: [kick]\n    effect: reject\n")),
         ("not YAML", "version: 1\nrules: [\n".to_owned()),
         ("rules that are no list", "version: 1\nrules: {a: b}\n".to_owned()),
+        ("unknown effect on a user", rule("then: [{set_user_status: {user: actor.id, enable: false}}]")),
+        ("effect on nobody", rule("then: [{set_user_state: {user: actor.email, enable: false}}]")),
+        ("effect on whom the kind has not", format!("{head}  - id: a\n    on: [kick, tresor_creation]\n    effect: reject\n    then: [{{set_user_state: {{user: subject.id, enable: false}}}}]\n")),
+        ("effect without a value", rule("then: [{set_user_state: {user: actor.id}}]")),
+        ("effect to what", rule("then: [{set_user_state: {user: actor.id, enable: no way}}]")),
+        ("effects in one", rule("then: [{set_user_state: {user: actor.id, enable: false}, set_tresor_sharing_policy: {user: actor.id, enable: false}}]")),
+        ("no effects", rule("then: []")),
+        ("effects of an escalation", rule("then: [{set_user_state: {user: actor.id, enable: false}}]").replace("effect: reject", "effect: escalate")),
+        ("additional info of a rejection", rule("additional_info: none")),
+        ("additional info with a personal fact", format!("{head}  - id: a\n    on: [invitation_link_creation]\n    effect: approve\n    additional_info: \"for {{actor.email}}\"\n")),
         ("tabs", "version: 1\nrules:\n\t- id: a\n".to_owned()),
     ];
     let mut said = String::new();
@@ -294,9 +304,19 @@ fn the_hash_names_the_content_of_all_files_but_the_tests() {
 }
 
 #[test]
+fn cases_say_what_follows_and_what_goes_with_a_link() {
+    let rules = "  - {id: stop, on: [share], effect: reject, when: {tresor.members_after: {gt: 20}}, then: [{set_tresor_sharing_policy: {user: actor.id, enable: false}}]}\n  - {id: link, on: [invitation_link_creation, share], effect: approve, additional_info: \"by {actor.id}\"}\n";
+    let policy = policy(rules);
+    let cases = "base: {facts: {actor.id: ann, tresor.members_after: 21}}\ntests:\n  - {name: stopped, kind: share, expect: {then: [{set_tresor_sharing_policy: {user: ann, enable: false}}]}}\n  - {name: not stopped, kind: share, facts: {tresor.members_after: 20}, expect: {then: [], verdict: approve, additional_info: \"\"}}\n  - {name: another, kind: share, expect: {then: [{set_user_state: {user: bob, enable: true}}]}}\n  - {name: link, kind: invitation_link_creation, expect: {additional_info: by ann}}\n  - {name: other link, kind: invitation_link_creation, expect: {additional_info: by bob}}\n";
+    let cases = load_cases(&file("x.test.yaml", cases), &policy).unwrap();
+    let results: Vec<_> = cases.run(&policy).map(|result| (result.name, result.mismatches)).collect();
+    insta::assert_debug_snapshot!(results);
+}
+
+#[test]
 fn wrong_test_cases_are_told_too() {
     let policy = policy("  - {id: member-cap, on: [share], effect: reject, when: {tresor.members_after: {gt: 20}}}\n");
-    let cases = "base: {kind: share}\ntests:\n  - {name: a, expect: {verdict: aprove}}\n  - {name: b, facts: {tresor.member_after: 3}, expect: {verdict: reject}}\n  - {name: c, expect: {rules: [member-cup]}}\n  - {name: d, limits: {member-cap: 3}, expect: {verdict: reject}}\n  - {name: e, expect: {}}\n  - {name: f, kind: tresor_creation, facts: {subject.id: x}, expect: {verdict: reject}}\n  - {expect: {verdict: reject}}\n";
+    let cases = "base: {kind: share}\ntests:\n  - {name: a, expect: {verdict: aprove}}\n  - {name: b, facts: {tresor.member_after: 3}, expect: {verdict: reject}}\n  - {name: c, expect: {rules: [member-cup]}}\n  - {name: d, limits: {member-cap: 3}, expect: {verdict: reject}}\n  - {name: e, expect: {}}\n  - {name: f, kind: tresor_creation, facts: {subject.id: x}, expect: {verdict: reject}}\n  - {expect: {verdict: reject}}\n  - {name: g, expect: {then: [{set_user_stat: {user: x, enable: true}}]}}\n  - {name: h, expect: {then: [{set_user_state: {user: x}}]}}\n";
     let problems = load_cases(&file("x.test.yaml", cases), &policy).unwrap_err();
     let said: Vec<_> = problems.iter().map(|problem| problem.render(Some(cases))).collect();
     insta::assert_snapshot!(said.join("\n"));

@@ -6,12 +6,14 @@
 use crate::harness::{ADMIN_KEY, TENANT};
 use assent::domain::clock::FixedClock;
 use assent::domain::disposition::Disposition;
-use assent::domain::ids::{OperationId, TresorId};
+use assent::domain::ids::{OperationId, TresorId, UserId};
 use assent::domain::kind::Kind;
 use assent::domain::operation::Registration;
 use assent::domain::secret::Secret;
 use assent::domain::verdict::Verdict;
-use assent::zerokit::{AdminKey, Client, ErrorCode, Request, ServiceUrl, TenantId, VerdictCall, body_hash, canonical_text, sign};
+use assent::zerokit::{
+    AdminKey, Client, ContentName, ErrorCode, Request, ServiceUrl, TenantId, Upload, VerdictCall, body_hash, canonical_text, sign,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -319,4 +321,112 @@ async fn the_simulator_answers_errors_message_first_and_checks_signatures_for_re
     assert_eq!(ask(now - Duration::from_secs(890), |_| {}).await, missing);
     assert_eq!(ask(now - Duration::from_secs(910), |_| {}).await, refused);
     assert_eq!(ask(now + Duration::from_secs(910), |_| {}).await, refused);
+}
+
+#[tokio::test]
+async fn what_is_set_deleted_and_uploaded_goes_over_the_wire_as_the_reference_says() {
+    let tresor = TresorId::new(TRESOR).unwrap();
+    let user = UserId::new("ann@tenant1234.tresorit.io").unwrap();
+    let name = ContentName::parse("styles/login.css").unwrap();
+    let file = tempfile::Builder::new().suffix(".css").tempfile().unwrap();
+    std::fs::write(file.path(), "body {}").unwrap();
+    let content = r#"{"Name":"login.css","Path":"styles/login.css","Url":"https://x/custom/styles/login.css","Size":7,"ContentType":"text/css","Etag":"e","New":1}"#;
+    let contents = r#"{"CustomContentCount":1,"TotalUsedBytes":7,"Contents":[{"Name":"a","Path":"b/a","Url":"u","Size":7,"ContentType":"t","Etag":"e"}]}"#;
+    let mut wire = String::new();
+    let mut note = |request: String, answer: String| wire.push_str(&format!("{request}\n-> {answer}\n"));
+    let (request, done) = on_tape("", async |client| client.delete_tresor(&tresor).await).await;
+    note(request, format!("{done:?}"));
+    let (request, done) = on_tape("", async |client| client.set_user_status(&user, false).await).await;
+    note(request, format!("{done:?}"));
+    let (request, done) = on_tape("", async |client| client.set_user_tresor_creation_mode(&user, true).await).await;
+    note(request, format!("{done:?}"));
+    let (request, done) = on_tape("", async |client| client.set_user_tresor_sharing_mode(&user, false).await).await;
+    note(request, format!("{done:?}"));
+    let (request, done) = on_tape("", async |client| client.delete_custom_content(&name).await).await;
+    note(request, format!("{done:?}"));
+    let (request, list) = on_tape(contents, async |client| client.list_custom_contents().await).await;
+    note(request, format!("{list:?}"));
+    let (request, uploaded) = on_tape(content, async |client| {
+        let upload = Upload::of(file.path(), Arc::new(|_, _| {})).await.unwrap();
+        client.upload_custom_content(&name, &upload).await
+    })
+    .await;
+    note(request, format!("{uploaded:?}"));
+    // The end of a list is told by null, by an empty text, or by nothing at all.
+    for end in ["null", "\"\"", "-"] {
+        let page = match end {
+            "-" => format!(r#"{{"Tresors":["{TRESOR}"]}}"#),
+            end => format!(r#"{{"Tresors":["{TRESOR}"],"NextTresor":{end}}}"#),
+        };
+        let (request, items) = on_tape(page.leak(), async |client| {
+            let mut items = client.list_tresors(100, Some(TresorId::new("0000from").unwrap()));
+            (items.next().await.unwrap().unwrap(), items.next().await.is_none())
+        })
+        .await;
+        note(request, format!("{items:?}"));
+    }
+    insta::assert_snapshot!(wire);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_or_lacks_its_field_is_no_list() {
+    for (answer, cause) in [
+        (r#"{"Users":[{"UserId":"a","UserRegistrationState":"Validated"},{"UserId":"b""#, "it is not JSON"),
+        (
+            r#"{"Users":[{"UserId":"a","UserRegistrationState":"Validated"},{"UserId":"b"}]}"#,
+            "field `UserRegistrationState` is missing",
+        ),
+        (r#"{"Persons":[]}"#, "field `Users` is missing"),
+        (r#"[]"#, "a field is of another type"),
+        ("<html>", "it is not JSON"),
+    ] {
+        let (_, failure) = on_tape(answer, async |client| {
+            let mut users = client.list_users();
+            loop {
+                match users.next().await {
+                    Some(Ok(_)) => {}
+                    Some(Err(failure)) => break failure,
+                    None => panic!("{answer} was taken for a list"),
+                }
+            }
+        })
+        .await;
+        let text = failure.to_string();
+        assert!(text.contains("ListUsers") && text.contains(cause), "{answer}: {text}");
+    }
+    // A platform whose next page is the same again would never end.
+    let page = format!(r#"{{"Tresors":["{TRESOR}"],"NextTresor":"0000from"}}"#);
+    let (_, failure) = on_tape(page.leak(), async |client| {
+        let mut items = client.list_tresors(100, Some(TresorId::new("0000from").unwrap()));
+        items.next().await.unwrap().unwrap();
+        items.next().await.unwrap().unwrap_err()
+    })
+    .await;
+    assert!(failure.to_string().contains("the next page is this page again"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_refused_date_is_told_with_the_difference() {
+    // The platform lives 20 minutes later than we do.
+    #[expect(clippy::disallowed_methods, reason = "the platform's clock is set against the machine's")]
+    let now = jiff::Timestamp::now();
+    let later = now + jiff::SignedDuration::from_mins(20);
+    let clock = Arc::new(FixedClock::at(later));
+    let (tenant, key) = (TenantId::parse(TENANT).unwrap(), AdminKey::parse(ADMIN_KEY).unwrap());
+    let simulator = assent::simulator::Simulator::new(tenant, key.clone(), clock, true, Duration::ZERO);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = ServiceUrl::parse(&format!("http://{}", listener.local_addr().unwrap()), Some(TENANT)).unwrap();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(simulator.serve(listener, stopped));
+    let client =
+        |clock| Client::new(service.clone(), key.clone(), Duration::from_secs(5), Arc::new(FixedClock::at(clock))).unwrap();
+    let failure = client(now).list_members(&TresorId::new(TRESOR).unwrap()).await.unwrap_err().to_string();
+    assert!(
+        failure.contains("InvalidAuthorization") && failure.contains("behind the platform's, which accepts 15 min"),
+        "{failure}"
+    );
+    assert!(failure.contains("our clock is 20 min 0 s") || failure.contains("our clock is 19 min 59 s"), "{failure}");
+    // A refusal for another reason says nothing of clocks.
+    let failure = client(later).list_members(&TresorId::new(TRESOR).unwrap()).await.unwrap_err().to_string();
+    assert!(failure.contains("TresorNotExists") && !failure.contains("clock"), "{failure}");
 }

@@ -94,6 +94,10 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     let operator = operator(command.by_hand.operator)?;
     let policy = load_policy(&config.policies)?;
     let store = store::open(&config.database_url, 4).await?;
+    // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
+    if config.database_url.starts_with("sqlite://") {
+        store.migrate().await?;
+    }
     store.check_schema().await?;
     check_key(store.as_ref(), &config.encryption, true).await?;
     let clock = Arc::new(DatabaseClock::default());

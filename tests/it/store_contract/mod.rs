@@ -1,6 +1,7 @@
 //! The store's contract: every function, on both databases. What a new backend must do to be one.
 
 mod decisions;
+mod effects;
 mod queue;
 
 use crate::harness::{Backend, Database};

@@ -4,6 +4,7 @@
 //! their own, and are parsed at once into types that cannot be printed.
 
 use super::Failure;
+pub use super::config_source::KEYS;
 use super::config_source::{read_tree, without_secrets};
 use crate::audit::MasterKey;
 use crate::domain::diagnostic::{Diagnostic, Spot};
@@ -66,35 +67,6 @@ pub struct Config {
 const TOP: [&str; 9] = ["listen", "database", "zerokit", "webhooks", "policies", "intake", "engine", "tokens", "encryption"];
 const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
 const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
-
-/// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 25] = [
-    "listen",
-    "database.url",
-    "database.connections",
-    "zerokit.service_url",
-    "zerokit.admin_key",
-    "zerokit.admin_key_file",
-    "zerokit.tenant_id",
-    "zerokit.timeout",
-    "webhooks.inbound.secrets",
-    "webhooks.inbound.secrets_file",
-    "webhooks.inbound.tolerance",
-    "policies.path",
-    "intake.requester",
-    "intake.registration_max_age",
-    "engine.mode",
-    "engine.workers",
-    "engine.lease",
-    "engine.quiet_period",
-    "engine.retry_budget",
-    "engine.retry_base",
-    "engine.retry_max",
-    "engine.join_window",
-    "tokens",
-    "encryption.key",
-    "encryption.key_file",
-];
 
 /// Reads a file and the environment.
 ///

@@ -1,10 +1,38 @@
 //! Where the configuration comes from: a file, and the environment laid over it. Says what may be shown of either.
 
 use super::Failure;
-use super::config::KEYS;
 use crate::domain::diagnostic::Spot;
 use crate::domain::yaml::{self, Key, Node, Value};
 use std::path::Path;
+
+/// Every key, as `section.key`; each can also be set from the environment.
+pub const KEYS: [&str; 25] = [
+    "listen",
+    "database.url",
+    "database.connections",
+    "zerokit.service_url",
+    "zerokit.admin_key",
+    "zerokit.admin_key_file",
+    "zerokit.tenant_id",
+    "zerokit.timeout",
+    "webhooks.inbound.secrets",
+    "webhooks.inbound.secrets_file",
+    "webhooks.inbound.tolerance",
+    "policies.path",
+    "intake.requester",
+    "intake.registration_max_age",
+    "engine.mode",
+    "engine.workers",
+    "engine.lease",
+    "engine.quiet_period",
+    "engine.retry_budget",
+    "engine.retry_base",
+    "engine.retry_max",
+    "engine.join_window",
+    "tokens",
+    "encryption.key",
+    "encryption.key_file",
+];
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {

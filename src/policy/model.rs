@@ -3,9 +3,10 @@
 use super::limit::{Limit, LimitKey, LimitQuery};
 use super::sets::{DomainSet, TextSet};
 use super::template::Template;
-use super::then::Then;
 use crate::domain::diagnostic::Spot;
-use crate::domain::fact::{FactName, FactSet, FactValue};
+use crate::domain::effect::{Action, Effect};
+use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
+use crate::domain::ids::UserId;
 use crate::domain::kind::{Kind, KindSet};
 use crate::domain::verdict::Verdict;
 use serde::Serialize;
@@ -120,6 +121,26 @@ pub struct Rule {
     pub(super) then: Vec<Then>,
     /// What is shown with an invitation link that it approves.
     pub(super) additional_info: Option<Template>,
+}
+
+/// One effect as the rule states it.
+#[derive(Debug)]
+pub(super) struct Then {
+    pub(super) action: Action,
+    /// The fact that names the user.
+    pub(super) user: FactName,
+    pub(super) enable: bool,
+}
+
+impl Then {
+    /// The effect on one operation.
+    pub(super) fn effect(&self, rule: &str, facts: &FactSet) -> Effect {
+        let user = match facts.get(&self.user) {
+            FactState::Known(FactValue::Text(id), _) => UserId::new(id.as_str()).ok(),
+            _ => None,
+        };
+        Effect { rule: rule.to_owned(), action: self.action, user, enable: self.enable }
+    }
 }
 
 /// What a rule asks.

@@ -1,35 +1,15 @@
-//! The part `then` of a rule: effects on users that follow once the rule's verdict took effect.
+//! Reads the part `then` of a rule: effects on users that follow once the rule's verdict took effect.
 
 use super::condition::Reader;
+use super::model::Then;
 use super::sets::Lists;
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::effect::{Action, Effect};
-use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
+use crate::domain::effect::Action;
+use crate::domain::fact::FactName;
 use crate::domain::fact_catalogue::{self, USER_FACTS};
-use crate::domain::ids::UserId;
 use crate::domain::kind::KindSet;
 use crate::domain::verdict::Verdict;
 use crate::domain::yaml::{Node, Problems, Value};
-
-/// One effect as the rule states it.
-#[derive(Debug)]
-pub(super) struct Then {
-    action: Action,
-    /// The fact that names the user.
-    pub(super) user: FactName,
-    enable: bool,
-}
-
-impl Then {
-    /// The effect on one operation.
-    pub(super) fn effect(&self, rule: &str, facts: &FactSet) -> Effect {
-        let user = match facts.get(&self.user) {
-            FactState::Known(FactValue::Text(id), _) => UserId::new(id.as_str()).ok(),
-            _ => None,
-        };
-        Effect { rule: rule.to_owned(), action: self.action, user, enable: self.enable }
-    }
-}
 
 /// Reads the list; `None` where something is wrong with it, which has been reported.
 pub(super) fn read_then(

@@ -2,7 +2,7 @@
 //! against it. Unsigned: whoever reaches the simulator may use it. `docs/simulator.md` describes it.
 
 use super::fault::FaultRequest;
-use super::server::{Simulator, lock};
+use super::platform::{Simulator, lock};
 use super::world::Refusal;
 use crate::domain::diagnostic::nearest;
 use crate::domain::ids::{TresorId, UserId};

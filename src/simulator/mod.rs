@@ -9,6 +9,7 @@ mod app;
 mod contents;
 mod control;
 mod fault;
+mod platform;
 mod scenario;
 mod server;
 mod signature;
@@ -16,6 +17,6 @@ mod world;
 
 pub use app::{Answer, ReportError, WebApp};
 pub use fault::Fault;
+pub use platform::Simulator;
 pub use scenario::{Cast, Scenario};
-pub use server::Simulator;
 pub use world::{Effect, Refusal, World};

@@ -1,7 +1,7 @@
 //! What virtual browsers do: single intents that start again when superseded, and a company's busy morning.
 
 use super::app::{Answer, ReportError, WebApp};
-use super::server::Simulator;
+use super::platform::Simulator;
 use super::world::{Refusal, World};
 use crate::domain::ids::{TresorId, UserId};
 use crate::domain::kind::Kind;

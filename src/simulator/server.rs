@@ -2,118 +2,25 @@
 
 use super::admin::{Call, Payload};
 use super::answer::{dropped, page, refuse, too_many, truncated};
-use super::contents::{self, Contents};
+use super::contents;
 use super::control;
-use super::fault::{Fault, Faults};
-use super::signature::{Arrived, Door};
-use super::world::World;
-use crate::domain::clock::Clock;
-use crate::domain::ids::TresorId;
-use crate::zerokit::{AdminKey, Endpoint, ErrorCode, TenantId, body_hash};
+use super::fault::Fault;
+use super::platform::{CallRecord, Flying, Shared, Simulator, lock};
+use super::signature::Arrived;
+use crate::zerokit::{Endpoint, ErrorCode, body_hash};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
-use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// The longest body of a call that is no upload.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// How many calls are remembered.
-const REMEMBERED_CALLS: usize = 100_000;
-
-/// A running emulated platform; clones share it.
-#[derive(Clone)]
-pub struct Simulator {
-    pub(super) shared: Arc<Shared>,
-}
-
-pub(super) struct Shared {
-    door: Door,
-    pub(super) clock: Arc<dyn Clock>,
-    latency: Duration,
-    pub(super) world: Mutex<World>,
-    pub(super) contents: Mutex<Contents>,
-    pub(super) faults: Mutex<Faults>,
-    flight: Mutex<Flight>,
-    pub(super) calls: Mutex<VecDeque<CallRecord>>,
-}
-
-/// One call as `GET /_simulator/calls` shows it.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct CallRecord {
-    /// The how-manieth call it is.
-    #[serde(skip)]
-    number: u64,
-    at: Timestamp,
-    verb: String,
-    path: String,
-    /// Nothing where the path is none of an endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint: Option<&'static str>,
-    /// What was answered; nothing while it is under way, and for a connection that broke.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<&'static str>,
-    /// The planned fault that it met.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<&'static str>,
-    /// Why it was not let in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<String>,
-}
-
-/// How many verdicts were under way at the same time, by tresor.
-#[derive(Default)]
-struct Flight {
-    now: BTreeMap<TresorId, u32>,
-    most: BTreeMap<TresorId, u32>,
-}
-
-/// One verdict under way; ends when dropped.
-struct Flying<'f> {
-    flight: &'f Mutex<Flight>,
-    tresor: TresorId,
-}
-
-impl Drop for Flying<'_> {
-    fn drop(&mut self) {
-        if let Some(count) = lock(self.flight).now.get_mut(&self.tresor) {
-            *count -= 1;
-        }
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Simulator {
-    /// A platform with one tenant. Each call takes `latency`, as a network would.
-    #[must_use]
-    pub fn new(tenant: TenantId, key: AdminKey, clock: Arc<dyn Clock>, invalidates: bool, latency: Duration) -> Self {
-        let world = World::new(tenant.to_string(), invalidates);
-        Self {
-            shared: Arc::new(Shared {
-                door: Door { tenant, key },
-                clock,
-                latency,
-                world: Mutex::new(world),
-                contents: Mutex::default(),
-                faults: Mutex::default(),
-                flight: Mutex::default(),
-                calls: Mutex::default(),
-            }),
-        }
-    }
-
     /// Serves until `stop` says so.
     ///
     /// # Errors
@@ -125,42 +32,6 @@ impl Simulator {
             let _ = stop.wait_for(|stop| *stop).await;
         };
         axum::serve(listener, router.layer(DefaultBodyLimit::disable())).with_graceful_shutdown(stopped).await
-    }
-
-    /// The platform's state, to act on as a browser or to look at. Do not hold it across an await.
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.shared.world)
-    }
-
-    /// The present, as the platform sees it.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.shared.clock.now()
-    }
-
-    /// The next `count` calls of an endpoint meet a fault.
-    pub fn plan_fault(&self, endpoint: Endpoint, fault: Fault, count: usize) {
-        lock(&self.shared.faults).plan(endpoint.name, fault, count);
-    }
-
-    /// The most verdicts that were ever under way at the same time on one tresor.
-    #[must_use]
-    pub fn most_in_flight(&self) -> u32 {
-        lock(&self.shared.flight).most.values().copied().max().unwrap_or(0)
-    }
-
-    /// The names of all endpoints that were called and let in, in order.
-    #[must_use]
-    pub fn calls(&self) -> Vec<&'static str> {
-        lock(&self.shared.calls).iter().filter(|call| call.refused.is_none()).filter_map(|call| call.endpoint).collect()
-    }
-
-    /// Back to an empty tenant without faults, contents and calls.
-    pub fn clear(&self) {
-        self.world().clear();
-        lock(&self.shared.contents).clear();
-        lock(&self.shared.faults).clear();
-        lock(&self.shared.calls).clear();
     }
 }
 
@@ -203,7 +74,7 @@ async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, b
     };
     let refused = |record: CallRecord, why: String, code: ErrorCode| {
         let (status, error_code) = (code.http_status(), Some(code.as_str()));
-        remember(shared, CallRecord { refused: Some(why), status, error_code, ..record });
+        shared.remember(CallRecord { refused: Some(why), status, error_code, ..record });
         refuse(code)
     };
     let at_path = path.strip_prefix("/api/v4/admin/").and_then(|path| Endpoint::ALL.iter().find(|one| one.path == path));
@@ -234,7 +105,7 @@ async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, b
     }
     let fault = lock(&shared.faults).next(endpoint.name);
     record.fault = fault.map(Fault::name);
-    let number = remember(shared, record);
+    let number = shared.remember(record);
     let response = meet(shared, Call { endpoint, uri: &uri, base: &base }, payload, fault).await;
     let is_answered = !matches!(fault, Some(Fault::DropBefore | Fault::DropAfter));
     let mut calls = lock(&shared.calls);
@@ -251,17 +122,6 @@ async fn route(shared: &Shared, method: Method, uri: Uri, headers: &HeaderMap, b
 fn speaks(endpoint: &Endpoint, method: &Method, headers: &HeaderMap) -> bool {
     let is_empty = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
     endpoint.verb == method.as_str() || (endpoint.verb == "GET" && *method == Method::POST && is_empty)
-}
-
-/// Notes the call; its number. The oldest are forgotten.
-fn remember(shared: &Shared, record: CallRecord) -> u64 {
-    let mut calls = lock(&shared.calls);
-    let number = calls.back().map_or(0, |last| last.number + 1);
-    if calls.len() == REMEMBERED_CALLS {
-        calls.pop_front();
-    }
-    calls.push_back(CallRecord { number, ..record });
-    number
 }
 
 /// The call meets the fault that was planned for it, if any.
@@ -317,18 +177,8 @@ async fn custom(shared: &Shared, method: &Method, name: &str) -> Response {
 }
 
 fn verdict_in_flight<'s>(shared: &'s Shared, endpoint: Endpoint, payload: &Payload) -> Option<Flying<'s>> {
-    let (Payload::Bytes(body), true) = (payload, endpoint.name.starts_with("Approve") || endpoint.name.starts_with("Reject"))
-    else {
-        return None;
-    };
+    let is_verdict = endpoint.name.starts_with("Approve") || endpoint.name.starts_with("Reject");
+    let (Payload::Bytes(body), true) = (payload, is_verdict) else { return None };
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let id = body.get("OperationId").or_else(|| body.get("TresorId"))?.as_str()?;
-    let tresor = lock(&shared.world).tresor_of(id)?;
-    let mut flight = lock(&shared.flight);
-    let now = flight.now.entry(tresor.clone()).or_default();
-    *now += 1;
-    let now = *now;
-    let most = flight.most.entry(tresor.clone()).or_default();
-    *most = now.max(*most);
-    Some(Flying { flight: &shared.flight, tresor })
+    shared.begin_flight(body.get("OperationId").or_else(|| body.get("TresorId"))?.as_str()?)
 }

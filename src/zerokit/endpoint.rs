@@ -3,6 +3,8 @@
 //! The one table that says so: the client calls by it, the command line and the simulator are held against it.
 
 use super::wire;
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
 
 /// The parts of the admin API, as the reference groups them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,29 @@ pub struct Endpoint {
     pub response: Option<&'static str>,
     /// The part of the API it belongs to.
     pub group: Group,
+}
+
+impl Endpoint {
+    /// Where a verdict goes; the platform takes no escalation, and no rejection of a validation.
+    #[must_use]
+    pub const fn of_verdict(kind: Kind, verdict: Verdict) -> Option<Self> {
+        Some(match (kind, verdict) {
+            (_, Verdict::Escalate) | (Kind::UserValidation, Verdict::Reject) => return None,
+            (Kind::Share, Verdict::Approve) => Self::APPROVE_SHARE,
+            (Kind::Share, Verdict::Reject) => Self::REJECT_SHARE,
+            (Kind::Kick, Verdict::Approve) => Self::APPROVE_KICK,
+            (Kind::Kick, Verdict::Reject) => Self::REJECT_KICK,
+            (Kind::TresorCreation, Verdict::Approve) => Self::APPROVE_TRESOR_CREATION,
+            (Kind::TresorCreation, Verdict::Reject) => Self::REJECT_TRESOR_CREATION,
+            (Kind::InvitationLinkCreation, Verdict::Approve) => Self::APPROVE_LINK_CREATION,
+            (Kind::InvitationLinkCreation, Verdict::Reject) => Self::REJECT_LINK_CREATION,
+            (Kind::InvitationLinkAcception, Verdict::Approve) => Self::APPROVE_LINK_ACCEPTION,
+            (Kind::InvitationLinkAcception, Verdict::Reject) => Self::REJECT_LINK_ACCEPTION,
+            (Kind::InvitationLinkRevocation, Verdict::Approve) => Self::APPROVE_LINK_REVOCATION,
+            (Kind::InvitationLinkRevocation, Verdict::Reject) => Self::REJECT_LINK_REVOCATION,
+            (Kind::UserValidation, Verdict::Approve) => Self::VALIDATE_USER,
+        })
+    }
 }
 
 macro_rules! entity_name {

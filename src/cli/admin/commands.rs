@@ -1,6 +1,6 @@
 //! The 29 commands and their flags.
 
-use super::verdict::ByHandCommand;
+use super::verdict::{ByHandArguments, ByHandCommand};
 use crate::domain::ids::{OperationId, TresorId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::Registration;
@@ -189,21 +189,6 @@ pub(in crate::cli) struct UploadArguments {
     /// The file to upload
     #[arg(long, value_name = "FILE")]
     pub(super) data: PathBuf,
-}
-
-/// Who decides in the policy's place, and why.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "The record")]
-pub(in crate::cli) struct ByHandArguments {
-    /// Who decides, for the record; by default who is logged in here
-    #[arg(long, value_name = "NAME")]
-    pub(super) operator: Option<String>,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    pub(super) comment: Option<String>,
-    /// Send the verdict although no database is there to record it
-    #[arg(long)]
-    pub(super) unrecorded: bool,
 }
 
 #[derive(Debug, Args)]

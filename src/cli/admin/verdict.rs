@@ -2,7 +2,6 @@
 //! one they are sent as they are, and only if the operator says so.
 
 use super::advice::explain;
-use super::commands::ByHandArguments;
 use super::connection::Connection;
 use super::output::Screen;
 use crate::cli::daemon::{check_key, engine};
@@ -16,11 +15,27 @@ use crate::engine::{DatabaseClock, HandError, load_policy};
 use crate::flow::State;
 use crate::store::{self, ByHand, OperationView};
 use crate::zerokit::{Endpoint, ErrorCode, VerdictCall};
+use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the operator is kept waiting for a busy lane.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Who decides in the policy's place, and why.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "The record")]
+pub(in crate::cli) struct ByHandArguments {
+    /// Who decides, for the record; by default who is logged in here
+    #[arg(long, value_name = "NAME")]
+    operator: Option<String>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Send the verdict although no database is there to record it
+    #[arg(long)]
+    unrecorded: bool,
+}
 
 /// What an operator wants.
 pub(in crate::cli) struct ByHandCommand {
@@ -35,25 +50,6 @@ pub(in crate::cli) struct ByHandCommand {
 impl ByHandCommand {
     pub(super) const fn new(kind: Kind, verdict: Verdict, id: OperationId, by_hand: ByHandArguments) -> Self {
         Self { kind, verdict, id, additional_info: None, registration: None, by_hand }
-    }
-
-    /// The endpoint that the verdict goes to, for messages.
-    fn endpoint(&self) -> Endpoint {
-        match (self.kind, self.verdict) {
-            (Kind::Share, Verdict::Approve) => Endpoint::APPROVE_SHARE,
-            (Kind::Share, _) => Endpoint::REJECT_SHARE,
-            (Kind::Kick, Verdict::Approve) => Endpoint::APPROVE_KICK,
-            (Kind::Kick, _) => Endpoint::REJECT_KICK,
-            (Kind::TresorCreation, Verdict::Approve) => Endpoint::APPROVE_TRESOR_CREATION,
-            (Kind::TresorCreation, _) => Endpoint::REJECT_TRESOR_CREATION,
-            (Kind::InvitationLinkCreation, Verdict::Approve) => Endpoint::APPROVE_LINK_CREATION,
-            (Kind::InvitationLinkCreation, _) => Endpoint::REJECT_LINK_CREATION,
-            (Kind::InvitationLinkAcception, Verdict::Approve) => Endpoint::APPROVE_LINK_ACCEPTION,
-            (Kind::InvitationLinkAcception, _) => Endpoint::REJECT_LINK_ACCEPTION,
-            (Kind::InvitationLinkRevocation, Verdict::Approve) => Endpoint::APPROVE_LINK_REVOCATION,
-            (Kind::InvitationLinkRevocation, _) => Endpoint::REJECT_LINK_REVOCATION,
-            (Kind::UserValidation, _) => Endpoint::VALIDATE_USER,
-        }
     }
 }
 
@@ -83,7 +79,8 @@ async fn unrecorded(connection: &Connection, screen: Screen, command: ByHandComm
         registration: command.registration.as_ref(),
         additional_info: command.additional_info.as_deref(),
     };
-    let endpoint = command.endpoint();
+    let endpoint = Endpoint::of_verdict(command.kind, command.verdict)
+        .ok_or_else(|| Failure::input("the platform has no call for this verdict"))?;
     connection.client()?.send_verdict(call).await.map_err(|failure| explain(endpoint, &failure))?;
     let done = if command.verdict == Verdict::Approve { "approved" } else { "rejected" };
     screen.done(endpoint.name, &format!("{} {} is {done}; nothing was recorded", command.kind, command.id))

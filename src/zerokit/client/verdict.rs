@@ -7,7 +7,7 @@ use crate::domain::operation::{Details, Registration};
 use crate::domain::verdict::Verdict;
 use crate::zerokit::endpoint::Endpoint;
 use crate::zerokit::failure::Failure;
-use crate::zerokit::wire::{LinkDetails, MemberDetails, ValidateUserRequest};
+use crate::zerokit::wire::{LinkDetails, MemberDetails, OperationRequest, TresorRequest, ValidateUserRequest};
 
 /// A verdict on one operation.
 #[derive(Debug, Clone, Copy)]
@@ -65,30 +65,16 @@ impl Client {
     /// See [`Failure`]; a verdict that the platform has no call for is `Refused` without one.
     pub async fn send_verdict(&self, call: VerdictCall<'_>) -> Result<(), Failure> {
         let id = call.operation_id;
-        match (call.kind, call.verdict) {
-            (_, Verdict::Escalate) | (Kind::UserValidation, Verdict::Reject) => {
-                Err(Failure::unsupported(Endpoint::VALIDATE_USER))
-            }
-            (Kind::Share, Verdict::Approve) => self.approve_share(id).await,
-            (Kind::Share, Verdict::Reject) => self.reject_share(id).await,
-            (Kind::Kick, Verdict::Approve) => self.approve_kick(id).await,
-            (Kind::Kick, Verdict::Reject) => self.reject_kick(id).await,
-            (Kind::InvitationLinkCreation, Verdict::Approve) => {
+        let Some(endpoint) = Endpoint::of_verdict(call.kind, call.verdict) else {
+            return Err(Failure::unsupported(Endpoint::VALIDATE_USER));
+        };
+        match call.kind {
+            Kind::TresorCreation => self.command(endpoint, &TresorRequest { tresor_id: tresor_of(endpoint, id)? }).await,
+            Kind::InvitationLinkCreation if call.verdict == Verdict::Approve => {
                 self.approve_invitation_link_creation(id, call.additional_info).await
             }
-            (Kind::InvitationLinkCreation, Verdict::Reject) => self.reject_invitation_link_creation(id).await,
-            (Kind::InvitationLinkAcception, Verdict::Approve) => self.approve_invitation_link_acception(id).await,
-            (Kind::InvitationLinkAcception, Verdict::Reject) => self.reject_invitation_link_acception(id).await,
-            (Kind::InvitationLinkRevocation, Verdict::Approve) => self.approve_invitation_link_revocation(id).await,
-            (Kind::InvitationLinkRevocation, Verdict::Reject) => self.reject_invitation_link_revocation(id).await,
-            (Kind::TresorCreation, Verdict::Approve) => {
-                self.approve_tresor_creation(&tresor_of(Endpoint::APPROVE_TRESOR_CREATION, id)?).await
-            }
-            (Kind::TresorCreation, Verdict::Reject) => {
-                self.reject_tresor_creation(&tresor_of(Endpoint::REJECT_TRESOR_CREATION, id)?).await
-            }
-            (Kind::UserValidation, Verdict::Approve) => {
-                let registration = call.registration.ok_or_else(|| Failure::unsupported(Endpoint::VALIDATE_USER))?;
+            Kind::UserValidation => {
+                let registration = call.registration.ok_or_else(|| Failure::unsupported(endpoint))?;
                 let request = ValidateUserRequest {
                     user_id: user_of(id)?,
                     reg_session_id: registration.session_id.clone(),
@@ -97,6 +83,7 @@ impl Client {
                 };
                 self.validate_user(&request).await
             }
+            _ => self.command(endpoint, &OperationRequest { operation_id: id.clone() }).await,
         }
     }
 }

@@ -285,7 +285,7 @@ async fn what_a_stranger_gets_wrong_ends_in_a_sentence() {
     note("only an address", &admin(&["list-users", "--service-url", &hosted]).await);
     note("no tenant", &admin(&["list-users", "--service-url", &address, "--admin-key-file", &key]).await);
     note("no key", &admin(&["list-users", "--service-url", &hosted, "--admin-key-file", "/nowhere/key"]).await);
-    note("no key in it", &admin(&["list-users", "--service-url", &hosted, "--admin-key-file", "README.md"]).await);
+    note("no key in it", &admin(&["list-users", "--service-url", &hosted, "--admin-key-file", "LICENSE"]).await);
     note(
         "another key",
         &admin(&["list-users", "--service-url", &hosted, "--admin-key-file", wrong_key.path().to_str().unwrap()]).await,

@@ -32,6 +32,11 @@ impl Failure {
         Self::new(3, message)
     }
 
+    /// Whoever read the output has had enough (`| head`); that needs no words.
+    pub fn broken_pipe() -> Self {
+        Self::new(141, "")
+    }
+
     fn new(status: u8, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), json: None, is_json: false }
     }
@@ -72,7 +77,7 @@ impl Failure {
     /// Prints the sentence on standard error.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        if self.is_json {
+        if self.is_json && !self.message.is_empty() {
             let error = self.json.clone().unwrap_or_else(|| json!({ "message": self.message }));
             eprintln!("{:#}", json!({ "error": error }));
         } else if !self.message.is_empty() {

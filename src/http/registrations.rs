@@ -4,15 +4,20 @@ use super::{Api, Problem, Role, auth};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-pub(super) async fn begin(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn begin(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     auth::require(&api.tokens, &headers, Role::App)?;
-    let is_empty = body.iter().all(u8::is_ascii_whitespace)
-        || serde_json::from_slice::<serde_json::Map<_, _>>(&body).is_ok_and(|map: serde_json::Map<_, _>| map.is_empty());
-    if !is_empty {
+    let is_blank = |body: &Bytes| body.iter().all(u8::is_ascii_whitespace);
+    let is_empty_object = |body: &Bytes| serde_json::from_slice(body).is_ok_and(|map: serde_json::Map<_, _>| map.is_empty());
+    if !body.is_ok_and(|body| is_blank(&body) || is_empty_object(&body)) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "unexpected-body", "a registration is begun with an empty body"));
     }
     // In a task of its own: a client that hangs up must not leave a registration whose secret nobody keeps.

@@ -93,8 +93,10 @@ pub(super) async fn tresors(connection: &Connection, screen: Screen, arguments: 
     });
     // What was listed stands on the screen already.
     listed.await.map_err(|failure| match last {
-        Some(last) => failure.with_note(&format!("go on with `--continue-from {last}`, the last one listed")),
-        None => failure,
+        Some(last) if !failure.message().is_empty() => {
+            failure.with_note(&format!("go on with `--continue-from {last}`, the last one listed"))
+        }
+        _ => failure,
     })
 }
 
@@ -121,7 +123,10 @@ impl List {
         mut items: Items<T>,
         mut line: impl FnMut(&T) -> String,
     ) -> Result<(), Failure> {
-        let broken = |error: std::io::Error| Failure::input(format!("the list cannot be written: {error}"));
+        let broken = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::broken_pipe(),
+            _ => Failure::input(format!("the list cannot be written: {error}")),
+        };
         // Lines that scroll by are progress enough.
         let progress = (!std::io::stdout().is_terminal()).then(|| Progress::of("listing"));
         let mut out = BufWriter::new(std::io::stdout());

@@ -5,11 +5,14 @@ use assent::domain::kind::Kind;
 use assent::simulator::Fault;
 use assent::zerokit::{Endpoint, ErrorCode};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// One approval of a share that meets a code `count` times: final state, error code, calls, and what the web app is told.
 async fn approve(code: ErrorCode, count: usize) -> String {
-    let stage = Stage::set(Backend::Sqlite, Setting::default()).await;
+    // Many at once on few cores: what is slow must not be taken for what is lost.
+    let patient = Setting { change: |config| config.call_timeout = Duration::from_secs(10), ..Setting::default() };
+    let stage = Stage::set(Backend::Sqlite, patient).await;
     let ann = stage.user("ann@example.com");
     let bob = stage.user("bob@example.com");
     let tresor = stage.simulator.world().create_tresor(&ann).unwrap();

@@ -430,3 +430,28 @@ async fn a_refused_date_is_told_with_the_difference() {
     let failure = client(later).list_members(&TresorId::new(TRESOR).unwrap()).await.unwrap_err().to_string();
     assert!(failure.contains("TresorNotExists") && !failure.contains("clock"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_long_list_waits_for_whoever_reads_it_and_not_for_a_platform_that_says_no_more() {
+    let (simulator, address, _stop) = crate::harness::start_simulator(true, Duration::ZERO).await;
+    let users: Vec<_> = (0..20_000).map(|_| simulator.world().add_user().unwrap()).collect();
+    let service = ServiceUrl::parse(&format!("http://{address}"), Some(TENANT)).unwrap();
+    let clock = Arc::new(crate::harness::MachineClock);
+    let key = AdminKey::parse(ADMIN_KEY).unwrap();
+    let client = Client::new(service, key, Duration::from_millis(300), clock).unwrap();
+    let mut items = client.list_users();
+    items.next().await.unwrap().unwrap();
+    // A pager that is left standing for longer than any call may take.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut rest = 0;
+    while let Some(item) = items.next().await {
+        item.unwrap();
+        rest += 1;
+    }
+    assert_eq!(rest + 1, users.len());
+    for fault in [assent::simulator::Fault::HangBefore, assent::simulator::Fault::Truncate] {
+        simulator.plan_fault(assent::zerokit::Endpoint::LIST_USERS, fault, 1);
+        let failure = client.find_users(&[]).await.unwrap_err();
+        assert_eq!(failure.on_read(), Disposition::Transient, "{failure}");
+    }
+}

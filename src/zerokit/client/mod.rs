@@ -51,13 +51,15 @@ enum Content<'c> {
 }
 
 impl Client {
-    /// A client with its own connection pool; `timeout` bounds each call from connect to the last byte.
+    /// A client with its own connection pool; `timeout` bounds each call from connect to the last byte, and each wait for
+    /// the next bytes of a list that is read item by item, as whoever uses it may take their time.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(timeout.min(Duration::from_secs(3)))
+            .read_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(60))
@@ -117,13 +119,14 @@ impl Client {
         let request = Request { verb: endpoint.verb, path: &path, content_type, body_hash: hash.as_deref() };
         let headers = sign(request, &self.service.tenant, &self.key, now);
         let method = Method::from_bytes(endpoint.verb.as_bytes()).map_err(|_| Failure::unsupported(endpoint))?;
-        let mut builder = self.http.request(method, self.service.url(&path)).timeout(self.timeout);
+        let mut builder = self.http.request(method, self.service.url(&path));
         for (name, value) in headers {
             builder = builder.header(name, value);
         }
         builder = match content {
-            Content::Nothing => builder,
-            Content::Json(body) => builder.body(body),
+            Content::Nothing if endpoint == Endpoint::LIST_USERS => builder,
+            Content::Nothing => builder.timeout(self.timeout),
+            Content::Json(body) => builder.body(body).timeout(self.timeout),
             Content::File(upload) => {
                 let body = upload.open().await.map_err(|cause| Failure::NoAnswer { endpoint: endpoint.name, cause })?;
                 let at_most = self.timeout + Duration::from_secs(upload.len() / SLOWEST_UPLOAD);

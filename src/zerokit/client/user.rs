@@ -45,15 +45,19 @@ impl Client {
     /// # Errors
     /// See [`Failure`].
     pub async fn find_users(&self, wanted: &[&UserId]) -> Result<BTreeMap<UserId, bool>, Failure> {
-        let mut found = BTreeMap::new();
-        let mut users = self.list_users();
-        while let Some(user) = users.next().await.transpose()? {
-            if wanted.contains(&&user.user_id) {
-                let is_validated = user.is_validated();
-                found.insert(user.user_id, is_validated);
+        let find = async {
+            let mut found = BTreeMap::new();
+            let mut users = self.list_users();
+            while let Some(user) = users.next().await.transpose()? {
+                if wanted.contains(&&user.user_id) {
+                    let is_validated = user.is_validated();
+                    found.insert(user.user_id, is_validated);
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        };
+        let over = |_| Failure::NoAnswer { endpoint: Endpoint::LIST_USERS.name, cause: "the time is over".to_owned() };
+        tokio::time::timeout(self.timeout, find).await.map_err(over)?
     }
 
     /// Lets a user log in, or not.

@@ -434,15 +434,15 @@ async fn a_refused_date_is_told_with_the_difference() {
 #[tokio::test]
 async fn a_long_list_waits_for_whoever_reads_it_and_not_for_a_platform_that_says_no_more() {
     let (simulator, address, _stop) = crate::harness::start_simulator(true, Duration::ZERO).await;
-    let users: Vec<_> = (0..20_000).map(|_| simulator.world().add_user().unwrap()).collect();
+    let users: Vec<_> = (0..60_000).map(|_| simulator.world().add_user().unwrap()).collect();
     let service = ServiceUrl::parse(&format!("http://{address}"), Some(TENANT)).unwrap();
     let clock = Arc::new(crate::harness::MachineClock);
     let key = AdminKey::parse(ADMIN_KEY).unwrap();
-    let client = Client::new(service, key, Duration::from_millis(300), clock).unwrap();
+    let client = Client::new(service, key, Duration::from_secs(3), clock).unwrap();
     let mut items = client.list_users();
     items.next().await.unwrap().unwrap();
     // A pager that is left standing for longer than any call may take.
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let mut rest = 0;
     while let Some(item) = items.next().await {
         item.unwrap();

@@ -1,6 +1,6 @@
 //! Long lists, item by item: read while they arrive, never held as a whole.
 
-use super::{Client, unreadable};
+use super::{Client, time_is_over, unreadable};
 use crate::zerokit::endpoint::Endpoint;
 use crate::zerokit::failure::Failure;
 use reqwest::Response;
@@ -51,7 +51,7 @@ impl Client {
         mut response: Response,
         sink: Sink<T>,
     ) -> Result<(), Failure> {
-        let (chunks, arriving) = mpsc::channel(8);
+        let (chunks, arriving) = mpsc::channel(2);
         // The parser takes bytes when it wants them, so it waits in a thread of its own.
         let parser = tokio::task::spawn_blocking(move || {
             let reader = BufReader::new(Arriving { chunks: arriving, rest: Cursor::default() });
@@ -60,14 +60,16 @@ impl Client {
             json.deserialize_map(entity).and_then(|()| json.end())
         });
         let failure = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
+            // Only the platform is waited for with a clock in hand, not whoever reads on.
+            match tokio::time::timeout(self.timeout, response.chunk()).await {
+                Err(_) => break Some(time_is_over(endpoint)),
+                Ok(Ok(Some(chunk))) => {
                     if chunks.send(chunk.to_vec()).await.is_err() {
                         break None;
                     }
                 }
-                Ok(None) => break None,
-                Err(error) => break Some(self.no_answer(endpoint, &error)),
+                Ok(Ok(None)) => break None,
+                Ok(Err(error)) => break Some(self.no_answer(endpoint, &error)),
             }
         };
         drop(chunks);

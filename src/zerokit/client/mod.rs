@@ -59,7 +59,6 @@ impl Client {
     pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(timeout.min(Duration::from_secs(3)))
-            .read_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(60))
@@ -123,17 +122,22 @@ impl Client {
         for (name, value) in headers {
             builder = builder.header(name, value);
         }
+        let mut at_most = self.timeout;
         builder = match content {
             Content::Nothing if endpoint == Endpoint::LIST_USERS => builder,
             Content::Nothing => builder.timeout(self.timeout),
             Content::Json(body) => builder.body(body).timeout(self.timeout),
             Content::File(upload) => {
                 let body = upload.open().await.map_err(|cause| Failure::NoAnswer { endpoint: endpoint.name, cause })?;
-                let at_most = self.timeout + Duration::from_secs(upload.len() / SLOWEST_UPLOAD);
+                at_most += Duration::from_secs(upload.len() / SLOWEST_UPLOAD);
                 builder.header(header::CONTENT_LENGTH, upload.len()).timeout(at_most).body(body)
             }
         };
-        let response = builder.send().await.map_err(|error| self.no_answer(endpoint, &error))?;
+        // A list that is read item by item is bounded from one piece to the next; the others have their own bound, which
+        // says more exactly what was over, and comes first.
+        let sent = tokio::time::timeout(at_most + Duration::from_secs(1), builder.send()).await;
+        let sent = sent.map_err(|_| time_is_over(endpoint))?;
+        let response = sent.map_err(|error| self.no_answer(endpoint, &error))?;
         if response.status() == StatusCode::OK { Ok(response) } else { Err(self.refusal(endpoint, response, now).await) }
     }
 
@@ -161,13 +165,14 @@ impl Client {
     /// The body of an answer that is not long.
     async fn body(&self, endpoint: Endpoint, mut response: Response) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(endpoint, &error))? {
+        loop {
+            let chunk = tokio::time::timeout(self.timeout, response.chunk()).await.map_err(|_| time_is_over(endpoint))?;
+            let Some(chunk) = chunk.map_err(|error| self.no_answer(endpoint, &error))? else { return Ok(bytes) };
             if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(Failure::malformed(endpoint, "it is longer than 16 MiB"));
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(bytes)
     }
 
     fn no_answer(&self, endpoint: Endpoint, error: &reqwest::Error) -> Failure {
@@ -178,9 +183,15 @@ impl Client {
         if error.is_connect() {
             return Failure::Unreachable { address: self.service.to_string(), cause: cause.to_string() };
         }
-        let cause = if error.is_timeout() { "the time is over".to_owned() } else { cause.to_string() };
-        Failure::NoAnswer { endpoint: endpoint.name, cause }
+        if error.is_timeout() {
+            return time_is_over(endpoint);
+        }
+        Failure::NoAnswer { endpoint: endpoint.name, cause: cause.to_string() }
     }
+}
+
+fn time_is_over(endpoint: Endpoint) -> Failure {
+    Failure::NoAnswer { endpoint: endpoint.name, cause: "the time is over".to_owned() }
 }
 
 fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {

@@ -1,7 +1,7 @@
 //! The endpoints of users: registration, state, and what they may do. Failures of all of them: see [`Failure`].
 
 use super::items::Items;
-use super::{Client, Content, decode};
+use super::{Client, Content, decode, time_is_over};
 use crate::domain::ids::UserId;
 use crate::zerokit::endpoint::Endpoint;
 use crate::zerokit::failure::Failure;
@@ -56,8 +56,7 @@ impl Client {
             }
             Ok(found)
         };
-        let over = |_| Failure::NoAnswer { endpoint: Endpoint::LIST_USERS.name, cause: "the time is over".to_owned() };
-        tokio::time::timeout(self.timeout, find).await.map_err(over)?
+        tokio::time::timeout(self.timeout, find).await.map_err(|_| time_is_over(Endpoint::LIST_USERS))?
     }
 
     /// Lets a user log in, or not.

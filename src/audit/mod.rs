@@ -5,5 +5,5 @@
 mod record;
 mod vault;
 
-pub use record::{DecisionRecord, personal_facts, public_facts};
+pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};
 pub use vault::{MasterKey, PersonKey, VaultError, WrappedKey};

@@ -7,6 +7,7 @@ use super::Failure;
 pub use super::config_source::KEYS;
 use super::config_source::{read_tree, without_secrets};
 use crate::audit::MasterKey;
+use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems, Value};
@@ -38,6 +39,10 @@ pub struct Config {
     pub tolerance: Duration,
     /// The policy directory.
     pub policies: PathBuf,
+    /// Whether a policy without tests is none.
+    pub require_tests: bool,
+    /// What is known of people and tresors beyond the notification.
+    pub directory: DirectorySettings,
     /// Whether a notification must say who was logged in.
     pub requester_required: bool,
     /// How long the secrets of a registration are kept for its validation.
@@ -64,7 +69,8 @@ pub struct Config {
     pub encryption: MasterKey,
 }
 
-const TOP: [&str; 9] = ["listen", "database", "zerokit", "webhooks", "policies", "intake", "engine", "tokens", "encryption"];
+const TOP: [&str; 10] =
+    ["listen", "database", "zerokit", "webhooks", "policies", "directory", "intake", "engine", "tokens", "encryption"];
 const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
 const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
 
@@ -125,6 +131,43 @@ pub fn read_platform(path: &Path) -> Result<PlatformConfig, Failure> {
     finish(config, reader.problems.into_found(), &text)
 }
 
+/// What the policy tools need of the record: where it is, and the key to what is personal in it, if there is one.
+#[derive(Debug, Clone)]
+pub struct RecordConfig {
+    /// `postgres://` or `sqlite://`.
+    pub database_url: String,
+    /// The key for personal data.
+    pub encryption: Option<MasterKey>,
+    /// The policy directory.
+    pub policies: Option<PathBuf>,
+}
+
+/// Reads where the record is, for commands that only look at it.
+///
+/// # Errors
+/// It is missing or wrong, or the file cannot be read.
+pub fn read_record(path: &Path) -> Result<RecordConfig, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+        let database = reader.section(top, "database", &["url", "connections"])?;
+        let database_url = reader.database_url(database);
+        let encryption = match reader.optional_section(top, "encryption", &["key", "key_file"])? {
+            Some(section) => {
+                Some(reader.secret(section, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string()))?)
+            }
+            None => None,
+        };
+        let policies = match reader.optional_section(top, "policies", &["path", "require_tests"])? {
+            Some(section) => Some(PathBuf::from(reader.text(section, "path")?)),
+            None => None,
+        };
+        Some(RecordConfig { database_url: database_url?, encryption, policies })
+    });
+    finish(config, reader.problems.into_found(), &text)
+}
+
 fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, Failure> {
     match value {
         Some(value) if found.is_empty() => Ok(value),
@@ -136,8 +179,8 @@ fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, 
     }
 }
 
-struct Reader<'f> {
-    problems: Problems<'f>,
+pub(super) struct Reader<'f> {
+    pub(super) problems: Problems<'f>,
 }
 
 impl<'f> Reader<'f> {
@@ -147,7 +190,7 @@ impl<'f> Reader<'f> {
         let zerokit = self.section(top, "zerokit", &ZEROKIT)?;
         let webhooks = self.section(top, "webhooks", &["inbound"])?;
         let inbound = self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"])?;
-        let policies = self.section(top, "policies", &["path"])?;
+        let policies = self.section(top, "policies", &["path", "require_tests"])?;
         let encryption = self.section(top, "encryption", &["key", "key_file"])?;
         let intake = self.optional_section(top, "intake", &["requester", "registration_max_age"])?;
         let engine = self.optional_section(top, "engine", &ENGINE)?;
@@ -159,7 +202,9 @@ impl<'f> Reader<'f> {
         let (service, admin_key, call_timeout) = self.platform(zerokit);
         let inbound_secrets = self.secrets(inbound);
         let tolerance = self.duration(Some(inbound), "tolerance", Duration::from_mins(5));
+        let require_tests = self.flag(policies, "require_tests", false);
         let policies = self.text(policies, "path").map(PathBuf::from);
+        let directory = self.directory(top);
         let encryption = self.secret(encryption, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string()));
         let requester = self.choice(intake, "requester", true, &[("required", true), ("optional", false)]);
         let registration_max_age = self.duration(intake, "registration_max_age", Duration::from_hours(24));
@@ -184,6 +229,8 @@ impl<'f> Reader<'f> {
             inbound_secrets: inbound_secrets?,
             tolerance: tolerance?,
             policies: policies?,
+            require_tests: require_tests?,
+            directory: directory?,
             requester_required: requester?,
             registration_max_age: registration_max_age?,
             mode: mode?,
@@ -216,7 +263,7 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Fields<'n>> {
+    pub(super) fn section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Fields<'n>> {
         match parent.get(name) {
             Some(node) => self.problems.mapping(node, &format!("`{name}`"), known),
             None => {
@@ -227,14 +274,14 @@ impl<'f> Reader<'f> {
     }
 
     #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
-    fn optional_section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Option<Fields<'n>>> {
+    pub(super) fn optional_section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Option<Fields<'n>>> {
         match parent.get(name) {
             Some(node) => self.problems.mapping(node, &format!("`{name}`"), known).map(Some),
             None => Some(None),
         }
     }
 
-    fn text<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<&'n str> {
+    pub(super) fn text<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<&'n str> {
         match fields.get(name) {
             Some(node) => self.problems.text(node, name),
             None => {
@@ -260,14 +307,14 @@ impl<'f> Reader<'f> {
         parsed
     }
 
-    fn duration(&mut self, fields: Option<Fields<'_>>, name: &str, preset: Duration) -> Option<Duration> {
+    pub(super) fn duration(&mut self, fields: Option<Fields<'_>>, name: &str, preset: Duration) -> Option<Duration> {
         match fields.and_then(|fields| fields.get(name)) {
             Some(node) => self.problems.duration(node, name),
             None => Some(preset),
         }
     }
 
-    fn number(
+    pub(super) fn number(
         &mut self,
         fields: Option<Fields<'_>>,
         name: &str,
@@ -280,6 +327,15 @@ impl<'f> Reader<'f> {
             self.problems.error("bad-value", node.spot, format!("`{name}` must be from {} to {}", range.start(), range.end()));
         }
         number
+    }
+
+    fn flag(&mut self, fields: Fields<'_>, name: &str, preset: bool) -> Option<bool> {
+        let Some(node) = fields.get(name) else { return Some(preset) };
+        let Value::Bool(value) = node.value else {
+            self.problems.error("wrong-type", node.spot, format!("`{name}` must be `true` or `false`"));
+            return None;
+        };
+        Some(value)
     }
 
     fn choice<T: Copy>(&mut self, fields: Option<Fields<'_>>, name: &str, preset: T, choices: &[(&str, T)]) -> Option<T> {
@@ -316,7 +372,7 @@ impl<'f> Reader<'f> {
     }
 
     /// A secret that stands in the file, or in a file of its own under `{name}_file`.
-    fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let (node, text) = self.inline_or_file(fields, name)?;
         match parse(&text) {
             Ok(secret) => Some(secret),

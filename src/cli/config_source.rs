@@ -6,7 +6,7 @@ use crate::domain::yaml::{self, Key, Node, Value};
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 43] = [
     "listen",
     "database.url",
     "database.connections",
@@ -19,6 +19,24 @@ pub const KEYS: [&str; 25] = [
     "webhooks.inbound.secrets_file",
     "webhooks.inbound.tolerance",
     "policies.path",
+    "policies.require_tests",
+    "directory.sources",
+    "directory.budget",
+    "directory.cache_ttl",
+    "directory.negative_ttl",
+    "directory.cache_entries",
+    "directory.file.users",
+    "directory.file.tresors",
+    "directory.http.user_url",
+    "directory.http.tresor_url",
+    "directory.http.token",
+    "directory.http.token_file",
+    "directory.http.timeout",
+    "directory.sql.url",
+    "directory.sql.user_query",
+    "directory.sql.tresor_query",
+    "directory.sql.timeout",
+    "directory.sql.connections",
     "intake.requester",
     "intake.registration_max_age",
     "engine.mode",
@@ -36,7 +54,7 @@ pub const KEYS: [&str; 25] = [
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {
-    const HARMLESS: [&str; 23] = [
+    const HARMLESS: [&str; 32] = [
         "listen",
         "connections",
         "service_url",
@@ -47,6 +65,15 @@ pub(super) fn without_secrets(text: &str) -> String {
         "key_file",
         "tolerance",
         "path",
+        "require_tests",
+        "sources",
+        "budget",
+        "cache_ttl",
+        "negative_ttl",
+        "cache_entries",
+        "users",
+        "tresors",
+        "token_file",
         "requester",
         "registration_max_age",
         "mode",
@@ -96,6 +123,8 @@ pub(super) fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
 
 /// The keys that the environment sets; its values are YAML, so that lists can be written.
 fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
+    const NUMBERS: [&str; 5] =
+        ["database.connections", "engine.workers", "engine.retry_budget", "directory.cache_entries", "directory.sql.connections"];
     // Variables of the program that are no keys of the configuration.
     const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
     let mut found = Vec::new();
@@ -115,9 +144,7 @@ fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
         let mut node =
             yaml::parse(&name, &value).map_err(|problem| Failure::input(problem.render(None).trim_end().to_owned()))?;
         // A key or secret made of digits is a text all the same.
-        if matches!(node.value, Value::Int(_) | Value::Float(_))
-            && !["database.connections", "engine.workers", "engine.retry_budget"].contains(&key.as_str())
-        {
+        if matches!(node.value, Value::Int(_) | Value::Float(_)) && !NUMBERS.contains(&key.as_str()) {
             node.value = Value::Text(value);
         }
         node.spot = Spot::default();

@@ -3,10 +3,10 @@
 
 use super::config::Config;
 use crate::audit::MasterKey;
+use crate::directory::{Directory, DirectoryError};
 use crate::domain::clock::Clock;
-use crate::engine::{DatabaseClock, Engine, Settings};
+use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy};
 use crate::http::{self, Api};
-use crate::policy::Policy;
 use crate::store::{Store, StoreError};
 use crate::zerokit::Client;
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ pub struct Daemon {
     server: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
     effects: JoinHandle<()>,
+    policies: JoinHandle<()>,
 }
 
 /// Why a daemon did not start.
@@ -36,6 +37,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] reqwest::Error),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The key is not the one that the database was written with, or cannot be used.
     #[error("`encryption.key` is not the one this database was written with; nothing in it could be read")]
     WrongKey,
@@ -49,16 +53,23 @@ impl Daemon {
     ///
     /// # Errors
     /// The database cannot be used, or the listener broke.
-    pub async fn start(config: Config, store: Arc<dyn Store>, policy: Policy, listener: TcpListener) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        store: Arc<dyn Store>,
+        policy: impl Into<StartPolicy>,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
         store.check_schema().await?;
         check_key(store.as_ref(), &config.encryption, true).await?;
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        let engine = engine(&config, store, policy, Arc::clone(&shared))?;
+        let engine = engine(&config, store, policy.into(), Arc::clone(&shared))?;
+        engine.announce_policy().await?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
         let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
+        let policies = tokio::spawn(Arc::clone(&engine).watch_policy(stopped.clone()));
         let api = Api {
             engine: Arc::clone(&engine),
             clock: shared,
@@ -68,7 +79,7 @@ impl Daemon {
         };
         let address = listener.local_addr()?;
         let server = tokio::spawn(http::serve(listener, http::router(api), stopped));
-        Ok(Self { engine, address, stop, server, worker, effects })
+        Ok(Self { engine, address, stop, server, worker, effects, policies })
     }
 
     /// Stops taking requests, lets what is under way finish, and ends.
@@ -77,6 +88,7 @@ impl Daemon {
         self.engine.stop_waiting();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
         let _ = self.worker.await;
+        let _ = self.policies.await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
     }
 }
@@ -84,13 +96,13 @@ impl Daemon {
 /// The engine that a configuration describes; nothing runs in it yet.
 ///
 /// # Errors
-/// TLS cannot be set up.
+/// TLS cannot be set up, or a setting of the directory cannot be used.
 pub(super) fn engine(
     config: &Config,
     store: Arc<dyn Store>,
-    policy: Policy,
+    policy: StartPolicy,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<Engine>, reqwest::Error> {
+) -> Result<Arc<Engine>, StartError> {
     let settings = Settings {
         tenant: config.service.tenant.to_string(),
         replica: uuid::Uuid::now_v7().to_string(),
@@ -103,10 +115,14 @@ pub(super) fn engine(
         retry_budget: config.retry_budget,
         join_window: config.join_window,
         requester_required: config.requester_required,
+        policies: config.policies.clone(),
+        require_tests: config.require_tests,
         registration_max_age: config.registration_max_age,
     };
-    let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock)?;
-    Ok(Engine::new(store, platform, policy, config.encryption.clone(), settings))
+    let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, Arc::clone(&clock))?;
+    let directory = Directory::open(&config.directory)?;
+    let parts = Parts { store, platform, directory, clock, master_key: config.encryption.clone() };
+    Ok(Engine::new(parts, policy, settings))
 }
 
 /// Holds the key against the database's sentinel; with `keep` a database that has none gets one.

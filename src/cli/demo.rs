@@ -4,6 +4,7 @@ use super::output::Paint;
 use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
 use super::{Daemon, Failure, config::Config, output, serve};
 use crate::audit::MasterKey;
+use crate::directory::DirectorySettings;
 use crate::domain::clock::Clock as _;
 use crate::domain::ids::UserId;
 use crate::domain::kind::Kind;
@@ -150,6 +151,8 @@ fn demo_config(
         inbound_secrets: vec![secret],
         tolerance: Duration::from_mins(5),
         policies: policies.to_owned(),
+        require_tests: false,
+        directory: DirectorySettings::default(),
         requester_required: true,
         registration_max_age: Duration::from_hours(24),
         mode: Mode::Enforce,

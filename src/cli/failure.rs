@@ -109,8 +109,10 @@ impl From<PolicyError> for Failure {
                 }
                 Self::input(text.trim_end().to_owned())
             }
-            PolicyError::TestsFail { .. } => Self::no(error.to_string()),
+            PolicyError::TestsFail { .. } | PolicyError::NoTests { .. } => Self::no(error.to_string()),
             PolicyError::Unreadable { .. } => Self::input(error.to_string()),
+            PolicyError::Archive(StoreError::Unreachable(_)) => Self::unreachable(error.to_string()),
+            PolicyError::Archive(_) => Self::input(error.to_string()),
         }
     }
 }

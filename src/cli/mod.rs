@@ -4,6 +4,7 @@
 
 mod admin;
 pub mod config;
+mod config_directory;
 mod config_source;
 mod daemon;
 mod demo;
@@ -11,8 +12,8 @@ mod failure;
 mod health;
 mod migrate;
 mod output;
-mod policy_check;
-mod policy_test;
+mod policy;
+mod progress;
 mod serve;
 mod simulator;
 
@@ -47,9 +48,9 @@ enum Command {
     /// Ask a running daemon whether it lives
     #[command(after_help = "Example:\n  assent health\n  assent health --ready --listen 127.0.0.1:8080")]
     Health(health::Options),
-    /// Check and test policies
+    /// Write, check, test, explain and replay policies
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::Command),
     /// Call the platform's admin API by hand: one command an endpoint
     Admin(admin::Options),
     /// Run an emulated platform, to develop and test against
@@ -57,16 +58,6 @@ enum Command {
         after_help = "Example:\n  assent simulator --listen 127.0.0.1:4001\n  assent simulator --listen 127.0.0.1:4001 --notify http://127.0.0.1:8080 --webhook-secret whsec_..."
     )]
     Simulator(simulator::Options),
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Say everything that is wrong with a policy
-    #[command(after_help = "Example:\n  assent policy check policies\n  assent policy check --json policies")]
-    Check(policy_check::Options),
-    /// Run the test cases beside the rules
-    #[command(after_help = "Example:\n  assent policy test policies")]
-    Test(policy_test::Options),
 }
 
 /// Where the configuration is.
@@ -105,8 +96,7 @@ pub fn main() -> ExitCode {
             Command::Serve(options) => serve::run(options).await,
             Command::Health(options) => health::run(options).await,
             Command::Migrate(options) => migrate::run(&options).await,
-            Command::Policy(PolicyCommand::Check(options)) => policy_check::run(&options),
-            Command::Policy(PolicyCommand::Test(options)) => policy_test::run(&options),
+            Command::Policy(command) => policy::run(command).await,
             Command::Simulator(options) => simulator::run(options).await,
         }
     });

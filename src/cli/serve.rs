@@ -2,10 +2,11 @@
 
 use super::daemon::{StartError, check_key};
 use super::{ConfigArgument, Daemon, Failure, config, output};
+use crate::directory::{Directory, DirectoryError};
 use crate::domain::clock::Clock;
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::TresorId;
-use crate::engine::{DatabaseClock, load_policy};
+use crate::engine::{DatabaseClock, Engine, load_tested_policy, start_policy};
 use crate::store::{self, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
@@ -28,7 +29,10 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     output::start_logging("info");
     let config = config::read(&options.config.config)?;
-    let policy = load_policy(&config.policies)?;
+    if options.check {
+        load_tested_policy(&config.policies, config.require_tests)?;
+    }
+    let directory = Directory::open(&config.directory).map_err(StartError::from)?;
     let store = store::open(&config.database_url, config.database_connections).await?;
     let migrates = options.migrate || config.database_url.starts_with("sqlite://");
     if migrates && !options.check {
@@ -47,10 +51,20 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let client = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock as Arc<dyn Clock>);
     let client = client.map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
     let platform = check_platform(&client).await;
+    let known = directory.check().await.map_err(StartError::from);
     if options.check {
         platform?;
-        println!("configuration, policy ({} rules), database and platform are in order", policy.rules.len());
+        known?;
+        let policy = load_tested_policy(&config.policies, config.require_tests)?;
+        println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
         return Ok(());
+    }
+    let start = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
+    if let Some(failure) = &start.failure {
+        tracing::error!(error.message = %failure, policy.hash = %start.policy.hash, "started with the policy that was in force last");
+    }
+    if let Err(down) = known {
+        tracing::warn!(error.message = %down, "started all the same; facts of that source are unknown until it answers");
     }
     if let Err(failure) = platform {
         // A platform that is away is no reason to lose notifications: the daemon takes them in and waits.
@@ -60,10 +74,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Failure::input(format!("cannot listen on {listen}: {error}; choose another address with `listen` or ASSENT_LISTEN"))
     })?;
-    let hash = policy.hash.clone();
-    let rules = policy.rules.len();
+    let hash = start.policy.hash.clone();
+    let rules = start.policy.rules.len();
     let mode = config.mode;
-    let daemon = Daemon::start(config, store, policy, listener).await?;
+    let daemon = Daemon::start(config, store, start, listener).await?;
+    reload_on_hangup(Arc::clone(&daemon.engine));
     tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;
     tracing::info!("stopping: no new notifications, work under way is finished");
@@ -75,6 +90,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => error.into(),
+            StartError::Directory(DirectoryError::Down(_, _)) => Failure::unreachable(error.to_string()),
             error => Failure::input(error.to_string()),
         }
     }
@@ -96,6 +112,17 @@ async fn check_platform(client: &Client) -> Result<(), Failure> {
         }
         zerokit::Failure::Refused { .. } => Ok(()),
     }
+}
+
+/// SIGHUP has the policy directory read again at once.
+fn reload_on_hangup(engine: Arc<Engine>) {
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // What is wrong was logged where it was found.
+            let _ = engine.reload_policy().await;
+        }
+    });
 }
 
 /// SIGTERM or Ctrl-C.

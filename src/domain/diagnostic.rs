@@ -52,6 +52,12 @@ impl Diagnostic {
         Self { severity: Severity::Error, code, file: file.to_owned(), spot, message: message.into(), help: None }
     }
 
+    /// A warning at a place.
+    #[must_use]
+    pub fn warning(code: &'static str, file: &str, spot: Spot, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, file, spot, message) }
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -34,6 +34,13 @@ impl DomainName {
         if local_is_sound { Self::parse(domain) } else { None }
     }
 
+    /// The part that somebody registered, by the public suffix list: `example.co.uk` of `mail.example.co.uk`. `None` for
+    /// a public suffix itself, which is nobody's.
+    #[must_use]
+    pub fn registrable(&self) -> Option<Self> {
+        psl::domain_str(&self.0).map(|name| Self(name.to_owned()))
+    }
+
     /// The name in ASCII.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -93,6 +100,15 @@ mod tests {
         assert!(!covers("*.example.org", "example.org"));
         assert!(!covers("*.example.org", "notexample.org"));
         assert!(covers("bücher.example", "xn--bcher-kva.example"));
+    }
+
+    #[test]
+    fn the_registrable_part_is_what_somebody_bought() {
+        let registrable = |name: &str| DomainName::parse(name).unwrap().registrable().map(|name| name.to_string());
+        assert_eq!(registrable("mail.example.com").as_deref(), Some("example.com"));
+        assert_eq!(registrable("a.b.example.co.uk").as_deref(), Some("example.co.uk"));
+        assert_eq!(registrable("someone.github.io").as_deref(), Some("someone.github.io"));
+        assert_eq!(registrable("co.uk"), None);
     }
 
     #[test]

@@ -19,6 +19,17 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (millis <= 10_000 * 86_400_000).then(|| Duration::from_millis(millis))
 }
 
+/// The duration as [`parse_duration`] reads it, in the largest unit that says it exactly; below a millisecond it is cut.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match units.into_iter().find(|(length, _)| millis > 0 && millis.is_multiple_of(*length)) {
+        Some((length, unit)) => format!("{}{unit}", millis / length),
+        None => format!("{millis}ms"),
+    }
+}
+
 /// Whole microseconds, the unit of all durable times.
 #[must_use]
 pub fn micros(duration: Duration) -> i64 {
@@ -37,5 +48,15 @@ mod tests {
         for wrong in ["", "h", "24", "24 h", "-1h", "1.5h", "24hours", "99999999999999999999d", "9999999d", "é"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for text in ["24h", "7d", "90m", "61s", "1500ms", "0ms"] {
+            let written = format_duration(parse_duration(text).unwrap());
+            assert_eq!(parse_duration(&written), parse_duration(text), "{written}");
+        }
+        assert_eq!(format_duration(Duration::from_secs(86_400)), "1d");
+        assert_eq!(format_duration(Duration::from_secs(5400)), "90m");
     }
 }

@@ -1,11 +1,14 @@
 //! Facts: named, typed values that a rule can use. Each is known, absent or unknown, and carries its source.
 
 use super::domain_name::DomainName;
+use super::duration::format_duration;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The name of a fact, such as `tresor.members_after`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -47,6 +50,15 @@ pub enum FactValue {
     Domain(DomainName),
     /// A list of texts.
     List(Vec<String>),
+    /// A moment, UTC.
+    Time(Timestamp),
+    /// A length of time, in whole milliseconds.
+    #[serde(serialize_with = "duration_text")]
+    Duration(Duration),
+}
+
+fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_duration(*duration))
 }
 
 fn domain_text<S: serde::Serializer>(name: &DomainName, serializer: S) -> Result<S::Ok, S::Error> {
@@ -63,6 +75,8 @@ impl FactValue {
             FactValue::Text(value) => Cow::Borrowed(value),
             FactValue::Domain(value) => Cow::Borrowed(value.as_str()),
             FactValue::List(values) => Cow::Owned(values.join(", ")),
+            FactValue::Time(value) => Cow::Owned(value.to_string()),
+            FactValue::Duration(value) => Cow::Owned(format_duration(*value)),
         }
     }
 }
@@ -81,6 +95,12 @@ pub enum Source {
     Users,
     /// What Assent itself recorded earlier.
     Record,
+    /// The directory's file.
+    File,
+    /// The directory's HTTP endpoint.
+    Http,
+    /// The directory's SQL query.
+    Sql,
     /// A test case or an evaluation request that states the facts itself.
     Stated,
 }
@@ -101,6 +121,11 @@ pub enum FactState {
 pub struct FactSet(BTreeMap<FactName, FactState>);
 
 impl FactSet {
+    /// Takes a fact out, so that it is absent.
+    pub fn forget(&mut self, name: &FactName) {
+        self.0.remove(name);
+    }
+
     /// States a fact; the last word counts.
     pub fn put(&mut self, name: FactName, state: FactState) {
         self.0.insert(name, state);

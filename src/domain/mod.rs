@@ -15,6 +15,7 @@ pub mod ids;
 pub mod kind;
 pub mod operation;
 pub mod secret;
+pub mod size;
 pub mod verdict;
 pub mod webhook;
 pub mod yaml;

@@ -171,10 +171,11 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map: Vec<(Key, Node)> = Vec::new();
+        let mut names = std::collections::HashSet::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let node = entries.next_value::<Spanned<Tree>>()?;
             let key = Key { spot: spot(key.referenced), name: key.value };
-            if map.iter().any(|(earlier, _)| earlier.name == key.name) {
+            if !names.insert(key.name.clone()) {
                 return Err(A::Error::custom(format!("duplicate mapping key: {}", key.name)));
             }
             map.push((key, Node { spot: spot(node.referenced), value: node.value.0 }));

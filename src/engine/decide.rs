@@ -8,8 +8,8 @@ use crate::audit::{DecisionRecord, MasterKey, PersonKey, WrappedKey, personal_fa
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
-use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, Policy, evaluate};
-use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, Person, Ruling, Sent, StoreError};
+use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace, evaluate};
+use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,7 +44,12 @@ impl Engine {
                     return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }), asked, remembered);
                 }
             };
-            match self.judge(claimed, &policy, &gathered).await? {
+            let decided = match self.judge(claimed, &policy, &gathered).await {
+                // Nothing was written: what counts is the policy that is in force when the decision is made.
+                Err(StoreError::PolicyMoved) => continue,
+                decided => decided?,
+            };
+            match decided {
                 Decided::Ruled { ruling, sent, handed_to } => return Ok(Reached::Ruled { ruling, sent, handed_to }),
                 Decided::Parked => return Ok(Reached::Parked),
                 // The lane is ours now, so the facts cannot age a second time.
@@ -59,9 +64,10 @@ impl Engine {
         let queries: Vec<_> = policy
             .limit_queries(kind, &gathered.facts)
             .into_iter()
-            .map(|query| (query.rule, query.key.to_string(), query.within))
+            .map(|query| (query.window, self.counter(&query.key), query.within))
             .collect();
-        let places: Vec<_> = policy.limit_places(kind, &gathered.facts).iter().map(ToString::to_string).collect();
+        let mut places: Vec<_> = policy.limit_places(kind, &gathered.facts).iter().map(|key| self.counter(key)).collect();
+        places.sort();
         let personal = personal_facts(&gathered.facts, &gathered.intent, claimed.requester.as_ref());
         let persons = personal.keys().map(|person| {
             let fresh_key = self.master_key.new_person_key(person.as_str())?;
@@ -84,7 +90,10 @@ impl Engine {
             policy: (&policy.hash.0, &policy.body),
             members_before: gathered.members.as_deref().filter(|_| kind.changes_members()),
         };
-        let rule = |ground: Ground| -> Result<Ruling, String> {
+        let rule = |ground: Ground| -> Result<Ruling, NoRuling> {
+            if self.policy().hash != policy.hash {
+                return Err(NoRuling::PolicyMoved);
+            }
             let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
             let evaluation = by_hand.map_or_else(|| evaluate(policy, input), said_by_hand);
             let mode = match (ground.committed, self.settings.mode) {
@@ -105,6 +114,15 @@ impl Engine {
         self.store.decide(deciding, &rule).await
     }
 
+    /// The name of a counter in the database; of a personal value only a keyed hash.
+    fn counter(&self, key: &LimitKey) -> String {
+        if key.is_personal {
+            format!("{}|hmac:{}", key.counter, self.master_key.fingerprint(key.value.as_bytes()))
+        } else {
+            key.to_string()
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one row is made of all of it")]
     fn record(
         &self,
@@ -116,6 +134,8 @@ impl Engine {
         evaluation: Evaluation,
         facts_personal: Value,
     ) -> Result<DecisionRecord, String> {
+        let is_shadow = |trace: &RuleTrace| trace.mode == RuleMode::Shadow;
+        let (shadow, trace): (Vec<_>, Vec<_>) = evaluation.trace.into_iter().partition(is_shadow);
         Ok(DecisionRecord {
             id,
             decided_at: ground.now,
@@ -133,7 +153,8 @@ impl Engine {
             evaluator_version: EVALUATOR_VERSION.to_owned(),
             facts: public_facts(&gathered.facts),
             facts_personal,
-            trace: serde_json::to_value(evaluation.trace).map_err(|error| error.to_string())?,
+            trace: serde_json::to_value(trace).map_err(|error| error.to_string())?,
+            shadow: serde_json::to_value(shadow).map_err(|error| error.to_string())?,
         })
     }
 }
@@ -145,6 +166,8 @@ fn said_by_hand(by_hand: &ByHand) -> Evaluation {
         rules: Vec::new(),
         reason: by_hand.reason(),
         message: None,
+        unknown: Vec::new(),
+        shadow: Vec::new(),
         additional_info: by_hand.additional_info.clone(),
         effects: Vec::new(),
         trace: Vec::new(),

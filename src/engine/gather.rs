@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::payload::Payload;
-use crate::directory::put_user_facts;
 use crate::domain::disposition::Disposition;
 use crate::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
 use crate::domain::ids::{FlowId, UserId};
@@ -11,7 +10,9 @@ use crate::domain::operation::{Details, Intent, Lane};
 use crate::policy::Policy;
 use crate::store::{Claimed, LaneFacts, StoreError};
 use crate::zerokit::Failure;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Everything that was gathered for one decision.
 pub(super) struct Gathered {
@@ -61,15 +62,23 @@ impl Engine {
         let lane = Lane::of(&intent);
         // The version first: what is read after it is at least as new.
         let recorded = self.store.lane_facts(&lane, intent.tresor.as_ref().map(|tresor| tresor.as_str())).await?;
-        let needed = policy.facts_for(kind);
-        let (members, users) = tokio::join!(self.members(&intent, &details, &needed), self.users(&intent, &needed));
+        let needs = Needs { vital: policy.facts_for(kind), shadow: policy.shadow_facts_for(kind) };
+        let needed = &needs.vital | &needs.shadow;
+        let (members, users, people, tresor) = tokio::join!(
+            self.members(&intent, &details, &needs),
+            self.users(claimed, &intent, &needs),
+            self.people(claimed, &intent, payload, &needed),
+            self.tresor(&intent, &recorded, &needed),
+        );
         let (members, users) = (members.map_err(NotGathered::Read)?, users.map_err(NotGathered::Read)?);
         let mut facts = FactSet::default();
-        put_operation(&mut facts, claimed, &intent);
-        put_web_app(&mut facts, &intent, payload);
-        put_members(&mut facts, &intent, members.as_ref());
-        put_users(&mut facts, &intent, users.as_ref());
-        put_record(&mut facts, &intent, &recorded);
+        put_operation(&mut facts, claimed, &intent, &details, recorded.now);
+        for (key, value) in &payload.context {
+            facts.know(&format!("context.{key}"), text(value), Source::Notification);
+        }
+        people.into_iter().chain(tresor).for_each(|(name, state)| facts.put(name, state));
+        put_members(&mut facts, claimed, &intent, members.as_ref());
+        put_users(&mut facts, claimed, &intent, users.as_ref());
         Ok(Gathered {
             lane,
             lane_version: recorded.version,
@@ -81,44 +90,85 @@ impl Engine {
     }
 
     /// The tresor's members: always where an approval changes them, since they tell afterwards whether it did.
-    async fn members(
-        &self,
-        intent: &Intent,
-        details: &Details,
-        needed: &BTreeSet<FactName>,
-    ) -> Result<Option<Part<Vec<UserId>>>, Failure> {
+    async fn members(&self, intent: &Intent, details: &Details, needs: &Needs) -> Result<Option<Part<Vec<UserId>>>, Failure> {
         let Some(tresor) = &intent.tresor else { return Ok(None) };
         if intent.kind == Kind::TresorCreation {
             // The details of a creation were read from this very list.
             return Ok(Some(Ok(details.actor.iter().cloned().collect())));
         }
-        let is_used =
-            needed.iter().any(|name| name.as_str().starts_with("tresor.member") || name.as_str().ends_with(".is_member"));
-        if !is_used && !intent.kind.changes_members() {
+        let is_of_members = |name: &str| name.starts_with("tresor.member") || name.ends_with(".is_member");
+        let is_vital = intent.kind.changes_members() || Needs::has(&needs.vital, is_of_members);
+        if !is_vital && !Needs::has(&needs.shadow, is_of_members) {
             return Ok(None);
         }
         let members = self.platform.list_members(tresor).await;
         self.health.note(&members);
-        part(members).map(Some)
+        part(members, is_vital).map(Some)
     }
 
-    /// Whether actor and subject are validated.
-    async fn users(&self, intent: &Intent, needed: &BTreeSet<FactName>) -> Result<Option<Part<Registered>>, Failure> {
-        if !needed.iter().any(|name| name.as_str().ends_with(".validated")) {
+    /// Whether actor, subject and requester are validated.
+    async fn users(&self, claimed: &Claimed, intent: &Intent, needs: &Needs) -> Result<Option<Part<Registered>>, Failure> {
+        let is_of_users = |name: &str| name.ends_with(".validated");
+        let is_vital = Needs::has(&needs.vital, is_of_users);
+        if !is_vital && !Needs::has(&needs.shadow, is_of_users) {
             return Ok(None);
         }
-        let wanted: Vec<_> = intent.actor.iter().chain(&intent.subject).collect();
+        let wanted: Vec<_> = intent.actor.iter().chain(&intent.subject).chain(&claimed.requester).collect();
         let users = self.platform.find_users(&wanted).await;
         self.health.note(&users);
-        part(users).map(Some)
+        part(users, is_vital).map(Some)
+    }
+
+    /// What notification and directory say of the three people, asked for at the same time.
+    async fn people(
+        &self,
+        claimed: &Claimed,
+        intent: &Intent,
+        payload: &Payload,
+        needed: &BTreeSet<FactName>,
+    ) -> Vec<(FactName, FactState)> {
+        let ask = async |prefix, user: Option<&UserId>| match user {
+            Some(user) => self.directory.person(prefix, user, payload.users.get(user), needed).await,
+            None => Vec::new(),
+        };
+        let (actor, subject, requester) = tokio::join!(
+            ask("actor", intent.actor.as_ref()),
+            ask("subject", intent.subject.as_ref()),
+            ask("requester", claimed.requester.as_ref()),
+        );
+        [actor, subject, requester].concat()
+    }
+
+    /// What Assent recorded of the tresor, and what the directory says of it.
+    async fn tresor(&self, intent: &Intent, recorded: &LaneFacts, needed: &BTreeSet<FactName>) -> Vec<(FactName, FactState)> {
+        let Some(tresor) = &intent.tresor else { return Vec::new() };
+        // Whoever is creating it has created it, should it come to that.
+        let is_new = intent.kind == Kind::TresorCreation;
+        let creator = if is_new { intent.actor.as_ref() } else { recorded.creator.as_ref() };
+        self.directory.tresor(tresor, creator, recorded.created_at, recorded.now, needed).await
     }
 }
 
-fn part<T>(result: Result<T, Failure>) -> Result<Part<T>, Failure> {
+/// The facts that the policy uses for the kind.
+struct Needs {
+    /// Without them nothing is decided.
+    vital: BTreeSet<FactName>,
+    /// Only shadow rules use them, and shadows never count: what cannot be read for them is unknown.
+    shadow: BTreeSet<FactName>,
+}
+
+impl Needs {
+    fn has(names: &BTreeSet<FactName>, is_one: impl Fn(&str) -> bool) -> bool {
+        names.iter().any(|name| is_one(name.as_str()))
+    }
+}
+
+fn part<T>(result: Result<T, Failure>, is_vital: bool) -> Result<Part<T>, Failure> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(failure) => match failure.on_read() {
             Disposition::Gone | Disposition::Denied | Disposition::Already => Ok(Err(failure.code().to_owned())),
+            _ if !is_vital => Ok(Err(failure.code().to_owned())),
             Disposition::Transient | Disposition::Conflict | Disposition::Uncertain | Disposition::Misconfigured => Err(failure),
         },
     }
@@ -136,9 +186,14 @@ fn text(id: impl ToString) -> FactValue {
     FactValue::Text(id.to_string())
 }
 
-fn put_operation(facts: &mut FactSet, claimed: &Claimed, intent: &Intent) {
+fn put_operation(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, details: &Details, now: Timestamp) {
     facts.know("operation.kind", text(intent.kind), Source::Notification);
     facts.know("operation.id", text(&claimed.key.operation_id), Source::Notification);
+    let (age, source) = match details.started_at {
+        Some(started) => (millis(now.as_millisecond().saturating_sub(started.as_millisecond())), Source::Details),
+        None => (millis(i64::try_from(claimed.age.as_millis()).unwrap_or(i64::MAX)), Source::Record),
+    };
+    facts.know("operation.age", FactValue::Duration(age), source);
     if let Some(requester) = &claimed.requester {
         facts.know("requester.id", text(requester), Source::Notification);
     }
@@ -153,26 +208,23 @@ fn put_operation(facts: &mut FactSet, claimed: &Claimed, intent: &Intent) {
     }
 }
 
-fn put_web_app(facts: &mut FactSet, intent: &Intent, payload: &Payload) {
-    for (prefix, user) in [("actor", &intent.actor), ("subject", &intent.subject)] {
-        if let Some(user) = user {
-            put_user_facts(facts, prefix, user, &payload.users);
-        }
-    }
-    for (key, value) in &payload.context {
-        facts.know(&format!("context.{key}"), text(value), Source::Notification);
-    }
+/// A length of time; what lies in the future is no time ago.
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-fn put_members(facts: &mut FactSet, intent: &Intent, members: Option<&Part<Vec<UserId>>>) {
+fn put_members(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, members: Option<&Part<Vec<UserId>>>) {
+    let people =
+        [("actor.is_member", &intent.actor), ("requester.is_member", &claimed.requester), ("subject.is_member", &intent.subject)];
     let members = match members {
         None => return,
         Some(Ok(members)) => members,
         Some(Err(code)) => {
-            for name in ["tresor.members", "tresor.member_count", "tresor.members_after", "actor.is_member", "subject.is_member"]
-            {
+            let names = ["tresor.members", "tresor.member_count", "tresor.members_after"];
+            let asked = people.iter().filter(|(_, user)| user.is_some()).map(|(name, _)| *name);
+            names.into_iter().chain(asked).for_each(|name| {
                 facts.put(FactName::new(name), FactState::Unknown(code.clone().into()));
-            }
+            });
             return;
         }
     };
@@ -180,11 +232,12 @@ fn put_members(facts: &mut FactSet, intent: &Intent, members: Option<&Part<Vec<U
     facts.know("tresor.members", FactValue::List(members.iter().map(ToString::to_string).collect()), Source::Members);
     facts.know("tresor.member_count", number(members.len()), Source::Members);
     let is_member = |user: &UserId| members.contains(user);
-    if let Some(actor) = &intent.actor {
-        facts.know("actor.is_member", FactValue::Bool(is_member(actor)), Source::Members);
+    for (name, user) in people {
+        if let Some(user) = user {
+            facts.know(name, FactValue::Bool(is_member(user)), Source::Members);
+        }
     }
     let Some(subject) = intent.subject.as_ref().filter(|_| intent.kind.changes_members()) else { return };
-    facts.know("subject.is_member", FactValue::Bool(is_member(subject)), Source::Members);
     let after = match (intent.kind == Kind::Kick, is_member(subject)) {
         (true, true) => members.len().saturating_sub(1),
         (false, false) => members.len().saturating_add(1),
@@ -193,8 +246,10 @@ fn put_members(facts: &mut FactSet, intent: &Intent, members: Option<&Part<Vec<U
     facts.know("tresor.members_after", number(after), Source::Members);
 }
 
-fn put_users(facts: &mut FactSet, intent: &Intent, users: Option<&Part<Registered>>) {
-    for (name, user) in [("actor.validated", &intent.actor), ("subject.validated", &intent.subject)] {
+fn put_users(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, users: Option<&Part<Registered>>) {
+    let people =
+        [("actor.validated", &intent.actor), ("subject.validated", &intent.subject), ("requester.validated", &claimed.requester)];
+    for (name, user) in people {
         match (users, user) {
             (Some(Ok(users)), Some(user)) => {
                 if let Some(is_validated) = users.get(user) {
@@ -204,13 +259,6 @@ fn put_users(facts: &mut FactSet, intent: &Intent, users: Option<&Part<Registere
             (Some(Err(code)), Some(_)) => facts.put(FactName::new(name), FactState::Unknown(code.clone().into())),
             _ => {}
         }
-    }
-}
-
-fn put_record(facts: &mut FactSet, intent: &Intent, recorded: &LaneFacts) {
-    let creator = if intent.kind == Kind::TresorCreation { intent.actor.as_ref() } else { recorded.creator.as_ref() };
-    if let Some(creator) = creator {
-        facts.know("tresor.creator_id", text(creator), Source::Record);
     }
 }
 

@@ -12,41 +12,62 @@ mod effects;
 mod fault;
 mod gather;
 mod health;
+mod history;
 mod intake;
 mod payload;
 mod policy_files;
 mod reconcile;
 mod registration;
+mod rollout;
 mod settings;
 mod waiters;
 
 pub use by_hand::HandError;
 pub use clock::DatabaseClock;
 pub use health::Health;
+pub use history::{History, ReplayRange, since};
 pub use intake::{IntakeError, Reported};
-pub use policy_files::{PolicyError, load_policy, read_policy_files};
+pub use policy_files::{PolicyError, load_policy, load_tested_policy, read_policy_files};
 pub use registration::{Begun, RegistrationError};
+pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
 pub use settings::{Mode, Settings};
 
 use crate::audit::MasterKey;
+use crate::directory::Directory;
+use crate::domain::clock::Clock;
 use crate::domain::ids::{RecordId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::flow::State;
-use crate::policy::Policy;
+use crate::policy::{Evaluation, Inquiry, InvalidInquiry, Policy};
 use crate::store::{OperationView, Store, StoreError};
 use crate::zerokit::Client;
-use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+/// What the engine is put together from.
+pub struct Parts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The platform.
+    pub platform: Client,
+    /// What is known of people and tresors.
+    pub directory: Directory,
+    /// The clock that follows the database's.
+    pub clock: Arc<dyn Clock>,
+    /// The key for personal data.
+    pub master_key: MasterKey,
+}
+
 /// What the engine works with.
 pub struct Engine {
     store: Arc<dyn Store>,
     platform: Client,
-    policy: ArcSwap<Policy>,
+    directory: Directory,
+    clock: Arc<dyn Clock>,
+    rollout: rollout::Rollout,
     master_key: MasterKey,
     settings: Settings,
     /// Whether the platform can be used.
@@ -88,12 +109,16 @@ pub struct Notice {
 impl Engine {
     /// Puts the parts together; [`Engine::run`] starts the work.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, platform: Client, policy: Policy, master_key: MasterKey, settings: Settings) -> Arc<Self> {
+    pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Arc<Self> {
+        let Parts { store, platform, directory, clock, master_key } = parts;
+        let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
         let workers = Arc::new(Semaphore::new(settings.workers));
         Arc::new(Self {
             store,
             platform,
-            policy: ArcSwap::from_pointee(policy),
+            directory,
+            clock,
+            rollout,
             master_key,
             settings,
             health: Health::default(),
@@ -109,7 +134,16 @@ impl Engine {
     /// The policy in force.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
-        self.policy.load_full()
+        self.rollout.policy()
+    }
+
+    /// What the policy in force says of an inquiry that somebody states.
+    ///
+    /// # Errors
+    /// A field of the inquiry is wrong.
+    pub fn evaluate(&self, inquiry: &serde_json::Value) -> Result<Evaluation, InvalidInquiry> {
+        let policy = self.policy();
+        Ok(Inquiry::read(inquiry, &policy, self.clock.now())?.put_to(&policy))
     }
 
     /// The database.

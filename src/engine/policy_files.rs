@@ -2,6 +2,7 @@
 
 use crate::domain::diagnostic::Diagnostic;
 use crate::policy::{Policy, SourceFile, load, load_cases};
+use crate::store::StoreError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,17 @@ pub enum PolicyError {
         /// The files, for code frames.
         files: Vec<SourceFile>,
     },
+    /// It has no tests, and must have some.
+    #[error(
+        "the policy in `{path}` has no tests, and `policies.require_tests` asks for some; write a `*.test.yaml` beside the rules"
+    )]
+    NoTests {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It could not be put into the archive, so that nothing may be decided by it.
+    #[error("the policy cannot be archived: {0}")]
+    Archive(#[from] StoreError),
     /// It loads, and does not do what its tests say.
     #[error("the policy in `{path}` fails {failed} of its own tests; run `assent policy test {path}`")]
     TestsFail {
@@ -84,17 +96,56 @@ fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Re
 /// # Errors
 /// It cannot be read, does not load, or fails a test.
 pub fn load_policy(directory: &Path) -> Result<Policy, PolicyError> {
+    load_tested_policy(directory, false)
+}
+
+/// Like [`load_policy`]; with `require_tests` a policy without any test is none.
+///
+/// # Errors
+/// It cannot be read, does not load, fails a test, or has none.
+pub fn load_tested_policy(directory: &Path, require_tests: bool) -> Result<Policy, PolicyError> {
     let files = read_policy_files(directory)?;
     let invalid =
         |problems, files: &[SourceFile]| PolicyError::Invalid { path: directory.to_owned(), problems, files: files.to_vec() };
     let policy = load(&files).map_err(|problems| invalid(problems, &files))?;
-    let mut failed = 0;
+    let (mut failed, mut run) = (0, 0);
     for file in files.iter().filter(|file| file.is_cases()) {
         let cases = load_cases(file, &policy).map_err(|problems| invalid(problems, &files))?;
-        failed += cases.run(&policy).filter(|result| !result.mismatches.is_empty()).count();
+        for result in cases.run(&policy) {
+            run += 1;
+            failed += usize::from(!result.mismatches.is_empty());
+        }
     }
     if failed > 0 {
         return Err(PolicyError::TestsFail { path: directory.to_owned(), failed });
     }
+    if require_tests && run == 0 {
+        return Err(PolicyError::NoTests { path: directory.to_owned() });
+    }
     Ok(policy)
+}
+
+/// What changes when any file of a directory does: names, times, sizes and inodes of everything in it. A symbolic link
+/// that points elsewhere, and a file that was renamed over another, are changes.
+#[must_use]
+pub(super) fn fingerprint(directory: &Path) -> Vec<(PathBuf, i64, i64, u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+            let Some(metadata) = std::fs::metadata(&path).ok().filter(|_| !is_hidden) else { continue };
+            if metadata.is_dir() {
+                waiting.push(path.clone());
+            }
+            let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+            let (modified, changed) =
+                (nanos(metadata.mtime(), metadata.mtime_nsec()), nanos(metadata.ctime(), metadata.ctime_nsec()));
+            found.push((path, modified, changed, metadata.len(), metadata.ino()));
+        }
+    }
+    found.sort();
+    found
 }

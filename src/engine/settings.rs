@@ -1,5 +1,6 @@
 //! How the engine is told to work.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Whether verdicts are sent.
@@ -47,6 +48,10 @@ pub struct Settings {
     pub join_window: Duration,
     /// Whether a notification must say who was logged in.
     pub requester_required: bool,
+    /// The policy directory.
+    pub policies: PathBuf,
+    /// Whether a policy without tests is none.
+    pub require_tests: bool,
     /// How long the secrets of a registration are kept for its validation.
     pub registration_max_age: Duration,
 }

@@ -5,8 +5,10 @@
 
 mod auth;
 mod health;
+mod metrics;
 mod notification;
 mod operations;
+mod policy;
 mod prefer;
 mod problem;
 mod registrations;
@@ -59,7 +61,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/operations", post(notification::receive))
         .route("/v1/operations/{id}", get(operations::show))
         .route("/v1/registrations", post(registrations::begin))
-        .route("/v1/policy", get(operations::policy))
+        .route("/v1/policy", get(policy::show))
+        .route("/v1/policy/evaluate", post(policy::evaluate))
+        .route("/metrics", get(metrics::show))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address") })

@@ -23,12 +23,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "a notification is at most 256 KiB")
-        }
-        status => Problem::new(status, "unreadable-body", "the body could not be read"),
-    })?;
+    let body = body?;
     let id = single(&headers, webhook::ID)?;
     let parts = (id, single(&headers, webhook::TIMESTAMP)?, single(&headers, webhook::SIGNATURE)?);
     let now = api.clock.now().as_second();

@@ -1,4 +1,4 @@
-//! `GET /v1/operations/{id}`: where an operation stands, with its decision and outcome. `GET /v1/policy`.
+//! `GET /v1/operations/{id}`: where an operation stands, with its decision and outcome.
 
 use super::{Api, Problem, auth, prefer};
 use crate::domain::ids::RecordId;
@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +16,4 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, he
     let wait = prefer::wait(&headers).unwrap_or(Duration::ZERO);
     let view = api.engine.wait(id, wait).await?.ok_or_else(not_found)?;
     Ok(Json(view).into_response())
-}
-
-pub(super) async fn policy(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
-    auth::authenticate(&api.tokens, &headers)?;
-    let policy = api.engine.policy();
-    let rules: Vec<_> = policy.rules.iter().map(|rule| json!({ "id": rule.id, "effect": rule.effect })).collect();
-    Ok(Json(json!({ "hash": policy.hash, "rules": rules })).into_response())
 }

@@ -4,6 +4,7 @@ use crate::domain::disposition::Disposition;
 use crate::engine::{IntakeError, RegistrationError};
 use crate::store::StoreError;
 use axum::Json;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -63,6 +64,17 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "a body is at most 256 KiB")
+            }
+            status => Problem::new(status, "unreadable-body", "the body could not be read"),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Test cases beside the rules: `*.test.yaml` with pretended facts, failures and limits, and what is expected.
 
-use super::evaluate::{Evaluation, Input, evaluate};
+use super::evaluate::Evaluation;
+use super::inquiry::{Inquiry, fact_of, limits, read_counts};
 use super::load::SourceFile;
-use super::model::Policy;
+use super::model::{Policy, RuleMode};
 use super::rule::read_kind;
 use super::then::{read_action, read_enable};
 use crate::domain::diagnostic::{Diagnostic, Spot};
@@ -27,21 +28,34 @@ pub struct CaseFile {
 struct Case {
     name: String,
     spot: Spot,
-    kind: Kind,
-    facts: FactSet,
-    limits: BTreeMap<String, u64>,
-    now: Timestamp,
+    inquiry: Inquiry,
     expect: Expectation,
 }
 
+/// What a case names of the evaluation, by key and in the order of the file.
 #[derive(Debug, Clone, Default)]
 struct Expectation {
-    verdict: Option<Verdict>,
-    rules: Option<Vec<String>>,
-    reason: Option<String>,
-    message: Option<String>,
-    additional_info: Option<String>,
-    effects: Option<Vec<String>>,
+    spot: Spot,
+    named: Vec<(&'static str, Said)>,
+}
+
+/// A part of an evaluation, in the form in which it is compared and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// A word or a sentence.
+    Text(String),
+    /// Several, sorted.
+    List(Vec<String>),
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Said::Text(text) => f.write_str(text),
+            Said::List(items) => write!(f, "[{}]", items.join(", ")),
+        }
+    }
 }
 
 /// One case and what came of it.
@@ -57,51 +71,66 @@ pub struct CaseResult {
     pub mismatches: Vec<Mismatch>,
     /// What the policy said.
     pub seen: Evaluation,
+    /// Where its expectation stands.
+    #[serde(skip)]
+    pub expect_at: Spot,
+    /// What the policy said of everything that the case names, in its order.
+    #[serde(skip)]
+    pub named: Vec<(&'static str, Said)>,
 }
 
 /// One expectation that was not met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// `verdict`, `rules`, `reason`, `message`, `additional_info` or `then`.
+    /// `verdict`, `rules`, `shadow`, `unknown`, `reason`, `message`, `additional_info` or `then`.
     pub what: &'static str,
     /// What the case expects.
-    pub expected: String,
+    pub expected: Said,
     /// What the policy said.
-    pub seen: String,
+    pub seen: Said,
 }
+
+/// What a case can name.
+pub(super) const EXPECTATIONS: [&str; 8] =
+    ["verdict", "rules", "shadow", "unknown", "reason", "message", "additional_info", "then"];
+/// The keys of a case.
+pub(super) const CASE_KEYS: [&str; 7] = ["name", "now", "kind", "facts", "unknown", "limits", "expect"];
 
 impl CaseFile {
     /// Runs every case against a policy.
     pub fn run<'r>(&'r self, policy: &'r Policy) -> impl Iterator<Item = CaseResult> + 'r {
         self.cases.iter().map(|case| {
-            let mut counts = case.limits.clone();
-            for query in policy.limit_queries(case.kind, &case.facts) {
-                counts.entry(query.rule).or_insert(0);
+            let seen = case.inquiry.put_to(policy);
+            let named: Vec<_> = case.expect.named.iter().map(|(what, _)| (*what, said(&seen, what))).collect();
+            let pairs = case.expect.named.iter().zip(&named);
+            let wrong = pairs.filter(|((_, expected), (_, seen))| expected != seen);
+            let mismatches =
+                wrong.map(|((what, expected), (_, seen))| Mismatch { what, expected: expected.clone(), seen: seen.clone() });
+            CaseResult {
+                file: self.path.clone(),
+                line: case.spot.line,
+                name: case.name.clone(),
+                mismatches: mismatches.collect(),
+                seen,
+                expect_at: case.expect.spot,
+                named,
             }
-            let seen = evaluate(policy, Input { kind: case.kind, facts: &case.facts, counts: &counts, now: case.now });
-            let mismatches = case.expect.compare(&seen);
-            CaseResult { file: self.path.clone(), line: case.spot.line, name: case.name.clone(), mismatches, seen }
         })
     }
 }
 
-impl Expectation {
-    fn compare(&self, seen: &Evaluation) -> Vec<Mismatch> {
-        let mut found = Vec::new();
-        let mut check = |what, expected: Option<String>, seen: String| {
-            if let Some(expected) = expected.filter(|expected| *expected != seen) {
-                found.push(Mismatch { what, expected, seen });
-            }
-        };
-        let list = |rules: &[String]| format!("[{}]", rules.join(", "));
-        check("verdict", self.verdict.map(|verdict| verdict.to_string()), seen.verdict.to_string());
-        check("rules", self.rules.as_deref().map(list), list(&seen.rules));
-        check("reason", self.reason.clone(), seen.reason.clone());
-        check("message", self.message.clone(), seen.message.clone().unwrap_or_default());
-        check("additional_info", self.additional_info.clone(), seen.additional_info.clone().unwrap_or_default());
-        let effects: Vec<_> = seen.effects.iter().map(ToString::to_string).collect();
-        check("then", self.effects.as_deref().map(list), list(&effects));
-        found
+/// What an evaluation says of one thing.
+pub(super) fn said(seen: &Evaluation, what: &str) -> Said {
+    let text = |text: &Option<String>| Said::Text(text.clone().unwrap_or_default());
+    match what {
+        "verdict" => Said::Text(seen.verdict.to_string()),
+        "rules" => Said::List(seen.rules.clone()),
+        "shadow" => Said::List(seen.shadow.clone()),
+        "unknown" => Said::List(seen.unknown.clone()),
+        "reason" => Said::Text(seen.reason.clone()),
+        "message" => text(&seen.message),
+        "additional_info" => text(&seen.additional_info),
+        _ => Said::List(seen.effects.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -121,7 +150,7 @@ fn read_cases(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -> Opti
     let fields = problems.mapping(node, "a test file", &["now", "base", "tests"])?;
     let now = match fields.get("now") {
         None => Timestamp::UNIX_EPOCH,
-        Some(node) => read_time(problems, node)?,
+        Some(node) => read_now(problems, node)?,
     };
     let base = fields.get("base").and_then(|base| problems.mapping(base, "`base`", &["kind", "facts", "unknown", "limits"]));
     let Some(tests) = fields.get("tests") else {
@@ -140,7 +169,7 @@ fn read_case(
     node: &Node,
     now: Timestamp,
 ) -> Option<Case> {
-    let fields = problems.mapping(node, "a test", &["name", "now", "kind", "facts", "unknown", "limits", "expect"])?;
+    let fields = problems.mapping(node, "a test", &CASE_KEYS)?;
     let Some(name) = fields.get("name") else {
         problems.error("missing-key", node.spot, "a test must have a `name`");
         return None;
@@ -153,23 +182,24 @@ fn read_case(
     let kind = read_kind(problems, kind, "kind")?;
     let now = match fields.get("now") {
         None => now,
-        Some(node) => read_time(problems, node)?,
+        Some(node) => read_now(problems, node)?,
     };
-    let (mut facts, mut limits) = (FactSet::default(), BTreeMap::new());
+    let (mut facts, mut counts) = (FactSet::default(), BTreeMap::new());
     // The base may serve several kinds, so what a kind has not is left out; what the test itself says must fit.
     for (fields, strict) in base.map(|base| (base, false)).into_iter().chain([(fields, true)]) {
         read_facts(problems, fields, kind, strict, &mut facts);
-        read_limits(problems, fields, policy, &mut limits);
+        read_unknown(problems, fields, kind, strict, &mut facts);
+        read_limits(problems, fields, policy, &mut counts);
     }
     let Some(expect) = fields.get("expect") else {
         problems.error("missing-key", node.spot, format!("test `{name}` must say what to `expect`"));
         return None;
     };
     let expect = read_expectation(problems, policy, expect)?;
-    Some(Case { name, spot: node.spot, kind, facts, limits, now, expect })
+    Some(Case { name, spot: node.spot, inquiry: Inquiry { kind, facts, counts, now }, expect })
 }
 
-fn read_time(problems: &mut Problems<'_>, node: &Node) -> Option<Timestamp> {
+fn read_now(problems: &mut Problems<'_>, node: &Node) -> Option<Timestamp> {
     let time = problems.text(node, "now")?.parse().ok();
     if time.is_none() {
         problems.error("bad-time", node.spot, "`now` must be a time such as `2026-03-02T10:00:00Z`");
@@ -178,110 +208,126 @@ fn read_time(problems: &mut Problems<'_>, node: &Node) -> Option<Timestamp> {
 }
 
 fn read_facts(problems: &mut Problems<'_>, fields: Fields<'_>, kind: Kind, strict: bool, facts: &mut FactSet) {
-    for (section, node) in [("facts", fields.get("facts")), ("unknown", fields.get("unknown"))] {
-        let Some(node) = node else { continue };
-        let Value::Map(entries) = &node.value else {
-            problems.error(
-                "wrong-type",
-                node.spot,
-                format!("`{section}` must be a mapping of facts, and is {}", node.type_name()),
-            );
+    let Some(node) = fields.get("facts") else { return };
+    let Value::Map(entries) = &node.value else {
+        let message = format!("`facts` must be a mapping of facts, and is {}", node.type_name());
+        problems.error("wrong-type", node.spot, message);
+        return;
+    };
+    for (key, value) in entries {
+        if !can_be_stated(problems, &key.name, key.spot, kind, strict) {
+            continue;
+        }
+        let Some(spec) = fact_catalogue::find(&key.name) else { continue };
+        let state = if value.value == Value::Null {
+            FactState::Absent
+        } else if let Some(value) = typed_value(spec.fact_type, &value.to_json()) {
+            FactState::Known(value, Source::Stated)
+        } else {
+            let message = format!("`{}` is {}, and is given {}", key.name, spec.fact_type.name(), value.type_name());
+            problems.error("wrong-type", value.spot, message);
             continue;
         };
-        for (key, value) in entries {
-            let Some(spec) = fact_catalogue::find(&key.name) else {
-                let problem =
-                    Diagnostic::error("unknown-fact", problems.file(), key.spot, format!("there is no fact `{}`", key.name));
-                problems.add(problem.suggesting(&key.name, fact_catalogue::CATALOGUE.iter().map(|spec| spec.name)));
-                continue;
-            };
-            if !spec.kinds().contains(kind) {
-                if strict {
-                    problems.error("fact-not-on-kind", key.spot, format!("`{kind}` operations have no fact `{}`", key.name));
-                }
-                continue;
-            }
-            let state = if section == "unknown" {
-                let cause = problems.text(value, &key.name).unwrap_or("unknown");
-                FactState::Unknown(cause.to_owned().into())
-            } else if value.value == Value::Null {
-                FactState::Absent
-            } else if let Some(value) = typed_value(spec.fact_type, &value.to_json()) {
-                FactState::Known(value, Source::Stated)
-            } else {
-                let message = format!("`{}` is {}, and is given {}", key.name, spec.fact_type.name(), value.type_name());
-                problems.error("wrong-type", value.spot, message);
-                continue;
-            };
-            facts.put(FactName::new(key.name.as_str()), state);
+        facts.put(FactName::new(key.name.as_str()), state);
+    }
+}
+
+/// `{fact: cause}`, or a list of facts.
+fn read_unknown(problems: &mut Problems<'_>, fields: Fields<'_>, kind: Kind, strict: bool, facts: &mut FactSet) {
+    let Some(node) = fields.get("unknown") else { return };
+    let stated: Vec<(String, Spot, String)> = match &node.value {
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.name.clone(), key.spot, problems.text(value, &key.name).unwrap_or_default().to_owned()))
+            .collect(),
+        Value::List(items) => items
+            .iter()
+            .filter_map(|item| Some((problems.text(item, "unknown")?.to_owned(), item.spot, "stated as unknown".to_owned())))
+            .collect(),
+        _ => {
+            problems.error("wrong-type", node.spot, format!("`unknown` must be a mapping of facts, and is {}", node.type_name()));
+            return;
+        }
+    };
+    for (name, spot, cause) in stated {
+        if can_be_stated(problems, &name, spot, kind, strict) {
+            facts.put(FactName::new(name), FactState::Unknown(cause.into()));
         }
     }
 }
 
-fn read_limits(problems: &mut Problems<'_>, fields: Fields<'_>, policy: &Policy, limits: &mut BTreeMap<String, u64>) {
+fn can_be_stated(problems: &mut Problems<'_>, name: &str, spot: Spot, kind: Kind, strict: bool) -> bool {
+    let Some(_) = fact_catalogue::find(name) else {
+        let problem = Diagnostic::error("unknown-fact", problems.file(), spot, format!("there is no fact `{name}`"));
+        problems.add(problem.suggesting(name, fact_catalogue::names()));
+        return false;
+    };
+    let is_had = fact_of(name, kind).is_ok();
+    if strict && !is_had {
+        problems.error("fact-not-on-kind", spot, format!("`{kind}` operations have no fact `{name}`"));
+    }
+    is_had
+}
+
+fn read_limits(problems: &mut Problems<'_>, fields: Fields<'_>, policy: &Policy, counts: &mut BTreeMap<String, u64>) {
     let Some(node) = fields.get("limits") else { return };
     let Value::Map(entries) = &node.value else {
         problems.error("wrong-type", node.spot, format!("`limits` must be a mapping of rules, and is {}", node.type_name()));
         return;
     };
     for (key, value) in entries {
-        let with_limit = || policy.rules.iter().filter(|rule| rule.limit.is_some()).map(|rule| rule.id.as_str());
-        if !with_limit().any(|id| id == key.name) {
-            let problem = Diagnostic::error(
-                "unknown-rule",
-                problems.file(),
-                key.spot,
-                format!("there is no rule `{}` with a limit", key.name),
-            );
-            problems.add(problem.suggesting(&key.name, with_limit()));
-            continue;
-        }
-        let Some(seen) = problems.int(value, &key.name) else { continue };
-        match u64::try_from(seen) {
-            Ok(seen) => {
-                limits.insert(key.name.clone(), seen);
-            }
-            Err(_) => problems.error("bad-value", value.spot, "a count must not be negative"),
+        if !limits(policy).any(|(id, _)| id == key.name) {
+            let message = format!("there is no rule `{}` with a limit", key.name);
+            let problem = Diagnostic::error("unknown-rule", problems.file(), key.spot, message);
+            problems.add(problem.suggesting(&key.name, limits(policy).map(|(id, _)| id)));
+        } else if let Err(what) = read_counts(policy, &key.name, &value.to_json(), counts) {
+            problems.error("bad-value", value.spot, format!("`{}` {what}", key.name));
         }
     }
 }
 
 fn read_expectation(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -> Option<Expectation> {
-    const KEYS: [&str; 6] = ["verdict", "rules", "reason", "message", "additional_info", "then"];
-    let fields = problems.mapping(node, "`expect`", &KEYS)?;
-    let mut expect = Expectation::default();
-    if let Some(node) = fields.get("verdict") {
-        let choices = [("approve", Verdict::Approve), ("reject", Verdict::Reject), ("escalate", Verdict::Escalate)];
-        expect.verdict = Some(problems.choice(node, "verdict", &choices)?);
-    }
-    if let Some(node) = fields.get("rules") {
-        let mut rules = Vec::new();
-        for item in problems.list(node, "rules")? {
-            let id = problems.text(item, "rules")?;
-            if !policy.rules.iter().any(|rule| rule.id == id) {
-                let problem = Diagnostic::error("unknown-rule", problems.file(), item.spot, format!("there is no rule `{id}`"));
-                problems.add(problem.suggesting(id, policy.rules.iter().map(|rule| rule.id.as_str())));
+    let fields = problems.mapping(node, "`expect`", &EXPECTATIONS)?;
+    let mut expect = Expectation { spot: node.spot, named: Vec::new() };
+    for (key, node) in fields.entries {
+        let Some(what) = EXPECTATIONS.into_iter().find(|known| *known == key.name) else { continue };
+        let said = match what {
+            "verdict" => {
+                let choices = [("approve", Verdict::Approve), ("reject", Verdict::Reject), ("escalate", Verdict::Escalate)];
+                Said::Text(problems.choice(node, what, &choices)?.to_string())
             }
-            rules.push(id.to_owned());
-        }
-        rules.sort();
-        expect.rules = Some(rules);
+            "rules" | "shadow" | "unknown" => Said::List(read_rule_names(problems, policy, node, what)?),
+            "then" => {
+                let items = problems.list(node, what)?;
+                Said::List(items.iter().map(|item| read_expected_effect(problems, item)).collect::<Option<_>>()?)
+            }
+            // Nothing said is an empty text.
+            _ if node.value == Value::Null => Said::Text(String::new()),
+            _ => Said::Text(problems.text(node, what)?.to_owned()),
+        };
+        expect.named.push((what, said));
     }
-    let texts =
-        [("reason", &mut expect.reason), ("message", &mut expect.message), ("additional_info", &mut expect.additional_info)];
-    for (name, slot) in texts {
-        if let Some(node) = fields.get(name) {
-            *slot = Some(problems.text(node, name)?.to_owned());
-        }
-    }
-    if let Some(node) = fields.get("then") {
-        let items = problems.list(node, "then")?;
-        expect.effects = Some(items.iter().map(|item| read_expected_effect(problems, item)).collect::<Option<_>>()?);
-    }
-    if KEYS.iter().all(|key| fields.get(key).is_none()) {
+    if expect.named.is_empty() {
         problems.error("empty-value", node.spot, "a test that expects nothing always passes");
     }
     Some(expect)
+}
+
+fn read_rule_names(problems: &mut Problems<'_>, policy: &Policy, node: &Node, what: &str) -> Option<Vec<String>> {
+    let is_meant = |mode: RuleMode| if what == "shadow" { mode == RuleMode::Shadow } else { mode != RuleMode::Shadow };
+    let known = || policy.rules.iter().filter(|rule| is_meant(rule.mode)).map(|rule| rule.id.as_str());
+    let mut rules = Vec::new();
+    for item in problems.list(node, what)? {
+        let id = problems.text(item, what)?;
+        if !known().any(|rule| rule == id) {
+            let sort = if what == "shadow" { "shadow rule" } else { "rule" };
+            let problem = Diagnostic::error("unknown-rule", problems.file(), item.spot, format!("there is no {sort} `{id}`"));
+            problems.add(problem.suggesting(id, known()));
+        }
+        rules.push(id.to_owned());
+    }
+    rules.sort();
+    Some(rules)
 }
 
 /// An effect as a rule would state it, with the user's id in place of the fact.

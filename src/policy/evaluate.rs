@@ -3,21 +3,20 @@
 //! Every rule is evaluated; their order means nothing. reject > escalate > approve > default. What is unknown is never
 //! approved, and a fact that is absent or unknown makes every comparison with it unknown.
 
-use super::model::{Comparison, Condition, Leaf, Operand, Policy, Rule, Set, Test};
-use super::trace::{LeafTrace, LimitTrace, RuleTrace, TraceNode, show};
+use super::model::{Policy, Rule, RuleMode};
+use super::question::View;
+use super::trace::{RuleTrace, TraceNode, trace_condition, trace_exception, trace_limit};
 use super::truth::Truth;
 use crate::domain::effect::Effect;
-use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
-use crate::domain::fact_catalogue::is_personal;
+use crate::domain::fact::{FactSet, FactState};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Which evaluator decided; it is written beside every decision and changes when the meaning of a policy does.
-pub const EVALUATOR_VERSION: &str = "1";
+pub const EVALUATOR_VERSION: &str = "2";
 
 /// What a policy is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +25,7 @@ pub struct Input<'i> {
     pub kind: Kind,
     /// What is known of it.
     pub facts: &'i FactSet,
-    /// What the limits saw, by rule. A limit that is not here is undecided.
+    /// What the windows of limits saw, by their names. A window that is not here is undecided.
     pub counts: &'i BTreeMap<String, u64>,
     /// The time of the decision.
     pub now: Timestamp,
@@ -43,196 +42,197 @@ pub struct Evaluation {
     pub reason: String,
     /// What to tell the end user.
     pub message: Option<String>,
+    /// The rules that could not be decided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// The shadow rules that would have had something to say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<String>,
     /// What is shown with an invitation link that is approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_info: Option<String>,
     /// What follows once the verdict took effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
-    /// Every rule and what became of it.
+    /// Every rule on this kind and what became of it; empty from [`judge`].
     pub trace: Vec<RuleTrace>,
 }
 
-/// Evaluates every rule on the operation's kind.
+/// What became of a rule, before anybody asks why.
+#[derive(Debug, Clone, Copy)]
+struct Judged<'p> {
+    rule: &'p Rule,
+    result: Truth,
+    says: Option<Verdict>,
+}
+
+/// Evaluates every rule on the operation's kind, and writes down what each of them saw.
 #[must_use]
 pub fn evaluate(policy: &Policy, input: Input<'_>) -> Evaluation {
-    let judged: Vec<(&Rule, RuleTrace)> =
-        policy.rules_on(input.kind).map(|rule| (rule, judge(rule, input, policy.defaults.on_unknown))).collect();
-    let says = |verdict| judged.iter().any(|(_, trace)| trace.says == Some(verdict));
-    let winner = [Verdict::Reject, Verdict::Escalate, Verdict::Approve].into_iter().find(|verdict| says(*verdict));
-    let deciding = || judged.iter().filter(|(_, trace)| winner.is_some() && trace.says == winner);
-    let undecided = judged.iter().find(|(rule, trace)| rule.effect == Verdict::Approve && trace.result == Truth::Unknown);
-    let (verdict, reason) = match (winner, undecided) {
-        (Some(verdict), _) => {
-            let reasons: Vec<_> = deciding().map(|(rule, trace)| reason_of(rule, trace, input.facts)).collect();
-            (verdict, reasons.join("; "))
+    let view = view(policy, input);
+    let mut evaluation = judge_in(policy, input, &view);
+    let plan = policy.plan(input.kind);
+    let rules = plan.enforced.iter().chain(&plan.shadow).filter_map(|index| policy.rule(*index));
+    evaluation.trace =
+        rules.filter(|rule| !has_ended(rule, input.now)).map(|rule| trace_rule(policy, rule, input, &view)).collect();
+    evaluation
+}
+
+/// What [`evaluate`] says, without the trace: for whoever asks very often.
+#[must_use]
+pub fn judge(policy: &Policy, input: Input<'_>) -> Evaluation {
+    judge_in(policy, input, &view(policy, input))
+}
+
+/// The facts of the operation by slot; only those that the kind's rules read.
+fn view<'f>(policy: &'f Policy, input: Input<'f>) -> View<'f> {
+    let mut states = vec![&FactState::Absent; policy.slots.len()];
+    for slot in &policy.plan(input.kind).slots {
+        let index = usize::try_from(*slot).unwrap_or(usize::MAX);
+        if let (Some(state), Some(name)) = (states.get_mut(index), policy.slots.get(index)) {
+            *state = input.facts.get(name);
         }
-        (None, Some((_, trace))) => (policy.defaults.on_unknown, undecided_reason(trace)),
+    }
+    View { states, names: &policy.slots, now: input.now }
+}
+
+fn judge_in(policy: &Policy, input: Input<'_>, view: &View<'_>) -> Evaluation {
+    let plan = policy.plan(input.kind);
+    let on_unknown = policy.defaults.on_unknown;
+    let judged = |index: &usize| {
+        let rule = policy.rule(*index)?;
+        let result = ask_rule(rule, input, view);
+        Some(Judged { rule, result, says: says(rule, result, on_unknown) })
+    };
+    // What neither speaks nor is undecided has no part in what follows.
+    let speaks = |judged: &Judged<'_>| judged.says.is_some() || judged.result == Truth::Unknown;
+    let heard: Vec<_> = plan.enforced.iter().filter_map(judged).filter(speaks).collect();
+    let winner = heard.iter().filter_map(|judged| judged.says).max();
+    let deciding = || heard.iter().filter(|judged| winner.is_some() && judged.says == winner);
+    let undecided = || heard.iter().filter(|judged| judged.result == Truth::Unknown);
+    let (verdict, reason) = match (winner, undecided().next()) {
+        (Some(verdict), _) => (verdict, join(deciding().map(|judged| reason_of(policy, judged, input, view)))),
+        (None, Some(judged)) => (on_unknown, undecided_reason(policy, judged.rule, input, view)),
         (None, None) => (policy.defaults.verdict, format!("no rule matched; the default is {}", policy.defaults.verdict)),
     };
     // What cannot be decided is no ground to tell anybody anything, or to do anything to anybody.
-    let matched = || deciding().filter(|(_, trace)| trace.result == Truth::True).map(|(rule, _)| rule);
-    let message = matched().find_map(|rule| rule.message.as_ref()).map(|message| message.render(input.facts));
+    let matched = || deciding().filter(|judged| judged.result == Truth::True).map(|judged| judged.rule);
     let info = matched().filter(|_| input.kind == Kind::InvitationLinkCreation).find_map(|rule| rule.additional_info.as_ref());
-    let additional_info = info.map(|info| info.render(input.facts));
-    let effects = matched().flat_map(|rule| rule.then.iter().map(|then| then.effect(&rule.id, input.facts))).collect();
-    let rules = deciding().map(|(rule, _)| rule.id.clone()).collect();
-    let trace = judged.into_iter().map(|(_, trace)| trace).collect();
-    Evaluation { verdict, rules, reason, message, additional_info, effects, trace }
+    let id = |judged: &Judged<'_>| judged.rule.id.clone();
+    let shadow = plan.shadow.iter().filter_map(judged).filter(|judged| !has_ended(judged.rule, input.now));
+    Evaluation {
+        verdict,
+        rules: deciding().map(id).collect(),
+        reason,
+        message: matched().find_map(|rule| rule.message.as_ref()).map(|message| message.render(input.facts)),
+        unknown: undecided().map(id).collect(),
+        shadow: shadow.filter(|judged| judged.says.is_some()).map(|judged| judged.rule.id.clone()).collect(),
+        additional_info: info.map(|info| info.render(input.facts)),
+        effects: matched().flat_map(|rule| rule.then.iter().map(|then| then.effect(&rule.id, input.facts))).collect(),
+        trace: Vec::new(),
+    }
 }
 
-fn judge(rule: &Rule, input: Input<'_>, on_unknown: Verdict) -> RuleTrace {
-    let when = rule.when.as_ref().map(|condition| ask(condition, input.facts));
-    let limit = rule.limit.as_ref().map(|limit| {
-        let seen = input.counts.get(&rule.id).copied();
-        let result = seen.map_or(Truth::Unknown, |seen| Truth::of(seen >= limit.max));
-        LimitTrace { count: limit.count.to_string(), per: limit.per.to_string(), seen, max: limit.max, result }
-    });
-    let result =
-        when.as_ref().map_or(Truth::True, TraceNode::result).and(limit.as_ref().map_or(Truth::True, |limit| limit.result));
-    let says = match (result, rule.effect) {
+/// Whether a rule matches: its condition, none of its exceptions, and its limit.
+fn ask_rule(rule: &Rule, input: Input<'_>, view: &View<'_>) -> Truth {
+    let mut result = rule.when.as_ref().map_or(Truth::True, |condition| view.ask(condition).truth());
+    for exception in &rule.except {
+        if result != Truth::False && exception.expires > input.now {
+            result = result.and(view.ask(&exception.when).truth().not());
+        }
+    }
+    if let (Some(limit), true) = (&rule.limit, result != Truth::False) {
+        let used_up = limit.windows.iter().fold(Truth::False, |truth, window| {
+            truth.or(input.counts.get(&window.name).map_or(Truth::Unknown, |seen| Truth::of(*seen >= window.max)))
+        });
+        result = result.and(used_up);
+    }
+    result
+}
+
+const fn says(rule: &Rule, result: Truth, on_unknown: Verdict) -> Option<Verdict> {
+    match (result, rule.effect) {
         (Truth::True, effect) => Some(effect),
         (Truth::Unknown, Verdict::Reject | Verdict::Escalate) => Some(on_unknown),
         (Truth::Unknown, Verdict::Approve) | (Truth::False, _) => None,
-    };
-    RuleTrace { rule: rule.id.clone(), effect: rule.effect, result, says, when, limit }
-}
-
-fn reason_of(rule: &Rule, trace: &RuleTrace, facts: &FactSet) -> String {
-    match (trace.result, &rule.reason) {
-        (Truth::True, Some(reason)) => reason.render(facts),
-        (Truth::True, None) => format!("rule `{}` matched", rule.id),
-        _ => undecided_reason(trace),
     }
 }
 
-fn undecided_reason(trace: &RuleTrace) -> String {
-    let mut leaves = Vec::new();
-    trace.when.iter().for_each(|when| when.unanswered(&mut leaves));
-    let mut causes: Vec<String> = leaves.iter().filter_map(|leaf| leaf.why.clone()).collect();
-    causes.extend(trace.limit.iter().filter(|limit| limit.seen.is_none()).map(|limit| format!("`{}` is not known", limit.per)));
+/// A shadow after its end is no longer evaluated.
+fn has_ended(rule: &Rule, now: Timestamp) -> bool {
+    rule.mode == RuleMode::Shadow && rule.expires.is_some_and(|expires| expires <= now)
+}
+
+fn join(reasons: impl Iterator<Item = String>) -> String {
+    let mut joined = String::new();
+    for reason in reasons {
+        if joined.is_empty() {
+            joined = reason;
+        } else {
+            joined.push_str("; ");
+            joined.push_str(&reason);
+        }
+    }
+    joined
+}
+
+fn reason_of(policy: &Policy, judged: &Judged<'_>, input: Input<'_>, view: &View<'_>) -> String {
+    match (judged.result, &judged.rule.reason) {
+        (Truth::True, Some(reason)) => reason.render(input.facts),
+        (Truth::True, None) => ["rule `", &judged.rule.id, "` matched"].concat(),
+        _ => undecided_reason(policy, judged.rule, input, view),
+    }
+}
+
+fn undecided_reason(policy: &Policy, rule: &Rule, input: Input<'_>, view: &View<'_>) -> String {
+    let trace = trace_rule(policy, rule, input, view);
+    let mut causes = Vec::new();
+    trace.when.iter().for_each(|when| unanswered(when, &mut causes));
+    let live = trace.except.iter().filter(|exception| !exception.expired);
+    live.for_each(|exception| unanswered(&exception.when, &mut causes));
+    if let Some(limit) = &trace.limit {
+        let missing = rule
+            .limit
+            .iter()
+            .flat_map(|limit| &limit.per)
+            .filter(|name| limit.result == Truth::Unknown && !matches!(input.facts.get(name), FactState::Known(_, _)));
+        causes.extend(missing.map(|name| format!("`{name}` is not known")));
+        if causes.is_empty() && limit.result == Truth::Unknown {
+            causes.push("what its limit has seen is not known".to_owned());
+        }
+    }
     causes.dedup();
-    format!("rule `{}` cannot be decided: {}", trace.rule, causes.join(", "))
+    format!("rule `{}` cannot be decided: {}", rule.id, causes.join(", "))
 }
 
-fn ask(condition: &Condition, facts: &FactSet) -> TraceNode {
-    match condition {
-        Condition::All(parts) => {
-            let parts: Vec<_> = parts.iter().map(|part| ask(part, facts)).collect();
-            TraceNode::All { result: parts.iter().fold(Truth::True, |truth, part| truth.and(part.result())), parts }
-        }
-        Condition::Any(parts) => {
-            let parts: Vec<_> = parts.iter().map(|part| ask(part, facts)).collect();
-            TraceNode::Any { result: parts.iter().fold(Truth::False, |truth, part| truth.or(part.result())), parts }
-        }
-        Condition::Not(part) => {
-            let part = ask(part, facts);
-            TraceNode::Not { result: part.result().not(), part: Box::new(part) }
-        }
-        Condition::Leaf(leaf) => TraceNode::Leaf(ask_leaf(leaf, facts)),
+/// Why parts of a condition could not be answered.
+fn unanswered(node: &TraceNode, causes: &mut Vec<String>) {
+    match node {
+        TraceNode::All { parts, .. } | TraceNode::Any { parts, .. } => parts.iter().for_each(|part| unanswered(part, causes)),
+        TraceNode::Not { part, .. } => unanswered(part, causes),
+        TraceNode::Leaf(leaf) => causes.extend(leaf.why.clone()),
     }
 }
 
-fn ask_leaf(leaf: &Leaf, facts: &FactSet) -> LeafTrace {
-    let state = facts.get(&leaf.fact);
-    let (op, expected) = describe(&leaf.test, is_personal(&leaf.fact));
-    let (result, why) = match (&leaf.test, state) {
-        (Test::Exists(wanted), FactState::Known(_, _)) => (Truth::of(*wanted), None),
-        (Test::Exists(wanted), FactState::Absent) => (Truth::of(!*wanted), None),
-        (test, FactState::Known(value, _)) => compare(test, value, facts, &leaf.fact),
-        (_, state) => (Truth::Unknown, Some(why_not(&leaf.fact, state))),
-    };
-    LeafTrace { fact: leaf.fact.to_string(), op, expected, value: show(state, is_personal(&leaf.fact)), result, why }
-}
-
-fn why_not(name: &FactName, state: &FactState) -> String {
-    match state {
-        FactState::Unknown(cause) => format!("`{name}` is unknown ({cause})"),
-        FactState::Absent | FactState::Known(_, _) => format!("`{name}` is absent"),
+fn trace_rule(policy: &Policy, rule: &Rule, input: Input<'_>, view: &View<'_>) -> RuleTrace {
+    let result = ask_rule(rule, input, view);
+    RuleTrace {
+        rule: rule.id.clone(),
+        effect: rule.effect,
+        mode: rule.mode,
+        result,
+        says: says(rule, result, policy.defaults.on_unknown),
+        when: rule.when.as_ref().map(|condition| trace_condition(condition, view)),
+        except: rule.except.iter().map(|exception| trace_exception(exception, view)).collect(),
+        limit: rule.limit.as_ref().map(|limit| trace_limit(limit, input.counts)),
     }
 }
 
-/// The answer for a known value; a value of another type than the question is unknown, never false.
-fn compare(test: &Test, value: &FactValue, facts: &FactSet, name: &FactName) -> (Truth, Option<String>) {
-    let answer = match (test, value) {
-        (Test::Compare(comparison, Operand::Value(other)), _) => compare_values(*comparison, value, other),
-        (Test::Compare(comparison, Operand::Fact(other)), _) => match facts.get(other) {
-            FactState::Known(other, _) => compare_values(*comparison, value, other),
-            state => return (Truth::Unknown, Some(why_not(other, state))),
-        },
-        (Test::Member { set: Set::Fact(other), negated }, FactValue::Text(text)) => match facts.get(other) {
-            FactState::Known(FactValue::List(members), _) => Some(members.contains(text) != *negated),
-            state => return (Truth::Unknown, Some(why_not(other, state))),
-        },
-        (Test::Member { set: Set::Texts(set), negated }, FactValue::Text(text)) => Some(set.contains(text) != *negated),
-        (Test::Member { set: Set::Ints(set), negated }, FactValue::Int(number)) => Some(set.contains(number) != *negated),
-        (Test::Member { set: Set::Domains(set), negated }, FactValue::Domain(domain)) => Some(set.contains(domain) != *negated),
-        (Test::Contains(word), FactValue::List(items)) => Some(items.contains(word)),
-        (Test::Contains(word), FactValue::Text(text)) => Some(text.contains(word.as_str())),
-        (Test::ContainsAny(set), FactValue::List(items)) => Some(items.iter().any(|item| set.contains(item))),
-        (Test::ContainsAll(words), FactValue::List(items)) => Some(words.iter().all(|word| items.contains(word))),
-        (Test::StartsWith(word), FactValue::Text(text)) => Some(text.starts_with(word.as_str())),
-        (Test::EndsWith(word), FactValue::Text(text)) => Some(text.ends_with(word.as_str())),
-        _ => None,
-    };
-    match answer {
-        Some(holds) => (Truth::of(holds), None),
-        None => (Truth::Unknown, Some(format!("`{name}` has a value of another type"))),
-    }
-}
-
-fn compare_values(comparison: Comparison, left: &FactValue, right: &FactValue) -> Option<bool> {
-    let order = match (left, right) {
-        (FactValue::Int(left), FactValue::Int(right)) => left.cmp(right),
-        (FactValue::Text(left), FactValue::Text(right)) => left.cmp(right),
-        (FactValue::Bool(left), FactValue::Bool(right)) => left.cmp(right),
-        (FactValue::Domain(left), FactValue::Domain(right)) => left.cmp(right),
-        _ => return None,
-    };
-    let ordered = matches!(left, FactValue::Int(_));
-    match comparison {
-        Comparison::Eq => Some(order.is_eq()),
-        Comparison::Ne => Some(order.is_ne()),
-        Comparison::Gt => ordered.then_some(order.is_gt()),
-        Comparison::Gte => ordered.then_some(order.is_ge()),
-        Comparison::Lt => ordered.then_some(order.is_lt()),
-        Comparison::Lte => ordered.then_some(order.is_le()),
-    }
-}
-
-/// The operator and what it compares with, for the trace.
-fn describe(test: &Test, personal: bool) -> (&'static str, Value) {
-    let (op, expected) = match test {
-        Test::Compare(comparison, operand) => {
-            let op = match comparison {
-                Comparison::Eq => "eq",
-                Comparison::Ne => "ne",
-                Comparison::Gt => "gt",
-                Comparison::Gte => "gte",
-                Comparison::Lt => "lt",
-                Comparison::Lte => "lte",
-            };
-            match operand {
-                Operand::Value(value) => (op, json!(value)),
-                Operand::Fact(name) => return (op, json!({ "fact": name })),
-            }
-        }
-        Test::Member { set, negated } => {
-            let op = if *negated { "not_in" } else { "in" };
-            match set {
-                Set::Texts(set) => (op, json!(set.label)),
-                Set::Domains(set) => (op, json!(set.label)),
-                Set::Ints(set) => (op, json!(set)),
-                Set::Fact(name) => return (op, json!({ "fact": name })),
-            }
-        }
-        Test::Contains(word) => ("contains", json!(word)),
-        Test::ContainsAny(set) => ("contains_any", json!(set.label)),
-        Test::ContainsAll(words) => ("contains_all", json!(words)),
-        Test::StartsWith(word) => ("starts_with", json!(word)),
-        Test::EndsWith(word) => ("ends_with", json!(word)),
-        Test::Exists(wanted) => return ("exists", json!(wanted)),
-    };
-    // What a personal fact was compared with can give its value away.
-    if personal { (op, json!("(personal)")) } else { (op, expected) }
+/// Whether there are facts that leave a rule undecided: if any do, then not to know a single one of them.
+pub(super) fn can_be_unknown(policy: &Policy, rule: &Rule) -> bool {
+    const UNKNOWN: FactState = FactState::Unknown(std::borrow::Cow::Borrowed("nothing is known"));
+    let facts = FactSet::default();
+    let view = View { states: vec![&UNKNOWN; policy.slots.len()], names: &policy.slots, now: Timestamp::UNIX_EPOCH };
+    let input = Input { kind: Kind::Share, facts: &facts, counts: &BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
+    ask_rule(rule, input, &view) == Truth::Unknown
 }

@@ -1,13 +1,16 @@
 //! Makes one policy of all files of a directory, or says everything that is wrong with them.
 
-use super::model::{Defaults, Policy, PolicyHash};
+use super::calendar::read_calendar;
+use super::condition::Names;
+use super::model::{Defaults, Policy, PolicyHash, Rule};
 use super::rule::read_rule;
-use super::sets::Lists;
+use super::sets::NamedList;
 use crate::domain::diagnostic::{Diagnostic, Severity, Spot, nearest};
 use crate::domain::verdict::Verdict;
-use crate::domain::yaml::{self, Node, Problems, Value};
+use crate::domain::yaml::{self, Key, Node, Problems, Value};
 use aws_lc_rs::digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// One file of the directory, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,23 +56,26 @@ pub fn load(files: &[SourceFile]) -> Result<Policy, Vec<Diagnostic>> {
             problem.with_help("a policy is a directory with at least one `.yaml` file that has `version: 1` and `rules:`"),
         ]);
     }
-    let mut lists = Lists::new();
+    let mut names = Names::default();
     let mut defaults: Option<(Defaults, String)> = None;
     for (path, node) in &documents {
         let mut problems = Problems::of(path);
-        read_head(&mut problems, node, files, &mut lists, &mut defaults);
+        read_head(&mut problems, node, files, &mut names, &mut defaults);
         found.extend(problems.into_found());
     }
-    let mut rules: Vec<super::model::Rule> = Vec::new();
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut places: HashMap<String, String> = HashMap::new();
     for (path, node) in &documents {
         let mut problems = Problems::of(path);
         for rule in rule_nodes(&mut problems, node) {
-            let Some(rule) = read_rule(&mut problems, &lists, rule) else { continue };
-            if let Some(first) = rules.iter().find(|first| first.id == rule.id) {
+            let Some(rule) = read_rule(&mut problems, &mut names, rule) else { continue };
+            let place = format!("{}:{}", rule.file, rule.spot.line);
+            if let Some(first) = places.get(&rule.id) {
                 let problem =
                     Diagnostic::error("duplicate-rule", path, rule.spot, format!("rule `{}` is defined twice", rule.id));
-                problems.add(problem.with_help(format!("the first one is at {}:{}", first.file, first.spot.line)));
+                problems.add(problem.with_help(format!("the first one is at {first}")));
             } else {
+                places.insert(rule.id.clone(), place);
                 rules.push(rule);
             }
         }
@@ -81,7 +87,19 @@ pub fn load(files: &[SourceFile]) -> Result<Policy, Vec<Diagnostic>> {
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     let (hash, body) = identify(files);
-    Ok(Policy { hash, body, defaults: defaults.map(|(defaults, _)| defaults).unwrap_or_default(), rules })
+    let defaults = defaults.map(|(defaults, _)| defaults).unwrap_or_default();
+    let plans = Policy::make_plans(&rules);
+    Ok(Policy { hash, body, defaults, rules, plans, slots: names.slots, lists: names.lists.into_iter().collect() })
+}
+
+/// The files of an archived policy; its test cases were no part of what decided, and are not in it.
+#[must_use]
+pub fn archived_files(body: &str) -> Option<Vec<SourceFile>> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    let files = body.get("files")?.as_object()?;
+    let file =
+        |(path, text): (&String, &serde_json::Value)| Some(SourceFile { path: path.clone(), text: text.as_str()?.to_owned() });
+    files.iter().map(file).collect()
 }
 
 /// The hash and the archived body; test cases are no part of what decides.
@@ -97,14 +115,17 @@ fn identify(files: &[SourceFile]) -> (PolicyHash, String) {
     (PolicyHash(hex::encode(context.finish())), body)
 }
 
+/// The keys of a rule file.
+pub(super) const HEAD_KEYS: [&str; 5] = ["version", "defaults", "lists", "calendars", "rules"];
+
 fn read_head(
     problems: &mut Problems<'_>,
     node: &Node,
     files: &[SourceFile],
-    lists: &mut Lists,
+    names: &mut Names,
     defaults: &mut Option<(Defaults, String)>,
 ) {
-    let Some(fields) = problems.mapping(node, "a rule file", &["version", "defaults", "lists", "rules"]) else { return };
+    let Some(fields) = problems.mapping(node, "a rule file", &HEAD_KEYS) else { return };
     match fields.get("version") {
         Some(Node { value: Value::Int(1), .. }) => {}
         Some(other) => problems.error("bad-version", other.spot, "the only version is `1`"),
@@ -120,18 +141,38 @@ fn read_head(
             *defaults = Some((read, problems.file().to_owned()));
         }
     }
-    let Some(node) = fields.get("lists") else { return };
-    let Value::Map(entries) = &node.value else {
-        problems.error("wrong-type", node.spot, format!("`lists` must be a mapping, and is {}", node.type_name()));
-        return;
-    };
-    for (key, entry) in entries {
-        if lists.contains_key(&key.name) {
+    for (key, entry) in section(problems, fields.get("lists"), "lists") {
+        if names.lists.contains_key(&key.name) {
             problems.error("duplicate-list", key.spot, format!("list `{}` is defined twice", key.name));
             continue;
         }
-        let read = read_list(problems, entry, files);
-        lists.insert(key.name.clone(), read);
+        let entries = read_list(problems, entry, files);
+        let list = NamedList { file: problems.file().to_owned(), spot: key.spot, entries, is_used: false };
+        names.lists.insert(key.name.clone(), list);
+    }
+    for (key, entry) in section(problems, fields.get("calendars"), "calendars") {
+        if names.calendars.contains_key(&key.name) {
+            problems.error("duplicate-calendar", key.spot, format!("calendar `{}` is defined twice", key.name));
+            continue;
+        }
+        let mut lines = |problems: &mut Problems<'_>, node: &Node| {
+            let entries = read_list(problems, node, files)?;
+            Some(entries.into_iter().map(|entry| (entry, node.spot)).collect())
+        };
+        let calendar = read_calendar(problems, &key.name, entry, &mut lines);
+        names.calendars.insert(key.name.clone(), calendar.map(Arc::new));
+    }
+}
+
+/// The named entries of a section of the head.
+fn section<'n>(problems: &mut Problems<'_>, node: Option<&'n Node>, name: &str) -> &'n [(Key, Node)] {
+    match node {
+        None => &[],
+        Some(Node { value: Value::Map(entries), .. }) => entries,
+        Some(other) => {
+            problems.error("wrong-type", other.spot, format!("`{name}` must be a mapping, and is {}", other.type_name()));
+            &[]
+        }
     }
 }
 

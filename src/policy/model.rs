@@ -1,18 +1,20 @@
 //! A policy that loaded: rules checked and compiled, ready to be evaluated any number of times.
 
 use super::limit::{Limit, LimitKey, LimitQuery};
-use super::sets::{DomainSet, TextSet};
+use super::question::{Condition, Operand, Question, Set, Test, Word, Words};
+use super::sets::NamedList;
 use super::template::Template;
+use super::tree::{Slot, Tree};
 use crate::domain::diagnostic::Spot;
 use crate::domain::effect::{Action, Effect};
 use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
 use crate::domain::ids::UserId;
 use crate::domain::kind::{Kind, KindSet};
 use crate::domain::verdict::Verdict;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
 /// SHA-256 over the names and contents of all files of a policy, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -40,7 +42,19 @@ impl Default for Defaults {
     }
 }
 
-/// All rule and list files of one directory, compiled.
+/// Whether a rule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleMode {
+    /// It counts.
+    Enforce,
+    /// It is evaluated and recorded, and never counts.
+    Shadow,
+    /// It is checked, and that is all.
+    Off,
+}
+
+/// All rule, list and calendar files of one directory, compiled.
 #[derive(Debug)]
 pub struct Policy {
     /// What identifies it.
@@ -51,24 +65,82 @@ pub struct Policy {
     pub defaults: Defaults,
     /// The rules by id; their order means nothing.
     pub rules: Vec<Rule>,
+    /// The facts that conditions read, by slot.
+    pub(super) slots: Vec<FactName>,
+    /// The rules and slots of each kind, in the order of [`Kind::ALL`].
+    pub(super) plans: [Plan; 7],
+    pub(super) lists: Vec<(String, NamedList)>,
+}
+
+/// What is looked at for one kind.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) enforced: Vec<usize>,
+    pub(super) shadow: Vec<usize>,
+    pub(super) slots: Vec<Slot>,
 }
 
 impl Policy {
-    /// The rules that speak of a kind.
-    pub fn rules_on(&self, kind: Kind) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(move |rule| rule.on.contains(kind))
+    pub(super) fn plan(&self, kind: Kind) -> &Plan {
+        let [a, b, c, d, e, f, g] = &self.plans;
+        match kind {
+            Kind::Share => a,
+            Kind::Kick => b,
+            Kind::TresorCreation => c,
+            Kind::InvitationLinkCreation => d,
+            Kind::InvitationLinkAcception => e,
+            Kind::InvitationLinkRevocation => f,
+            Kind::UserValidation => g,
+        }
     }
 
-    /// The facts that deciding an operation of this kind can need: nothing else has to be gathered.
+    /// Finds the rules and slots of each kind.
+    pub(super) fn make_plans(rules: &[Rule]) -> [Plan; 7] {
+        Kind::ALL.map(|kind| {
+            let mut plan = Plan::default();
+            let mut slots = BTreeSet::new();
+            for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.on.contains(kind)) {
+                match rule.mode {
+                    RuleMode::Enforce => plan.enforced.push(index),
+                    RuleMode::Shadow => plan.shadow.push(index),
+                    RuleMode::Off => continue,
+                }
+                rule.conditions().for_each(|condition| references(condition, &mut |slot, _| slots.extend([slot])));
+            }
+            plan.slots = slots.into_iter().collect();
+            plan
+        })
+    }
+
+    pub(super) fn rule(&self, index: usize) -> Option<&Rule> {
+        self.rules.get(index)
+    }
+
+    /// The rules in one of two states that speak of a kind.
+    fn rules_on(&self, kind: Kind, mode: RuleMode) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| rule.mode == mode && rule.on.contains(kind))
+    }
+
+    /// The facts that deciding an operation of this kind can need: without them it is not decided.
     #[must_use]
     pub fn facts_for(&self, kind: Kind) -> BTreeSet<FactName> {
+        self.needed(kind, RuleMode::Enforce)
+    }
+
+    /// The facts that only shadow rules on this kind need: good to have, and no reason to wait.
+    #[must_use]
+    pub fn shadow_facts_for(&self, kind: Kind) -> BTreeSet<FactName> {
+        &self.needed(kind, RuleMode::Shadow) - &self.needed(kind, RuleMode::Enforce)
+    }
+
+    fn needed(&self, kind: Kind, mode: RuleMode) -> BTreeSet<FactName> {
         let mut needed = BTreeSet::new();
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.mode == mode) {
             if let Some(limit) = rule.limit.as_ref().filter(|limit| limit.count == kind || rule.on.contains(kind)) {
-                needed.insert(limit.per.clone());
+                needed.extend(limit.per.iter().cloned());
             }
             if rule.on.contains(kind) {
-                rule.when.iter().for_each(|condition| condition.facts(&mut needed));
+                rule.conditions().for_each(|condition| references(condition, &mut |_, fact| needed.extend([fact.clone()])));
                 rule.reason.iter().chain(&rule.message).for_each(|text| text.facts(&mut needed));
                 needed.extend(rule.then.iter().map(|then| then.user.clone()));
                 let info = rule.additional_info.as_ref().filter(|_| kind == Kind::InvitationLinkCreation);
@@ -78,22 +150,27 @@ impl Policy {
         needed
     }
 
-    /// The counts that the limits on this operation ask for. A rule whose `per` fact is not known is left out, and
+    /// The counts that the limits on this operation ask for. A rule whose `per` facts are not known is left out, and
     /// is then undecided.
     #[must_use]
     pub fn limit_queries(&self, kind: Kind, facts: &FactSet) -> Vec<LimitQuery> {
-        self.rules_on(kind)
-            .filter_map(|rule| {
-                let limit = rule.limit.as_ref()?;
-                Some(LimitQuery { rule: rule.id.clone(), key: limit.key(facts)?, within: limit.within })
-            })
-            .collect()
+        let mut queries = Vec::new();
+        for rule in self.rules_on(kind, RuleMode::Enforce).chain(self.rules_on(kind, RuleMode::Shadow)) {
+            let Some(limit) = &rule.limit else { continue };
+            let Some(key) = limit.key(facts) else { continue };
+            queries.extend(limit.windows.iter().map(|window| LimitQuery {
+                window: window.name.clone(),
+                key: key.clone(),
+                within: window.within,
+            }));
+        }
+        queries
     }
 
     /// The places that an approval of this operation takes, sorted and each once.
     #[must_use]
     pub fn limit_places(&self, kind: Kind, facts: &FactSet) -> Vec<LimitKey> {
-        let limits = self.rules.iter().filter_map(|rule| rule.limit.as_ref());
+        let limits = self.rules.iter().filter(|rule| rule.mode != RuleMode::Off).filter_map(|rule| rule.limit.as_ref());
         let keys: BTreeSet<_> = limits.filter(|limit| limit.count == kind).filter_map(|limit| limit.key(facts)).collect();
         keys.into_iter().collect()
     }
@@ -112,7 +189,16 @@ pub struct Rule {
     pub on: KindSet,
     /// What it says when it matches.
     pub effect: Verdict,
+    /// Whether it counts.
+    pub mode: RuleMode,
+    /// Until when a shadow rule is evaluated.
+    pub expires: Option<Timestamp>,
+    /// Who answers for it.
+    pub owner: Option<String>,
     pub(super) when: Option<Condition>,
+    /// The condition as it was written, in one form whatever the order of its keys.
+    pub(super) written: String,
+    pub(super) except: Vec<Exception>,
     /// How many operations it allows; it matches once they are used up.
     pub limit: Option<Limit>,
     pub(super) reason: Option<Template>,
@@ -121,6 +207,24 @@ pub struct Rule {
     pub(super) then: Vec<Then>,
     /// What is shown with an invitation link that it approves.
     pub(super) additional_info: Option<Template>,
+}
+
+impl Rule {
+    /// Everything it asks: its condition and its exceptions.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.when.iter().chain(self.except.iter().map(|exception| &exception.when))
+    }
+}
+
+/// For whom a rule does not hold, on whose word, and until when.
+#[derive(Debug)]
+pub(super) struct Exception {
+    pub(super) spot: Spot,
+    pub(super) when: Condition,
+    pub(super) owner: String,
+    pub(super) reason: String,
+    pub(super) ticket: Option<String>,
+    pub(super) expires: Timestamp,
 }
 
 /// One effect as the rule states it.
@@ -143,73 +247,29 @@ impl Then {
     }
 }
 
-/// What a rule asks.
-#[derive(Debug)]
-pub(super) enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    Not(Box<Condition>),
-    Leaf(Leaf),
-}
-
-impl Condition {
-    fn facts(&self, needed: &mut BTreeSet<FactName>) {
-        match self {
-            Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| part.facts(needed)),
-            Condition::Not(part) => part.facts(needed),
-            Condition::Leaf(leaf) => {
-                needed.insert(leaf.fact.clone());
-                if let Test::Compare(_, Operand::Fact(other)) | Test::Member { set: Set::Fact(other), .. } = &leaf.test {
-                    needed.insert(other.clone());
-                }
-            }
+/// Every fact that a condition reads, on either side.
+pub(super) fn references<'c>(condition: &'c Condition, visit: &mut impl FnMut(Slot, &'c FactName)) {
+    condition.leaves(&mut |question| {
+        if let Question::Fact(leaf) = question {
+            visit(leaf.slot, &leaf.fact);
+            test_references(&leaf.test, visit);
         }
-    }
+    });
 }
 
-/// One question about one fact.
-#[derive(Debug)]
-pub(super) struct Leaf {
-    pub(super) fact: FactName,
-    pub(super) test: Test,
+fn test_references<'c>(test: &'c Test, visit: &mut impl FnMut(Slot, &'c FactName)) {
+    let reference = match test {
+        Test::Compare(_, Operand::Fact(reference))
+        | Test::Member { set: Set::Fact(reference), .. }
+        | Test::Contains(Word::Fact(reference))
+        | Test::ContainsAny(Words::Fact(reference))
+        | Test::ContainsAll(Words::Fact(reference)) => reference,
+        Test::Each(_, elements) => return element_references(elements, visit),
+        _ => return,
+    };
+    visit(reference.slot, &reference.fact);
 }
 
-/// The question.
-#[derive(Debug)]
-pub(super) enum Test {
-    Compare(Comparison, Operand),
-    Member { set: Set, negated: bool },
-    Contains(String),
-    ContainsAny(Arc<TextSet>),
-    ContainsAll(Vec<String>),
-    StartsWith(String),
-    EndsWith(String),
-    Exists(bool),
-}
-
-/// How two values are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Eq,
-    Ne,
-    Gt,
-    Gte,
-    Lt,
-    Lte,
-}
-
-/// What a fact is compared with.
-#[derive(Debug)]
-pub(super) enum Operand {
-    Value(FactValue),
-    Fact(FactName),
-}
-
-/// What a fact is looked up in.
-#[derive(Debug)]
-pub(super) enum Set {
-    Texts(Arc<TextSet>),
-    Ints(Vec<i64>),
-    Domains(Arc<DomainSet>),
-    Fact(FactName),
+fn element_references<'c>(elements: &'c Tree<Test>, visit: &mut impl FnMut(Slot, &'c FactName)) {
+    elements.leaves(&mut |test| test_references(test, visit));
 }

@@ -1,9 +1,9 @@
-//! Reads one rule of a file.
+//! Reads one rule of a file. Every part is read even if an earlier one is wrong, so that all mistakes are shown at once.
 
-use super::condition::Reader;
-use super::limit::Limit;
-use super::model::Rule;
-use super::sets::Lists;
+use super::condition::{Names, Reader};
+use super::limit::{Limit, Window};
+use super::model::{Exception, Rule, RuleMode};
+use super::question::read_time;
 use super::template::Template;
 use super::then::read_then;
 use crate::domain::diagnostic::Diagnostic;
@@ -11,63 +11,191 @@ use crate::domain::fact::FactName;
 use crate::domain::fact_catalogue::FactType;
 use crate::domain::kind::{Kind, KindSet};
 use crate::domain::verdict::Verdict;
-use crate::domain::yaml::{Node, Problems};
+use crate::domain::yaml::{Fields, Node, Problems, Value};
+use jiff::Timestamp;
+use serde_json::Value as Json;
 
-const KEYS: [&str; 10] = ["id", "description", "on", "effect", "when", "limit", "reason", "message", "then", "additional_info"];
+/// The keys of a rule.
+pub(super) const KEYS: [&str; 14] = [
+    "id",
+    "description",
+    "mode",
+    "owner",
+    "expires",
+    "on",
+    "effect",
+    "when",
+    "except",
+    "limit",
+    "reason",
+    "message",
+    "then",
+    "additional_info",
+];
 
 /// Reads a rule; `None` where something is wrong with it, which has been reported.
-pub(super) fn read_rule(problems: &mut Problems<'_>, lists: &Lists, node: &Node) -> Option<Rule> {
+pub(super) fn read_rule(problems: &mut Problems<'_>, names: &mut Names, node: &Node) -> Option<Rule> {
     let fields = problems.mapping(node, "a rule", &KEYS)?;
-    let Some(id_node) = fields.get("id") else {
-        problems.error("missing-key", node.spot, "a rule must have an `id`");
-        return None;
+    let id = match fields.get("id") {
+        Some(node) => read_id(problems, node),
+        None => {
+            problems.error("missing-key", node.spot, "a rule must have an `id`");
+            None
+        }
     };
-    let id = read_id(problems, id_node)?;
-    let Some(on) = fields.get("on") else {
-        problems.error("missing-key", node.spot, format!("rule `{id}` must say `on` which kinds it speaks"));
-        return None;
+    let name = id.clone().unwrap_or_else(|| "without a name".to_owned());
+    let on = match fields.get("on") {
+        Some(node) => read_kinds(problems, node),
+        None => {
+            problems.error("missing-key", node.spot, format!("rule `{name}` must say `on` which kinds it speaks"));
+            None
+        }
     };
-    let on = read_kinds(problems, on)?;
-    let Some(effect) = fields.get("effect") else {
-        problems.error("missing-key", node.spot, format!("rule `{id}` must have an `effect`"));
-        return None;
+    let effect = match fields.get("effect") {
+        Some(node) => problems.choice(
+            node,
+            "effect",
+            &[("approve", Verdict::Approve), ("reject", Verdict::Reject), ("escalate", Verdict::Escalate)],
+        ),
+        None => {
+            problems.error("missing-key", node.spot, format!("rule `{name}` must have an `effect`"));
+            None
+        }
     };
-    let effect = problems.choice(
-        effect,
-        "effect",
-        &[("approve", Verdict::Approve), ("reject", Verdict::Reject), ("escalate", Verdict::Escalate)],
-    )?;
     if let Some(description) = fields.get("description") {
         problems.text(description, "description");
     }
-    let when = fields.get("when").map(|when| Reader { problems, lists, on }.condition(when));
-    let limit = fields.get("limit").map(|limit| read_limit(problems, lists, limit, on, effect));
-    let reason = fields.get("reason").map(|reason| Template::parse(problems, reason, "reason", on));
-    let message = fields.get("message").map(|message| Template::parse(problems, message, "message", on));
-    let then = fields.get("then").map(|then| read_then(problems, lists, then, on, effect));
-    let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, on, effect));
-    if fields.entries.iter().any(|(key, node)| key.name == "when" && node.value == crate::domain::yaml::Value::Null) {
+    let life = read_life(problems, fields, &name);
+    // Without kinds only what does not depend on them can be said.
+    let kinds = on.unwrap_or_default();
+    let when = fields.get("when").map(|when| Reader { problems, names, on: kinds }.condition(when));
+    let except = fields.get("except").map(|except| read_exceptions(problems, names, except, kinds));
+    let limit = fields.get("limit").map(|limit| read_limit(problems, names, limit, kinds, effect, &name));
+    let reason = fields.get("reason").map(|reason| Template::parse(problems, reason, "reason", kinds));
+    let message = fields.get("message").map(|message| Template::parse(problems, message, "message", kinds));
+    let then = fields.get("then").map(|then| read_then(problems, names, then, kinds, effect.unwrap_or(Verdict::Reject)));
+    let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, kinds, effect));
+    let empty_when = fields.entries.iter().find(|(key, node)| key.name == "when" && node.value == Value::Null);
+    if let Some((key, _)) = empty_when {
         problems.error(
             "empty-condition",
-            fields.spot,
-            format!("the `when` of rule `{id}` is empty; write a condition or leave it out"),
+            key.spot,
+            format!("the `when` of rule `{name}` is empty; write a condition or leave it out"),
         );
         return None;
     }
-    // An outer `Some` with nothing in it is a part that was there and is wrong: no rule is made without it.
-    let when = when.map_or(Some(None), |part| part.map(Some))?;
-    let limit = limit.map_or(Some(None), |part| part.map(Some))?;
-    let reason = reason.map_or(Some(None), |part| part.map(Some))?;
-    let message = message.map_or(Some(None), |part| part.map(Some))?;
-    let then = then.map_or(Some(Vec::new()), |part| part)?;
-    let additional_info = info.map_or(Some(None), |part| part.map(Some))?;
-    let (file, spot) = (problems.file().to_owned(), id_node.spot);
-    Some(Rule { id, file, spot, on, effect, when, limit, reason, message, then, additional_info })
+    let written = fields.get("when").map(|when| canonical(when.to_json()).to_string()).unwrap_or_default();
+    let (mode, owner, expires) = life?;
+    Some(Rule {
+        spot: fields.get("id")?.spot,
+        id: id?,
+        file: problems.file().to_owned(),
+        on: on?,
+        effect: effect?,
+        mode,
+        owner,
+        expires,
+        // A part that was there and is wrong makes no rule: an outer `Some` with nothing in it.
+        when: whole(when)?,
+        written,
+        except: whole(except)?.unwrap_or_default(),
+        limit: whole(limit)?,
+        reason: whole(reason)?,
+        message: whole(message)?,
+        then: whole(then)?.unwrap_or_default(),
+        additional_info: whole(info)?,
+    })
+}
+
+#[expect(clippy::option_option, reason = "a part that is wrong and a part that is not there are different things")]
+fn whole<T>(part: Option<Option<T>>) -> Option<Option<T>> {
+    part.map_or(Some(None), |part| part.map(Some))
+}
+
+/// The parts of `all` and `any` in an order of their own, so that equal conditions are written equally.
+fn canonical(json: Json) -> Json {
+    match json {
+        Json::Object(entries) => Json::Object(entries.into_iter().map(|(key, value)| (key, canonical(value))).collect()),
+        Json::Array(items) => {
+            let mut items: Vec<_> = items.into_iter().map(canonical).collect();
+            items.sort_by_cached_key(Json::to_string);
+            Json::Array(items)
+        }
+        other => other,
+    }
+}
+
+/// Mode, owner and end: a shadow must have all three.
+fn read_life(
+    problems: &mut Problems<'_>,
+    fields: Fields<'_>,
+    name: &str,
+) -> Option<(RuleMode, Option<String>, Option<Timestamp>)> {
+    let modes = [("enforce", RuleMode::Enforce), ("shadow", RuleMode::Shadow), ("off", RuleMode::Off)];
+    let mode = match fields.get("mode") {
+        Some(node) => problems.choice(node, "mode", &modes),
+        None => Some(RuleMode::Enforce),
+    };
+    let owner = fields.get("owner").map(|node| problems.text(node, "owner").map(str::to_owned));
+    let expires = fields.get("expires").map(|node| read_expiry(problems, node));
+    let is_shadow = mode == Some(RuleMode::Shadow);
+    for (key, is_there) in [("owner", owner.is_some()), ("expires", expires.is_some())] {
+        if is_shadow && !is_there {
+            let message = format!("rule `{name}` is a shadow and must have `{key}`");
+            let problem = Diagnostic::error("missing-key", problems.file(), fields.spot, message);
+            problems.add(problem.with_help("a shadow without an owner and an end stays for ever"));
+            return None;
+        }
+    }
+    if let (Some(node), false, Some(_)) = (fields.get("expires"), is_shadow, mode) {
+        let problem =
+            Diagnostic::error("misplaced-key", problems.file(), node.spot, "`expires` belongs to a rule with `mode: shadow`");
+        problems.add(problem.with_help("a rule that counts ends when somebody takes it out, not in a quiet night"));
+        return None;
+    }
+    Some((mode?, whole(owner)?, whole(expires)?))
+}
+
+fn read_expiry(problems: &mut Problems<'_>, node: &Node) -> Option<Timestamp> {
+    let time = read_time(problems.text(node, "expires")?);
+    if time.is_none() {
+        let problem = Diagnostic::error("bad-time", problems.file(), node.spot, "`expires` must be a day or a time");
+        problems.add(problem.with_help("write `2027-12-01`, which ends as that day begins in UTC, or `2027-12-01T18:00:00Z`"));
+    }
+    time
+}
+
+fn read_exceptions(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<Vec<Exception>> {
+    let items = match &node.value {
+        Value::List(items) => items,
+        _ => {
+            problems.error("wrong-type", node.spot, format!("`except` must be a list, and is {}", node.type_name()));
+            return None;
+        }
+    };
+    let read: Vec<_> = items.iter().map(|item| read_exception(problems, names, item, on)).collect();
+    read.into_iter().collect()
+}
+
+fn read_exception(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<Exception> {
+    let fields = problems.mapping(node, "an exception", &["when", "owner", "reason", "ticket", "expires"])?;
+    for key in ["when", "owner", "reason", "expires"] {
+        if fields.get(key).is_none() {
+            let problem = Diagnostic::error("missing-key", problems.file(), node.spot, format!("an exception must have `{key}`"));
+            problems.add(problem.with_help("who asked for it, why, and until when: an auditor will want to know"));
+        }
+    }
+    let when = fields.get("when").and_then(|when| Reader { problems, names, on }.condition(when));
+    let mut text = |key: &str| fields.get(key).and_then(|node| problems.text(node, key)).map(str::to_owned);
+    let (owner, reason) = (text("owner"), text("reason"));
+    let ticket = fields.get("ticket").map(|_| text("ticket"));
+    let expires = fields.get("expires").and_then(|node| read_expiry(problems, node));
+    Some(Exception { spot: node.spot, when: when?, owner: owner?, reason: reason?, ticket: whole(ticket)?, expires: expires? })
 }
 
 /// What is shown with an invitation link; only its approval carries it.
-fn read_additional_info(problems: &mut Problems<'_>, node: &Node, on: KindSet, effect: Verdict) -> Option<Template> {
-    if effect != Verdict::Approve || !on.contains(Kind::InvitationLinkCreation) {
+fn read_additional_info(problems: &mut Problems<'_>, node: &Node, on: KindSet, effect: Option<Verdict>) -> Option<Template> {
+    if effect.is_some_and(|effect| effect != Verdict::Approve) || !on.contains(Kind::InvitationLinkCreation) && !on.is_empty() {
         let message = "`additional_info` is sent with the approval of a link creation, and this rule makes none";
         let problem = Diagnostic::error("misplaced-key", problems.file(), node.spot, message);
         problems.add(problem.with_help("put it into a rule `on: [invitation_link_creation]` with `effect: approve`"));
@@ -111,8 +239,21 @@ pub(super) fn read_kind(problems: &mut Problems<'_>, node: &Node, what: &str) ->
     kind
 }
 
-fn read_limit(problems: &mut Problems<'_>, lists: &Lists, node: &Node, on: KindSet, effect: Verdict) -> Option<Limit> {
-    let fields = problems.mapping(node, "a limit", &["count", "per", "within", "max"])?;
+fn read_limit(
+    problems: &mut Problems<'_>,
+    names: &mut Names,
+    node: &Node,
+    on: KindSet,
+    effect: Option<Verdict>,
+    rule: &str,
+) -> Option<Limit> {
+    let fields = problems.mapping(node, "a limit", &["count", "per", "within", "max", "windows"])?;
+    if effect == Some(Verdict::Approve) {
+        let message = "a limit matches once it is used up, so it cannot approve";
+        let problem = Diagnostic::error("limit-on-approve", problems.file(), node.spot, message);
+        problems.add(problem.with_help("put the limit into a rule of its own with `effect: reject` or `effect: escalate`"));
+        return None;
+    }
     let mut required = |name: &str| {
         let found = fields.get(name);
         if found.is_none() {
@@ -120,44 +261,83 @@ fn read_limit(problems: &mut Problems<'_>, lists: &Lists, node: &Node, on: KindS
         }
         found
     };
-    let (count, per, within, max) = (required("count"), required("per"), required("within"), required("max"));
-    let (count_node, per_node, within, max) = (count?, per?, within?, max?);
-    if effect == Verdict::Approve {
-        problems.add(
-            Diagnostic::error(
-                "limit-on-approve",
-                problems.file(),
-                node.spot,
-                "a limit matches once it is used up, so it cannot approve",
-            )
-            .with_help("put the limit into a rule of its own with `effect: reject` or `effect: escalate`"),
-        );
+    let (count, per) = (required("count"), required("per"));
+    let count = count.and_then(|node| read_kind(problems, node, "count"));
+    let windows = match fields.get("windows") {
+        None => read_window(problems, fields, rule, false).map(|window| vec![window]),
+        Some(list) => {
+            for key in ["within", "max"] {
+                if let Some(node) = fields.get(key) {
+                    problems.error("misplaced-key", node.spot, format!("`{key}` belongs into each of `windows`"));
+                }
+            }
+            read_windows(problems, list, rule)
+        }
+    };
+    let items = per.and_then(|node| problems.list(node, "per"))?;
+    if !(1..=2).contains(&items.len()) {
+        problems.error("bad-per", node.spot, "operations are counted per one fact or a pair of facts");
         return None;
     }
-    let count = read_kind(problems, count_node, "count")?;
-    let within = problems.duration(within, "within")?;
-    if within.is_zero() {
-        problems.error(
-            "bad-duration",
-            fields.get("within").map_or(node.spot, |within| within.spot),
-            "a window of nothing counts nothing",
-        );
+    // The facts must be there on the operation that asks and on those that are counted.
+    let on = count.map_or(on, |count| on.with(count));
+    let per: Vec<_> = items.iter().map(|item| read_per(problems, names, item, on)).collect();
+    Some(Limit { count: count?, per: per.into_iter().collect::<Option<_>>()?, windows: windows? })
+}
+
+fn read_per(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<FactName> {
+    let per = problems.text(node, "per")?;
+    let spec = Reader { problems, names, on }.spec(per, node.spot)?;
+    if matches!(spec.fact_type, FactType::List | FactType::Duration) || matches!(per, "operation.id" | "operation.kind") {
+        let problem =
+            Diagnostic::error("bad-per", problems.file(), node.spot, format!("operations cannot be counted per `{per}`"));
+        problems.add(problem.with_help("count per a fact with one value, such as `actor.id`, `tresor.id` or `context.ip`"));
         return None;
     }
-    let max_value = problems.int(max, "max")?;
-    let Ok(max_value) = u64::try_from(max_value) else {
-        problems.error("bad-value", max.spot, "`max` must not be negative");
+    Some(FactName::new(per))
+}
+
+fn read_windows(problems: &mut Problems<'_>, node: &Node, rule: &str) -> Option<Vec<Window>> {
+    let items = match &node.value {
+        Value::List(items) if !items.is_empty() => items,
+        _ => {
+            let problem = Diagnostic::error("wrong-type", problems.file(), node.spot, "`windows` must be a list of windows");
+            problems.add(problem.with_help("write `[{within: 1h, max: 5}, {within: 24h, max: 20}]`"));
+            return None;
+        }
+    };
+    let is_several = items.len() > 1;
+    let mut windows: Vec<Window> = Vec::new();
+    for item in items {
+        let fields = problems.mapping(item, "a window", &["within", "max"])?;
+        let window = read_window(problems, fields, rule, is_several)?;
+        if windows.iter().any(|other| other.within == window.within) {
+            problems.error("duplicate-window", item.spot, "two windows of the same length: only the smaller `max` can matter");
+            return None;
+        }
+        windows.push(window);
+    }
+    Some(windows)
+}
+
+fn read_window(problems: &mut Problems<'_>, fields: Fields<'_>, rule: &str, is_one_of_several: bool) -> Option<Window> {
+    let mut required = |name: &str| {
+        let found = fields.get(name);
+        if found.is_none() {
+            problems.error("missing-key", fields.spot, format!("a limit must have `{name}`"));
+        }
+        found
+    };
+    let (within_node, max_node) = (required("within"), required("max"));
+    let within = within_node.and_then(|node| problems.duration(node, "within"));
+    if let (Some(node), Some(true)) = (within_node, within.map(|within| within.is_zero())) {
+        problems.error("bad-duration", node.spot, "a window of nothing counts nothing");
+        return None;
+    }
+    let max = problems.int(max_node?, "max")?;
+    let Ok(max) = u64::try_from(max) else {
+        problems.error("bad-value", max_node?.spot, "`max` must not be negative");
         return None;
     };
-    let per = problems.text(per_node, "per")?;
-    // The fact must be there on the operation that asks and on those that are counted.
-    let spec = Reader { problems, lists, on: on.with(count) }.spec(per, per_node.spot)?;
-    if spec.personal.is_some() || !matches!(spec.fact_type, FactType::Text | FactType::Domain | FactType::Int | FactType::Bool) {
-        problems.add(
-            Diagnostic::error("bad-per", problems.file(), per_node.spot, format!("operations cannot be counted per `{per}`"))
-                .with_help("count per a public fact with one value, such as `actor.id`, `tresor.id` or `subject.email_domain`"),
-        );
-        return None;
-    }
-    Some(Limit { count, per: FactName::new(per), within, max: max_value })
+    Some(Window::new(rule, within?, max, is_one_of_several))
 }

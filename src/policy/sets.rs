@@ -1,10 +1,22 @@
 //! Sets of texts and of domain patterns, as lists in a policy become them: one look-up, however long the list.
 
+use crate::domain::diagnostic::Spot;
 use crate::domain::domain_name::{DomainName, DomainPattern};
 use std::collections::{BTreeMap, HashSet};
 
-/// Lists by name; nothing for one that could not be read, which has been reported.
-pub(super) type Lists = BTreeMap<String, Option<Vec<String>>>;
+/// The lists of a policy, by name.
+pub(super) type Lists = BTreeMap<String, NamedList>;
+
+/// A list under its name.
+#[derive(Debug)]
+pub(super) struct NamedList {
+    pub(super) file: String,
+    pub(super) spot: Spot,
+    /// Nothing for one that could not be read, which has been reported.
+    pub(super) entries: Option<Vec<String>>,
+    /// Whether a rule looks something up in it.
+    pub(super) is_used: bool,
+}
 
 /// Texts, and what to call them in a trace.
 #[derive(Debug)]
@@ -20,6 +32,10 @@ impl TextSet {
 
     pub(super) fn contains(&self, text: &str) -> bool {
         self.members.contains(text)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(String::as_str)
     }
 }
 
@@ -44,16 +60,39 @@ impl DomainSet {
     }
 
     pub(super) fn contains(&self, name: &DomainName) -> bool {
-        if self.exact.contains(name.as_str()) {
-            return true;
+        self.exact.contains(name.as_str()) || self.wildcard_above(name).is_some()
+    }
+
+    /// Whether every name that the pattern covers is in the set.
+    pub(super) fn covers(&self, pattern: &DomainPattern) -> bool {
+        match pattern {
+            DomainPattern::Exact(name) => self.contains(name),
+            DomainPattern::Below(name) => self.below.contains(name.as_str()) || self.wildcard_above(name).is_some(),
         }
+    }
+
+    /// Whether every pattern of this set is covered by another one.
+    pub(super) fn is_covered_by(&self, other: &DomainSet) -> bool {
+        let name = |text: &String| DomainName::parse(text);
+        let exact = self.exact.iter().filter_map(name).map(DomainPattern::Exact);
+        exact.chain(self.below.iter().filter_map(name).map(DomainPattern::Below)).all(|pattern| other.covers(&pattern))
+    }
+
+    /// A name that is covered, to try a condition with.
+    pub(super) fn example(&self) -> Option<DomainName> {
+        let below = self.below.iter().min().map(|parent| format!("www.{parent}"));
+        self.exact.iter().min().cloned().or(below).and_then(|name| DomainName::parse(&name))
+    }
+
+    /// The name above this one of which the set holds everything below.
+    pub(super) fn wildcard_above<'n>(&self, name: &'n DomainName) -> Option<&'n str> {
         let mut rest = name.as_str();
         while let Some((_, parent)) = rest.split_once('.') {
             if self.below.contains(parent) {
-                return true;
+                return Some(parent);
             }
             rest = parent;
         }
-        false
+        None
     }
 }

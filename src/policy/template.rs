@@ -66,7 +66,7 @@ fn check_quoted(problems: &mut Problems<'_>, node: &Node, name: &str, on: KindSe
     let file = problems.file();
     let Some(spec) = fact_catalogue::find(name) else {
         let problem = Diagnostic::error("unknown-fact", file, node.spot, format!("there is no fact `{name}` to quote"));
-        let near = nearest(name, fact_catalogue::CATALOGUE.iter().map(|spec| spec.name));
+        let near = nearest(name, fact_catalogue::names());
         let help = near
             .map_or_else(|| "a text in braces is the name of a fact".to_owned(), |near| format!("did you mean `{{{near}}}`?"));
         problems.add(problem.with_help(help));

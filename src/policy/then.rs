@@ -1,8 +1,7 @@
 //! Reads the part `then` of a rule: effects on users that follow once the rule's verdict took effect.
 
-use super::condition::Reader;
+use super::condition::{Names, Reader};
 use super::model::Then;
-use super::sets::Lists;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::effect::Action;
 use crate::domain::fact::FactName;
@@ -14,7 +13,7 @@ use crate::domain::yaml::{Node, Problems, Value};
 /// Reads the list; `None` where something is wrong with it, which has been reported.
 pub(super) fn read_then(
     problems: &mut Problems<'_>,
-    lists: &Lists,
+    names: &mut Names,
     node: &Node,
     on: KindSet,
     effect: Verdict,
@@ -29,11 +28,11 @@ pub(super) fn read_then(
         problems.error("empty-value", node.spot, "`then` nothing has no effect");
         return None;
     }
-    let read: Vec<_> = items.iter().map(|item| read_one(problems, lists, item, on)).collect();
+    let read: Vec<_> = items.iter().map(|item| read_one(problems, names, item, on)).collect();
     read.into_iter().collect()
 }
 
-fn read_one(problems: &mut Problems<'_>, lists: &Lists, node: &Node, on: KindSet) -> Option<Then> {
+fn read_one(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<Then> {
     let (action, value) = read_action(problems, node)?;
     let fields = problems.mapping(value, &format!("`{action}`"), &["user", "enable"])?;
     let (Some(user), Some(enable)) = (fields.get("user"), fields.get("enable")) else {
@@ -55,7 +54,7 @@ fn read_one(problems: &mut Problems<'_>, lists: &Lists, node: &Node, on: KindSet
         return None;
     }
     // Also checks that every kind of the rule has it.
-    Reader { problems, lists, on }.spec(name, user.spot)?;
+    Reader { problems, names, on }.spec(name, user.spot)?;
     Some(Then { action, user: FactName::new(name), enable })
 }
 

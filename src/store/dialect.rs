@@ -45,6 +45,18 @@ macro_rules! word {
     (sqlite AS_TEXT) => {
         ""
     };
+    (postgres DECIDED_AT) => {
+        "to_char(decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+    (sqlite DECIDED_AT) => {
+        "decided_at"
+    };
+    (postgres ACTIVATED_AT) => {
+        "to_char(a.at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+    (sqlite ACTIVATED_AT) => {
+        "a.at"
+    };
     ($dialect:ident $text:literal) => {
         $text
     };

@@ -22,6 +22,9 @@ pub enum StoreError {
     /// Two transactions stood in each other's way; the same may succeed at once.
     #[error("the transaction lost against another one")]
     Contention,
+    /// The policy was replaced while an operation was decided by it.
+    #[error("the policy was replaced meanwhile; the operation is decided again")]
+    PolicyMoved,
     /// The judge could not judge.
     #[error("the decision cannot be recorded: {0}")]
     Judge(String),

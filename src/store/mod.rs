@@ -19,9 +19,11 @@ pub use postgres::open as open_postgres;
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    LaneFacts, LastFailure, Lease, NewOperation, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
+    LaneFacts, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Person, PolicyActivation,
+    Received, Recorded, RecordedRange, Ruling, Sent,
 };
 
+use crate::audit::WrappedKey;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use async_trait::async_trait;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Judges an operation inside the deciding transaction. Pure: no I/O, as locks are held.
-pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, String> + Send + Sync);
+pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sync);
 
 /// What the engine keeps.
 #[async_trait]
@@ -120,6 +122,24 @@ pub trait Store: Send + Sync {
 
     /// How long until an effect is due; nothing if none is.
     async fn next_effect_due(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Writes that a policy is in force from now on, and keeps its text; nothing where it is the last one already.
+    async fn activate_policy(&self, hash: &str, body: &str, replica: &str) -> Result<(), StoreError>;
+
+    /// The policy that was put in force last, by any replica.
+    async fn last_activation(&self) -> Result<Option<PolicyActivation>, StoreError>;
+
+    /// The text of a policy that was in force once.
+    async fn archived_policy(&self, hash: &str) -> Result<Option<String>, StoreError>;
+
+    /// A decision as it was recorded.
+    async fn recorded(&self, decision: DecisionId) -> Result<Option<Recorded>, StoreError>;
+
+    /// Decisions of the policy in the order in which they were made, a page at a time.
+    async fn recorded_page(&self, range: &RecordedRange) -> Result<Vec<Recorded>, StoreError>;
+
+    /// A person's sealed key; nothing if there is none, or it was destroyed.
+    async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError>;
 
     /// What must be done now and then: partitions for the months to come.
     async fn maintain(&self) -> Result<(), StoreError>;

@@ -231,6 +231,76 @@ pub struct LaneFacts {
     pub version: i64,
     /// Who created the tresor, if Assent decided its creation.
     pub creator: Option<UserId>,
+    /// When that took effect.
+    pub created_at: Option<Timestamp>,
+    /// The database's time.
+    pub now: Timestamp,
+}
+
+/// A policy that was put in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyActivation {
+    /// Which.
+    pub hash: String,
+    /// Its files.
+    pub body: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A decision as it was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Which.
+    pub id: DecisionId,
+    /// When.
+    pub decided_at: Timestamp,
+    /// The kind of the operation.
+    pub kind: Kind,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// `policy`, or who decided by hand.
+    pub decided_by: String,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// Which policy.
+    pub policy_hash: String,
+    /// The public facts.
+    pub facts: serde_json::Value,
+    /// The sealed ones.
+    pub facts_personal: serde_json::Value,
+    /// What every rule saw; nothing where it was not asked for.
+    pub trace: serde_json::Value,
+    /// How it ended; nothing where it has not, or where it was not asked for.
+    pub outcome: Option<Outcome>,
+}
+
+/// Which decisions to read.
+#[derive(Debug, Clone)]
+pub struct RecordedRange {
+    /// None before this.
+    pub since: Timestamp,
+    /// None up to this one, which is the last of the page before.
+    pub after: Option<(Timestamp, DecisionId)>,
+    /// How many at most.
+    pub limit: u32,
+    /// Whether to read their traces and outcomes, too.
+    pub with_trace: bool,
+}
+
+/// Why the judge gave no ruling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoRuling {
+    /// The policy was replaced since the facts were gathered: nothing is written, and it begins again.
+    PolicyMoved,
+    /// A bug.
+    Broken(String),
+}
+
+impl From<String> for NoRuling {
+    fn from(what: String) -> Self {
+        NoRuling::Broken(what)
+    }
 }
 
 /// A person whose facts the decision holds, with the key to use if there is none yet.
@@ -261,7 +331,7 @@ pub struct Deciding<'d> {
     pub fresh_flow: FlowId,
     /// How long a superseded flow waits to be continued by equal intent.
     pub join_window: Duration,
-    /// Counts to take: rule, counter, window.
+    /// Counts to take: the name to give it under, counter, window.
     pub queries: &'d [(String, String, Duration)],
     /// The places that an approval takes, sorted.
     pub places: &'d [String],
@@ -278,7 +348,7 @@ pub struct Deciding<'d> {
 pub struct Ground {
     /// The database's time.
     pub now: Timestamp,
-    /// What the limits saw, by rule.
+    /// What the limits saw, by the names that were asked for.
     pub counts: BTreeMap<String, u64>,
     /// The persons' keys, sealed.
     pub person_keys: BTreeMap<UserId, WrappedKey>,

@@ -21,7 +21,7 @@ mod error_codes;
 mod harness;
 mod intake;
 mod operations;
-mod policy_language;
+mod policy;
 mod reconciliation;
 mod registrations;
 mod simulator;

@@ -3,9 +3,10 @@
 use super::advice::explain;
 use super::commands::{ContentArgument, RegistrationArguments, TresorArgument, UploadArguments, UserSwitch};
 use super::connection::Connection;
-use super::output::{Screen, confirm, size};
-use super::progress::Progress;
+use super::output::{Screen, confirm};
 use crate::cli::Failure;
+use crate::cli::output::size;
+use crate::cli::progress::Progress;
 use crate::zerokit::{Endpoint, Upload};
 use serde_json::{Value, json};
 use std::sync::Arc;

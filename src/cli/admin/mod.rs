@@ -8,7 +8,6 @@ mod changes;
 mod commands;
 mod connection;
 mod output;
-mod progress;
 mod reads;
 mod verdict;
 

@@ -3,9 +3,10 @@
 use super::advice::explain;
 use super::commands::{OperationArgument, PageArguments, TresorArgument};
 use super::connection::Connection;
-use super::output::{Screen, size, table};
-use super::progress::Progress;
+use super::output::Screen;
 use crate::cli::Failure;
+use crate::cli::output::{size, table};
+use crate::cli::progress::Progress;
 use crate::zerokit::wire::{GetShareDetailsResponse, LinkDetails, ListMembersResponse, MemberDetails};
 use crate::zerokit::{self, Endpoint, Items};
 use serde::Serialize;

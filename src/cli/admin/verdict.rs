@@ -11,7 +11,7 @@ use crate::domain::ids::OperationId;
 use crate::domain::kind::Kind;
 use crate::domain::operation::{OperationKey, Registration};
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::engine::{DatabaseClock, HandError, load_policy};
+use crate::engine::{DatabaseClock, HandError, start_policy};
 use crate::flow::State;
 use crate::store::{self, ByHand, OperationView};
 use crate::zerokit::{Endpoint, ErrorCode, VerdictCall};
@@ -89,7 +89,6 @@ async fn unrecorded(connection: &Connection, screen: Screen, command: ByHandComm
 async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandCommand) -> Result<(), Failure> {
     let config = config::read(&config.config)?;
     let operator = operator(command.by_hand.operator)?;
-    let policy = load_policy(&config.policies)?;
     let store = store::open(&config.database_url, 4).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
     if config.database_url.starts_with("sqlite://") {
@@ -97,10 +96,10 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     }
     store.check_schema().await?;
     check_key(store.as_ref(), &config.encryption, true).await?;
+    let policy = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
-    let engine = engine(&config, store, policy, clock as Arc<dyn Clock>)
-        .map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
+    let engine = engine(&config, store, policy, clock as Arc<dyn Clock>)?;
     let by_hand =
         ByHand { verdict: command.verdict, operator, comment: command.by_hand.comment, additional_info: command.additional_info };
     let key = OperationKey { kind: command.kind, operation_id: command.id };

@@ -11,7 +11,7 @@ use crate::domain::verdict::Verdict;
 use crate::flow::{Places, Step};
 use crate::store::connection::{Arg, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{Decided, Deciding, Finishing, Ground, Person, Ruling, Sent};
+use crate::store::types::{Decided, Deciding, Finishing, Ground, NoRuling, Person, Ruling, Sent};
 use crate::store::{Judge, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,14 +40,14 @@ const TAKE_PLACE: Sql = sql!(
 const NEW_PERSON: Sql = sql!(
     "insert into person_keys (person_id, wrapped, created_at) values ($1, $2, " NOW ") on conflict (person_id) do nothing"
 );
-const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
+pub(super) const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
 const FLOW_BY_ID: Sql = sql!("select id, attempts from flows where id = $1 and intent = $2 and open_since is not null");
 const FLOW_BY_INTENT: Sql = sql!(
     "select id, attempts from flows where intent = $1 and open_since > " NOW " - $2 order by open_since desc limit 1"
 );
 const CONTINUE_FLOW: Sql = sql!("update flows set attempts = $2, open_since = null where id = $1");
 const NEW_FLOW: Sql = sql!("insert into flows (id, intent, attempts) values ($1, $2, 1)");
-const ARCHIVE: Sql = sql!(
+pub(super) const ARCHIVE: Sql = sql!(
     "insert into policies (hash, body, first_used_at) values ($1, $2, $3" AS_TIME ") on conflict (hash) do nothing"
 );
 const RECORD: Sql = sql!(
@@ -100,7 +100,10 @@ pub(super) async fn decide(
     let committed = first(tx.rows(COMMITTED, args![key.kind.as_str(), key.operation_id.as_str()]).await?);
     let committed = committed.map(|row| row.parsed(0, Verdict::parse)).transpose()?;
     let ground = Ground { now, counts, person_keys, flow, attempt, committed };
-    let ruling = judge(ground).map_err(StoreError::Judge)?;
+    let ruling = judge(ground).map_err(|none| match none {
+        NoRuling::PolicyMoved => StoreError::PolicyMoved,
+        NoRuling::Broken(what) => StoreError::Judge(what),
+    })?;
     if !archived {
         let (hash, body) = deciding.policy;
         tx.run(ARCHIVE, args![hash, body, audit_time(now)]).await?;
@@ -255,7 +258,7 @@ async fn record(tx: &mut dyn Transaction, ruling: &Ruling) -> Result<(), StoreEr
         record.facts.to_string(),
         record.facts_personal.to_string(),
         record.trace.to_string(),
-        "[]",
+        record.shadow.to_string(),
     ];
     tx.run(RECORD, args).await.map(|_| ())
 }

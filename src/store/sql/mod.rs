@@ -1,5 +1,6 @@
 //! The store's logic, once for both databases: which statements run in which transaction, and in which order.
 
+mod archive;
 mod by_hand;
 mod claim;
 mod decide;
@@ -12,9 +13,10 @@ use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
 use super::types::{
     Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LastFailure, Lease,
-    NewOperation, OperationView, Ordered, Received, Sent,
+    NewOperation, OperationView, Ordered, PolicyActivation, Received, Recorded, RecordedRange, Sent,
 };
 use super::{Judge, Store, StoreError};
+use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
 use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
 use crate::domain::kind::Kind;
@@ -187,11 +189,15 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError> {
-        const FACTS: super::dialect::Sql =
-            sql!("select (select version from lanes where lane = $1), (select creator_id from tresors where id = $2)");
+        const FACTS: super::dialect::Sql = sql!("select (select version from lanes where lane = $1), (select creator_id from tresors where id = $2), (select created_at from tresors where id = $2), " NOW);
         let rows = self.driver.read(FACTS, args![lane.as_str(), tresor.map(str::to_owned)]).await?;
-        let Some(row) = first(rows) else { return Ok(LaneFacts::default()) };
-        Ok(LaneFacts { version: row.opt_int(0)?.unwrap_or(0), creator: row.opt_parsed(1, |text| UserId::new(text).ok())? })
+        let row = first(rows).ok_or_else(|| StoreError::Corrupt("no clock".into()))?;
+        Ok(LaneFacts {
+            version: row.opt_int(0)?.unwrap_or(0),
+            creator: row.opt_parsed(1, |text| UserId::new(text).ok())?,
+            created_at: row.opt_int(2)?.map(timestamp).transpose()?,
+            now: timestamp(row.int(3)?)?,
+        })
     }
 
     async fn intent_of(&self, decision: DecisionId) -> Result<Intent, StoreError> {
@@ -259,6 +265,37 @@ impl<D: Driver> Store for SqlStore<D> {
         const NEXT: super::dialect::Sql = sql!("select min(due_at) - " NOW " from operations where due_at is not null");
         let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
         Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+    }
+
+    async fn activate_policy(&self, hash: &str, body: &str, replica: &str) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin().await?;
+        archive::activate(tx.as_mut(), hash, body, replica).await?;
+        tx.commit().await
+    }
+
+    async fn last_activation(&self) -> Result<Option<PolicyActivation>, StoreError> {
+        let row = first(self.driver.read(archive::LAST_ACTIVATION, args![]).await?);
+        row.map(|row| archive::activation(&row)).transpose()
+    }
+
+    async fn archived_policy(&self, hash: &str) -> Result<Option<String>, StoreError> {
+        let row = first(self.driver.read(archive::POLICY, args![hash]).await?);
+        row.map(|row| row.text(0).map(str::to_owned)).transpose()
+    }
+
+    async fn recorded(&self, decision: DecisionId) -> Result<Option<Recorded>, StoreError> {
+        let row = first(self.driver.read(archive::DECISION, args![decision.to_string()]).await?);
+        row.map(|row| archive::recorded(&row)).transpose()
+    }
+
+    async fn recorded_page(&self, range: &RecordedRange) -> Result<Vec<Recorded>, StoreError> {
+        let (sql, args) = archive::page(range);
+        self.driver.read(sql, args).await?.iter().map(archive::recorded).collect()
+    }
+
+    async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError> {
+        let row = first(self.driver.read(decide::PERSON, args![person.as_str()]).await?);
+        Ok(row.map(|row| row.opt_bytes(0).map(|key| key.map(|key| WrappedKey(key.to_vec())))).transpose()?.flatten())
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {

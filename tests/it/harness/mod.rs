@@ -6,6 +6,7 @@ pub(crate) mod postgres;
 use assent::audit::MasterKey;
 use assent::cli::Daemon;
 use assent::cli::config::Config;
+use assent::directory::DirectorySettings;
 use assent::domain::clock::Clock;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::webhook::WebhookSecret;
@@ -186,6 +187,8 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         inbound_secrets: vec![WebhookSecret::parse(SECRET).unwrap()],
         tolerance: Duration::from_mins(5),
         policies,
+        require_tests: false,
+        directory: DirectorySettings::default(),
         requester_required: true,
         registration_max_age: Duration::from_hours(24),
         mode: Mode::Enforce,

@@ -220,7 +220,7 @@ async fn a_judge_that_fails_leaves_nothing_behind(backend: Backend) {
     let store = store.as_ref();
     received(store, "a").await;
     let case = Case::of(claim_one(store).await, "t");
-    let failed = case.try_decide(store, &|_| Err("no key".to_owned())).await;
+    let failed = case.try_decide(store, &|_| Err("no key".to_owned().into())).await;
     assert!(matches!(failed, Err(StoreError::Judge(cause)) if cause == "no key"));
     let counts = "select cast(count(*) as text) from decisions union all select cast(count(*) as text) from flows union all select cast(count(*) as text) from lanes";
     assert_eq!(database.texts(counts).await, ["0", "0", "0"]);

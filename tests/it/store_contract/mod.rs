@@ -12,7 +12,9 @@ use assent::domain::kind::Kind;
 use assent::domain::operation::{Intent, Lane, OperationKey};
 use assent::domain::verdict::{Outcome, Verdict};
 use assent::flow::{Ending, State, Step};
-use assent::store::{Claimed, Decided, Deciding, Finishing, Ground, NewOperation, Person, Received, Ruling, Store, StoreError};
+use assent::store::{
+    Claimed, Decided, Deciding, Finishing, Ground, NewOperation, NoRuling, Person, Received, Ruling, Store, StoreError,
+};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +103,7 @@ impl Case {
             facts: json!({"actor.id": {"value": "ann", "source": "details"}}),
             facts_personal: json!({}),
             trace: json!([]),
+            shadow: json!([]),
         };
         Ruling { record, message: Some("message".into()), additional_info: None, effects: self.effects.clone(), step }
     }
@@ -112,7 +115,7 @@ impl Case {
     async fn try_decide(
         &self,
         store: &dyn Store,
-        judge: &(dyn Fn(Ground) -> Result<Ruling, String> + Send + Sync),
+        judge: &(dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sync),
     ) -> Result<Decided, StoreError> {
         let members = [user("ann")];
         let deciding = Deciding {

@@ -98,7 +98,7 @@ fn every_mistake_has_its_place_and_its_remedy() {
                 "{head}  - id: a\n    on: [share]\n    effect: approve\n    limit: {{count: share, per: actor.id, within: 1h, max: 1}}\n"
             ),
         ),
-        ("limit per a personal fact", rule("limit: {count: share, per: actor.email, within: 1h, max: 1}")),
+        ("limit per a list", rule("limit: {count: share, per: actor.groups, within: 1h, max: 1}")),
         ("limit within what", rule("limit: {count: share, per: actor.id, within: 1 hour, max: 1}")),
         ("limit without max", rule("limit: {count: share, per: actor.id, within: 1h}")),
         ("limit that the counted kind has not", rule("limit: {count: tresor_creation, per: subject.id, within: 1h, max: 1}")),

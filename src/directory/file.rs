@@ -1,0 +1,169 @@
+//! The directory's files: YAML for a few people, CSV for many. A file is read again when it has changed.
+//!
+//! A file that cannot be read is a source that is down: what it said before is no longer believed.
+
+use super::claims::{Claims, TresorClaims};
+use super::{Down, FileSettings, Lookup, Subject};
+use crate::domain::fact::Source;
+use crate::domain::operation::UserClaims;
+use crate::domain::yaml::{self, Value};
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::Mutex;
+
+type Entries = HashMap<String, Arc<Claims>>;
+/// What reading a file gave; else what is wrong with it.
+type Read = Result<Arc<Entries>, String>;
+
+pub(super) struct FileSource {
+    users: Option<Watched>,
+    tresors: Option<Watched>,
+}
+
+struct Watched {
+    path: PathBuf,
+    is_of_users: bool,
+    seen: Mutex<Option<(Stamp, Read)>>,
+}
+
+/// What changes when a file does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp(Option<SystemTime>, u64, u64);
+
+impl FileSource {
+    pub(super) fn new(settings: FileSettings) -> Self {
+        let watched = |path: Option<PathBuf>, is_of_users| path.map(|path| Watched { path, is_of_users, seen: Mutex::new(None) });
+        Self { users: watched(settings.users, true), tresors: watched(settings.tresors, false) }
+    }
+
+    const fn file(&self, subject: &Subject) -> Option<&Watched> {
+        match subject {
+            Subject::User(_) => self.users.as_ref(),
+            Subject::Tresor(_) => self.tresors.as_ref(),
+        }
+    }
+}
+
+impl Watched {
+    async fn entries(&self) -> Result<Arc<Entries>, Down> {
+        let mut seen = self.seen.lock().await;
+        let stamp = stamp(&self.path).await;
+        if let Some((read_at, entries)) = seen.as_ref()
+            && *read_at == stamp
+        {
+            return entries.clone().map_err(Down::for_good);
+        }
+        let (path, is_of_users) = (self.path.clone(), self.is_of_users);
+        let read = tokio::task::spawn_blocking(move || read(&path, is_of_users)).await;
+        let entries = read.unwrap_or_else(|_| Err("reading it failed".to_owned()));
+        match &entries {
+            Ok(entries) => {
+                tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read")
+            }
+            Err(cause) => {
+                tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended")
+            }
+        }
+        *seen = Some((stamp, entries.clone()));
+        entries.map_err(Down::for_good)
+    }
+}
+
+async fn stamp(path: &Path) -> Stamp {
+    use std::os::unix::fs::MetadataExt as _;
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) => Stamp(metadata.modified().ok(), metadata.len(), metadata.ino()),
+        Err(_) => Stamp(None, 0, 0),
+    }
+}
+
+fn read(path: &Path, is_of_users: bool) -> Read {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read ({})", error.kind()))?;
+    let read = if is_csv { read_csv(&text, is_of_users) } else { read_yaml(&name, &text, is_of_users) };
+    read.map(Arc::new).map_err(|cause| format!("`{name}` {cause}"))
+}
+
+fn claims(value: Json, is_of_users: bool) -> Result<Claims, serde_json::Error> {
+    if is_of_users {
+        serde_json::from_value::<UserClaims>(value).map(Claims::from)
+    } else {
+        serde_json::from_value::<TresorClaims>(value).map(Claims::from)
+    }
+}
+
+/// `{id: {email, groups, attributes}}`, or for tresors `{id: {creator_id, created_at, attributes}}`.
+fn read_yaml(name: &str, text: &str, is_of_users: bool) -> Result<Entries, String> {
+    let node = yaml::parse(name, text)
+        .map_err(|problem| format!("is not valid YAML (line {}): {}", problem.spot.line, problem.message))?;
+    let Value::Map(entries) = &node.value else { return Err(format!("must be a mapping of ids, and is {}", node.type_name())) };
+    let entry = |(key, node): &(yaml::Key, yaml::Node)| {
+        let claims = claims(node.to_json(), is_of_users);
+        // The sentence of serde may quote a value; the place is enough.
+        let claims = claims.map_err(|_| format!("has an entry that is no such record (line {})", key.spot.line))?;
+        Ok((key.name.clone(), Arc::new(claims)))
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// A head with `user_id` or `tresor_id`; `groups` are parted by `;`; other columns are attributes.
+fn read_csv(text: &str, is_of_users: bool) -> Result<Entries, String> {
+    let id_column = if is_of_users { "user_id" } else { "tresor_id" };
+    let own: &[&str] = if is_of_users { &["email", "groups"] } else { &["creator_id", "created_at"] };
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let head = reader.headers().map_err(|_| "has no head that can be read".to_owned())?.clone();
+    let id_at = head.iter().position(|name| name == id_column).ok_or_else(|| format!("has no column `{id_column}`"))?;
+    let mut entries = Entries::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            format!("has a row that cannot be read (line {line}): has it as many fields as the head?")
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let (mut fields, mut attributes) = (serde_json::Map::new(), serde_json::Map::new());
+        for (name, cell) in head.iter().zip(record.iter()).filter(|(name, cell)| *name != id_column && !cell.is_empty()) {
+            let value = match name {
+                "groups" if is_of_users => {
+                    cell.split(';').map(str::trim).filter(|group| !group.is_empty()).map(Json::from).collect()
+                }
+                _ => Json::from(cell),
+            };
+            let section = if own.contains(&name) { &mut fields } else { &mut attributes };
+            section.insert(name.to_owned(), value);
+        }
+        fields.insert("attributes".to_owned(), Json::Object(attributes));
+        let claims = claims(Json::Object(fields), is_of_users);
+        let claims = claims.map_err(|_| format!("has a row that is no such record (line {line})"))?;
+        let id = record.get(id_at).unwrap_or_default().to_owned();
+        if id.is_empty() {
+            return Err(format!("has a row without an id (line {line})"));
+        }
+        if entries.insert(id, Arc::new(claims)).is_some() {
+            return Err(format!("names an id twice (line {line})"));
+        }
+    }
+    Ok(entries)
+}
+
+#[async_trait]
+impl Lookup for FileSource {
+    fn source(&self) -> Source {
+        Source::File
+    }
+
+    fn knows_of(&self, subject: &Subject) -> bool {
+        self.file(subject).is_some()
+    }
+
+    async fn look_up(&self, subject: &Subject) -> Result<Option<Arc<Claims>>, Down> {
+        match self.file(subject) {
+            Some(file) => Ok(file.entries().await?.get(subject.id()).cloned()),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Recorded decisions, looked at again: what they stood on, and what another policy would have made of them.
+
+use crate::audit::{MasterKey, PersonKey, recorded_facts};
+use crate::domain::duration::format_duration;
+use crate::domain::fact::FactState;
+use crate::domain::ids::{DecisionId, UserId};
+use crate::domain::verdict::{Outcome, Verdict};
+use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, archived_files, judge, load};
+use crate::store::{Recorded, RecordedRange, Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many decisions are read at once.
+const PAGE: u32 = 2_000;
+
+/// The record, opened with a key if there is one.
+pub struct History {
+    store: Arc<dyn Store>,
+    master_key: Option<MasterKey>,
+    person_keys: HashMap<String, Option<PersonKey>>,
+}
+
+/// What to evaluate again.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayRange {
+    /// Decisions from here on.
+    pub since: Timestamp,
+    /// How many at most.
+    pub limit: Option<u64>,
+}
+
+impl History {
+    /// Reads from a store. Without a key, or where a person's was destroyed, personal facts are unknown.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, master_key: Option<MasterKey>) -> Self {
+        Self { store, master_key, person_keys: HashMap::new() }
+    }
+
+    /// A decision.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn decision(&self, id: DecisionId) -> Result<Option<Recorded>, StoreError> {
+        self.store.recorded(id).await
+    }
+
+    /// The policy that made a decision, from the archive.
+    ///
+    /// # Errors
+    /// It is not there, or does not load any more.
+    pub async fn policy_of(&self, recorded: &Recorded) -> Result<Policy, StoreError> {
+        let hash = &recorded.policy_hash;
+        let body = self.store.archived_policy(hash).await?;
+        let body = body.ok_or_else(|| StoreError::Corrupt(format!("policy `{hash}` is not in the archive")))?;
+        let policy = archived_files(&body).and_then(|files| load(&files).ok());
+        policy.ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` does not load with this version")))
+    }
+
+    /// What a decision stood on. Facts that the policy uses and that were not recorded are unknown; whether there are any.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn inquiry(&mut self, recorded: &Recorded, policy: &Policy) -> Result<(Inquiry, bool), StoreError> {
+        let personal = self.open(recorded).await?;
+        let mut facts = recorded_facts(&recorded.facts, &personal);
+        let mut is_incomplete = false;
+        for name in &policy.facts_for(recorded.kind) | &policy.shadow_facts_for(recorded.kind) {
+            if recorded.facts.get(name.as_str()).is_none() {
+                is_incomplete = true;
+                facts.put(name, FactState::Unknown("not recorded with the decision".into()));
+            }
+        }
+        is_incomplete |= facts.iter().any(|(name, state)| {
+            matches!(state, FactState::Unknown(_))
+                && recorded.facts.get(name.as_str()).is_some_and(|entry| entry.get("personal").is_some())
+        });
+        let counts = recorded_counts(recorded, policy);
+        Ok((Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete))
+    }
+
+    /// The personal facts of a decision, as far as they can be opened.
+    async fn open(&mut self, recorded: &Recorded) -> Result<BTreeMap<String, Value>, StoreError> {
+        let mut opened = BTreeMap::new();
+        let (Some(persons), Some(master_key)) = (recorded.facts_personal.as_object(), self.master_key.clone()) else {
+            return Ok(opened);
+        };
+        for (person, sealed) in persons {
+            if !self.person_keys.contains_key(person) {
+                let wrapped = match UserId::new(person.as_str()) {
+                    Ok(user) => self.store.person_key(&user).await?,
+                    Err(_) => None,
+                };
+                let key = wrapped.and_then(|wrapped| master_key.person_key(person, &wrapped).ok());
+                self.person_keys.insert(person.clone(), key);
+            }
+            let key = self.person_keys.get(person).and_then(Option::as_ref);
+            let plain =
+                key.zip(sealed.as_str()).and_then(|(key, sealed)| key.open(&format!("decision {}", recorded.id), sealed).ok());
+            if let Some(Ok(Value::Object(facts))) = plain.map(|plain| serde_json::from_slice(&plain)) {
+                opened.extend(facts);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Evaluates recorded decisions again by another policy; `progress` hears how many were read.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn replay(
+        &mut self,
+        policy: &Policy,
+        range: ReplayRange,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Difference, StoreError> {
+        let mut difference = Difference::default();
+        let limits = policy.rules.iter().filter_map(|rule| rule.limit.as_ref());
+        let longest = limits.flat_map(|limit| &limit.windows).map(|window| window.within).max();
+        let mut counters = Counters::default();
+        // A window that reaches back before the range still counts what was approved there.
+        let reach = longest.and_then(|longest| SignedDuration::try_from(longest).ok()).unwrap_or_default();
+        let first = range.since.checked_sub(reach).unwrap_or(range.since);
+        let mut page = RecordedRange { since: first, after: None, limit: PAGE, with_trace: longest.is_some() };
+        let mut read = 0;
+        loop {
+            let decisions = self.store.recorded_page(&page).await?;
+            let Some(last) = decisions.last() else { break };
+            page.after = Some((last.decided_at, last.id));
+            for recorded in &decisions {
+                let (mut inquiry, is_incomplete) = self.inquiry(recorded, policy).await?;
+                read += 1;
+                if recorded.decided_at >= range.since {
+                    counters.fill(policy, &mut inquiry);
+                    let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
+                    let evaluation = judge(policy, input);
+                    difference.add((recorded.verdict, recorded.rules.clone()), evaluation, is_incomplete, || {
+                        (recorded.id.to_string(), recorded.decided_at.to_string(), recorded.kind)
+                    });
+                }
+                if longest.is_some() {
+                    counters.note(policy, recorded, &inquiry);
+                }
+                if range.limit.is_some_and(|limit| difference.evaluated >= limit) {
+                    return Ok(difference.finish());
+                }
+            }
+            progress(read);
+        }
+        Ok(difference.finish())
+    }
+}
+
+/// What the limits of the recorded policy saw, where the other policy counts the same.
+fn recorded_counts(recorded: &Recorded, policy: &Policy) -> BTreeMap<String, u64> {
+    let mut seen: HashMap<(&str, &str, &str), u64> = HashMap::new();
+    let limits = recorded.trace.as_array().into_iter().flatten().filter_map(|rule| rule.get("limit"));
+    for limit in limits {
+        let (Some(count), Some(per)) = (limit.get("count").and_then(Value::as_str), limit.get("per").and_then(Value::as_str))
+        else {
+            continue;
+        };
+        for window in limit.get("windows").and_then(Value::as_array).into_iter().flatten() {
+            if let (Some(within), Some(number)) =
+                (window.get("within").and_then(Value::as_str), window.get("seen").and_then(Value::as_u64))
+            {
+                seen.insert((count, per, within), number);
+            }
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for limit in policy.rules.iter().filter_map(|rule| rule.limit.as_ref()) {
+        let (count, per) = (limit.count.as_str(), limit.per());
+        for window in &limit.windows {
+            if let Some(number) = seen.get(&(count, per.as_str(), format_duration(window.within).as_str())) {
+                counts.insert(window.name.clone(), *number);
+            }
+        }
+    }
+    counts
+}
+
+/// Approvals as they went by, by counter: for limits that the recorded policy did not have.
+#[derive(Default)]
+struct Counters(HashMap<LimitKey, VecDeque<Timestamp>>);
+
+impl Counters {
+    /// Adds what was approved and took effect, or may have.
+    fn note(&mut self, policy: &Policy, recorded: &Recorded, inquiry: &Inquiry) {
+        let took_effect = matches!(recorded.outcome, None | Some(Outcome::Applied | Outcome::Unknown));
+        if recorded.verdict == Verdict::Approve && took_effect {
+            for key in policy.limit_places(recorded.kind, &inquiry.facts) {
+                self.0.entry(key).or_default().push_back(recorded.decided_at);
+            }
+        }
+    }
+
+    /// Counts what the record does not tell.
+    fn fill(&self, policy: &Policy, inquiry: &mut Inquiry) {
+        for query in policy.limit_queries(inquiry.kind, &inquiry.facts) {
+            let within = SignedDuration::try_from(query.within).unwrap_or(SignedDuration::MAX);
+            let from = inquiry.now.checked_sub(within).unwrap_or(Timestamp::MIN);
+            let times = self.0.get(&query.key);
+            let seen = times.map_or(0, |times| times.len() - times.partition_point(|time| *time <= from));
+            inquiry.counts.entry(query.window).or_insert_with(|| u64::try_from(seen).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// How long ago a range begins.
+#[must_use]
+pub fn since(now: Timestamp, ago: Duration) -> Timestamp {
+    let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(ago).unwrap_or(Timestamp::MIN)
+}

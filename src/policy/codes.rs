@@ -1,0 +1,62 @@
+//! The codes of problems: stable names by which a program or a person can look one up.
+
+/// Every code, and what it means. Errors first, then warnings.
+pub const CODES: [(&str, &str); 51] = [
+    ("approve-as-default", "a default is `approve`; nothing is approved by default"),
+    ("bad-date", "a holiday is no day"),
+    ("bad-domain", "a text is no domain name"),
+    ("bad-duration", "a text is no duration"),
+    ("bad-hours", "a text is no days and hours"),
+    ("bad-id", "a rule's id has other characters than it may"),
+    ("bad-pattern", "a regular expression cannot be compiled"),
+    ("bad-per", "a limit counts per something that cannot be counted by"),
+    ("bad-template", "a text opens a brace that it does not close"),
+    ("bad-time", "a text is no time"),
+    ("bad-timezone", "there is no such time zone"),
+    ("bad-value", "a value is none of those that are allowed"),
+    ("bad-version", "the version is not 1"),
+    ("duplicate-calendar", "two calendars have one name"),
+    ("duplicate-defaults", "`defaults` stands in two files"),
+    ("duplicate-list", "two lists have one name"),
+    ("duplicate-rule", "two rules have one id"),
+    ("duplicate-window", "two windows of a limit have one length"),
+    ("empty-condition", "a condition asks nothing"),
+    ("empty-value", "a list or text is empty where that makes no sense"),
+    ("fact-not-on-kind", "a rule uses a fact that one of its kinds has not"),
+    ("impossible-range", "no value can satisfy what is asked of one fact"),
+    ("limit-on-approve", "a rule with a limit approves"),
+    ("misplaced-key", "a key stands where it has no effect"),
+    ("missing-key", "something that must be said is not said"),
+    ("missing-list-file", "a list's file is not there"),
+    ("no-rules", "the directory has no rule file"),
+    ("personal-fact", "a text that is kept quotes a personal fact"),
+    ("then-on-escalate", "an escalation has effects"),
+    ("unknown-calendar", "there is no such calendar"),
+    ("unknown-effect", "there is no such effect on a user"),
+    ("unknown-fact", "there is no such fact"),
+    ("unknown-key", "there is no such key"),
+    ("unknown-kind", "there is no such kind"),
+    ("unknown-list", "there is no such list"),
+    ("unknown-operator", "there is no such operator"),
+    ("unknown-rule", "a test names a rule that is not there"),
+    ("wrong-type", "a value is of another type than its place needs"),
+    ("yaml", "the file is not valid YAML"),
+    ("duplicate-condition", "two rules ask the same, with the same effect"),
+    ("duplicate-list-content", "two lists hold the same"),
+    ("expired-exception", "an exception has ended and does not apply"),
+    ("expired-shadow", "a shadow has ended and is not evaluated"),
+    ("expiring-exception", "an exception ends within 14 days"),
+    ("expiring-shadow", "a shadow ends within 14 days"),
+    ("never-matches", "what a rule asks excludes itself"),
+    ("shadowed-entry", "an entry of a list is covered by another one of the same list"),
+    ("shadowed-list", "a rule can never win, as another one rejects everything it looks up"),
+    ("unanchored-pattern", "an approval's pattern may match anywhere in a text"),
+    ("unconditional-approve", "a rule approves without any condition"),
+    ("unused-list", "no rule uses a list"),
+];
+
+/// What a code means.
+#[must_use]
+pub fn meaning(code: &str) -> Option<&'static str> {
+    CODES.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning)
+}

@@ -1,0 +1,4 @@
+//! Policies: the language, the author's tools, and how a policy comes into force.
+
+mod conformance;
+mod language;

@@ -19,12 +19,14 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (millis <= 10_000 * 86_400_000).then(|| Duration::from_millis(millis))
 }
 
-/// The duration as [`parse_duration`] reads it, in the largest unit that says it exactly; below a millisecond it is cut.
+/// The duration as [`parse_duration`] reads it, in the largest unit that says it exactly; a single day is `24h`, as people
+/// write it. Below a millisecond it is cut.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    match units.into_iter().find(|(length, _)| millis > 0 && millis.is_multiple_of(*length)) {
+    let mut fitting = units.into_iter().filter(|(length, unit)| millis > 0 && !(*unit == "d" && millis == *length));
+    match fitting.find(|(length, _)| millis.is_multiple_of(*length)) {
         Some((length, unit)) => format!("{}{unit}", millis / length),
         None => format!("{millis}ms"),
     }
@@ -56,7 +58,8 @@ mod tests {
             let written = format_duration(parse_duration(text).unwrap());
             assert_eq!(parse_duration(&written), parse_duration(text), "{written}");
         }
-        assert_eq!(format_duration(Duration::from_secs(86_400)), "1d");
+        assert_eq!(format_duration(Duration::from_secs(86_400)), "24h");
+        assert_eq!(format_duration(Duration::from_secs(172_800)), "2d");
         assert_eq!(format_duration(Duration::from_secs(5400)), "90m");
     }
 }

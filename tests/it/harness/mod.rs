@@ -237,6 +237,17 @@ impl Stage {
         command::write(folder, &config).display().to_string()
     }
 
+    /// The policy directory of its daemons.
+    pub(crate) fn policies(&self) -> &std::path::Path {
+        self.policies.path()
+    }
+
+    /// A GET with the auditor's token.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let request = reqwest::Client::new().get(self.url(path)).bearer_auth(TOKEN);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
     /// The platform's address in its hosted form.
     pub(crate) fn platform_url(&self) -> String {
         format!("http://{}/tenant-{TENANT}", self.platform)

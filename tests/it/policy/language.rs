@@ -4,7 +4,6 @@ use assent::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
 use assent::domain::kind::Kind;
 use assent::domain::verdict::Verdict;
 use assent::policy::{Evaluation, Input, Policy, SourceFile, evaluate, load, load_cases};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn file(path: &str, text: &str) -> SourceFile {
@@ -326,78 +325,4 @@ fn wrong_test_cases_are_told_too() {
 fn the_shipped_policy_loads_and_passes_its_tests() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     assent::engine::load_policy(&directory).unwrap();
-}
-
-/// A rule whose condition is over three truth facts, for the properties below.
-fn any_rule() -> impl Strategy<Value = (String, String)> {
-    let leaf = (0..3_usize, any::<bool>())
-        .prop_map(|(fact, value)| format!("{{{}: {value}}}", ["actor.is_member", "subject.is_member", "actor.validated"][fact]));
-    let condition = leaf.prop_recursive(3, 12, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{all: [{}]}}", parts.join(", "))),
-            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{any: [{}]}}", parts.join(", "))),
-            inner.prop_map(|part| format!("{{not: {part}}}")),
-        ]
-    });
-    (prop_oneof![Just("approve"), Just("reject"), Just("escalate")], condition)
-        .prop_map(|(effect, when)| (effect.to_owned(), when))
-}
-
-fn write(rules: &[(String, String)]) -> Policy {
-    let rules: String = rules
-        .iter()
-        .enumerate()
-        .map(|(i, (effect, when))| format!("  - {{id: r{i}, on: [share], effect: {effect}, when: {when}}}\n"))
-        .collect();
-    policy(&rules)
-}
-
-fn truth_facts(states: [Option<bool>; 3]) -> FactSet {
-    let mut facts = FactSet::default();
-    for (name, state) in ["actor.is_member", "subject.is_member", "actor.validated"].into_iter().zip(states) {
-        match state {
-            Some(value) => facts.know(name, FactValue::Bool(value), Source::Stated),
-            None => facts.put(FactName::new(name), FactState::Unknown("timeout".into())),
-        }
-    }
-    facts
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn the_order_of_rules_means_nothing(rules in prop::collection::vec(any_rule(), 1..6), states: [Option<bool>; 3]) {
-        let facts = truth_facts(states);
-        let forward = ask(&write(&rules), &facts).verdict;
-        let backward: Vec<_> = rules.into_iter().rev().collect();
-        prop_assert_eq!(forward, ask(&write(&backward), &facts).verdict);
-    }
-
-    #[test]
-    fn one_more_rejection_never_makes_an_approval(rules in prop::collection::vec(any_rule(), 1..6), (_, when) in any_rule(), states: [Option<bool>; 3]) {
-        let facts = truth_facts(states);
-        let before = ask(&write(&rules), &facts).verdict;
-        let mut more = rules;
-        more.push(("reject".to_owned(), when));
-        let after = ask(&write(&more), &facts).verdict;
-        prop_assert!(before == Verdict::Approve || after != Verdict::Approve);
-    }
-
-    #[test]
-    fn what_is_unknown_is_never_approved_unless_every_value_it_could_have_is(rules in prop::collection::vec(any_rule(), 1..6), states: [Option<bool>; 3]) {
-        let policy = write(&rules);
-        if ask(&policy, &truth_facts(states)).verdict == Verdict::Approve {
-            for bits in 0..8_u8 {
-                let filled = std::array::from_fn(|i| states[i].or(Some(bits & (1 << i) != 0)));
-                prop_assert_eq!(ask(&policy, &truth_facts(filled)).verdict, Verdict::Approve);
-            }
-        }
-    }
-
-    #[test]
-    fn no_text_whatever_makes_the_reader_panic(text in "[ -~\n]{0,200}") {
-        let _ = load(&[file("p.yaml", &text)]);
-        let _ = load(&[file("p.yaml", &format!("version: 1\nrules:\n{text}"))]);
-    }
 }

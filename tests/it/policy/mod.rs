@@ -2,3 +2,6 @@
 
 mod conformance;
 mod language;
+mod properties;
+mod rollout;
+mod tools;

@@ -16,6 +16,7 @@ mod architecture;
 mod commands;
 mod contention;
 mod crash;
+mod directory;
 mod effects;
 mod error_codes;
 mod harness;

@@ -3,5 +3,6 @@
 mod conformance;
 mod language;
 mod properties;
+mod record;
 mod rollout;
 mod tools;

@@ -9,13 +9,13 @@
 //! src/main.rs        arguments, telemetry, exit status
 //! src/lib.rs         this page
 //! src/domain/        ids, kinds, facts, verdicts, clock          imports nothing of ours
-//! src/policy/        model, check, evaluate, trace, cases        domain            pure: no I/O, no clock, no async
+//! src/policy/        the language and the evaluator             domain            pure: no I/O, no clock, no async
 //! src/flow/          the state machine: (state, event) -> step   domain            pure
 //! src/audit/         records, and the sealing of what is personal  domain          pure
 //! src/zerokit/       wire types, error table, signing, client    domain
-//! src/directory/     user facts                                  domain
+//! src/directory/     user facts: notification, file, HTTP, SQL   domain
 //! src/store/         one trait, postgres/, sqlite/               domain flow audit
-//! src/engine/        intake, gather, decide, apply, reconcile    all above
+//! src/engine/        intake, gather, decide, apply, roll-out    all above
 //! src/simulator/     an emulated platform with virtual clients   domain zerokit
 //! src/http/          webhook, API, problem, health               domain engine store
 //! src/cli/           one file a command; wires everything        all

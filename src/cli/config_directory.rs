@@ -1,6 +1,6 @@
 //! The section `directory` of the configuration.
 
-use super::config::Reader;
+use super::config_reader::Reader;
 use crate::directory::{DirectorySettings, FileSettings, HttpSettings, Place, SqlSettings};
 use crate::domain::secret::Secret;
 use crate::domain::yaml::Fields;

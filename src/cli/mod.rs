@@ -5,6 +5,7 @@
 mod admin;
 pub mod config;
 mod config_directory;
+mod config_reader;
 mod config_source;
 mod daemon;
 mod demo;

@@ -10,17 +10,18 @@ mod connection;
 mod dialect;
 mod error;
 mod postgres;
+mod recorded;
 mod sql;
 mod sqlite;
 mod types;
 
 pub use error::StoreError;
 pub use postgres::open as open_postgres;
+pub use recorded::{PolicyActivation, Recorded, RecordedRange};
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    LaneFacts, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Person, PolicyActivation,
-    Received, Recorded, RecordedRange, Ruling, Sent,
+    LaneFacts, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
 };
 
 use crate::audit::WrappedKey;

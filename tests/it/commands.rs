@@ -153,6 +153,10 @@ async fn every_command_explains_itself_with_an_example() {
         &["admin", "upload-custom-content", "--help"],
         &["policy", "check", "--help"],
         &["policy", "test", "--help"],
+        &["policy", "explain", "--help"],
+        &["policy", "replay", "--help"],
+        &["policy", "schema", "--help"],
+        &["policy", "facts", "--help"],
     ] {
         let ran = assent(args, &[]).await;
         assert_eq!(ran.status, 0);

@@ -3,9 +3,9 @@
 //! Each engine is used as its documentation says is fastest, and everything that can be prepared is: policies are compiled,
 //! the request is built. What is measured is one decision, and each engine must come to the right one first.
 
-#[path = "../../measure.rs"]
+#[path = "../../policy/measure.rs"]
 mod measure;
-#[path = "../../ruleset.rs"]
+#[path = "../../policy/ruleset.rs"]
 mod ruleset;
 
 use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request};

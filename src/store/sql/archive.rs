@@ -8,7 +8,7 @@ use crate::domain::verdict::{Outcome, Verdict};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{PolicyActivation, Recorded, RecordedRange};
+use crate::store::recorded::{PolicyActivation, Recorded, RecordedRange};
 use serde_json::Value;
 
 const LAST: Sql = sql!("select hash from policy_activations order by id desc limit 1");

@@ -11,9 +11,10 @@ mod view;
 
 use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
+use super::recorded::{PolicyActivation, Recorded, RecordedRange};
 use super::types::{
     Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LastFailure, Lease,
-    NewOperation, OperationView, Ordered, PolicyActivation, Received, Recorded, RecordedRange, Sent,
+    NewOperation, OperationView, Ordered, Received, Sent,
 };
 use super::{Judge, Store, StoreError};
 use crate::audit::WrappedKey;

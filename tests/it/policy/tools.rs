@@ -163,7 +163,7 @@ async fn explain_shows_the_tree_and_the_nearest_change() {
     let wrong = policy(folder.path(), &["explain", "DIR", "--operation", operation, "--limit", "velocity@2h=9"]).await;
     assert_eq!(
         (wrong.status, wrong.err.as_str()),
-        (2, "error: `--limit velocity@2h=9`: `velocity` has no window `2h`; its windows are `1h`, `1d`\n")
+        (2, "error: `--limit velocity@2h=9`: `velocity` has no window `2h`; its windows are `1h`, `24h`\n")
     );
     let limit = policy(folder.path(), &["explain", "DIR", "--operation", operation, "--limit", "veloci=9"]).await;
     assert!(limit.err.contains("did you mean `velocity`?"), "{}", limit.err);

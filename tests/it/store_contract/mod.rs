@@ -1,5 +1,6 @@
 //! The store's contract: every function, on both databases. What a new backend must do to be one.
 
+mod archive;
 mod decisions;
 mod effects;
 mod queue;

@@ -1,6 +1,6 @@
 //! The rule sets that are measured: the same rules for every engine, and one operation that the last of them approves.
 //!
-//! Shared by `benches/policy.rs` and `benches/peers`, so that nobody measures something easier.
+//! Shared with `benches/peers`, so that nobody measures something easier.
 
 /// The sizes that are measured.
 pub(crate) const SIZES: [usize; 4] = [1, 10, 100, 1_000];

@@ -1,0 +1,145 @@
+//! Reads the fields of the configuration's sections: presets, ranges, and secrets that stand in files of their own.
+
+use crate::domain::diagnostic::Spot;
+use crate::domain::yaml::{Fields, Node, Problems, Value};
+use std::time::Duration;
+
+/// Collects what is wrong while it reads.
+pub(super) struct Reader<'f> {
+    pub(super) problems: Problems<'f>,
+}
+
+impl Reader<'_> {
+    pub(super) fn section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Fields<'n>> {
+        match parent.get(name) {
+            Some(node) => self.problems.mapping(node, &format!("`{name}`"), known),
+            None => {
+                self.problems.error("missing-key", parent.spot, format!("section `{name}` is missing"));
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
+    pub(super) fn optional_section<'n>(&mut self, parent: Fields<'n>, name: &str, known: &[&str]) -> Option<Option<Fields<'n>>> {
+        match parent.get(name) {
+            Some(node) => self.problems.mapping(node, &format!("`{name}`"), known).map(Some),
+            None => Some(None),
+        }
+    }
+
+    pub(super) fn text<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<&'n str> {
+        match fields.get(name) {
+            Some(node) => self.problems.text(node, name),
+            None => {
+                self.problems.error("missing-key", fields.spot, format!("`{name}` is missing"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn parsed<T>(
+        &mut self,
+        fields: Option<Fields<'_>>,
+        name: &str,
+        preset: &str,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let Some(node) = fields.and_then(|fields| fields.get(name)) else { return parse(preset) };
+        let parsed = parse(self.problems.text(node, name)?);
+        if parsed.is_none() {
+            self.problems.error("bad-value", node.spot, format!("`{name}` must be {what}"));
+        }
+        parsed
+    }
+
+    pub(super) fn duration(&mut self, fields: Option<Fields<'_>>, name: &str, preset: Duration) -> Option<Duration> {
+        match fields.and_then(|fields| fields.get(name)) {
+            Some(node) => self.problems.duration(node, name),
+            None => Some(preset),
+        }
+    }
+
+    pub(super) fn number(
+        &mut self,
+        fields: Option<Fields<'_>>,
+        name: &str,
+        preset: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let Some(node) = fields.and_then(|fields| fields.get(name)) else { return Some(preset) };
+        let number = u32::try_from(self.problems.int(node, name)?).ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problems.error("bad-value", node.spot, format!("`{name}` must be from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    pub(super) fn flag(&mut self, fields: Fields<'_>, name: &str, preset: bool) -> Option<bool> {
+        let Some(node) = fields.get(name) else { return Some(preset) };
+        let Value::Bool(value) = node.value else {
+            self.problems.error("wrong-type", node.spot, format!("`{name}` must be `true` or `false`"));
+            return None;
+        };
+        Some(value)
+    }
+
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        fields: Option<Fields<'_>>,
+        name: &str,
+        preset: T,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        match fields.and_then(|fields| fields.get(name)) {
+            Some(node) => self.problems.choice(node, name, choices),
+            None => Some(preset),
+        }
+    }
+
+    /// A secret that stands in the file, or in a file of its own under `{name}_file`.
+    pub(super) fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (node, text) = self.inline_or_file(fields, name)?;
+        match parse(&text) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                // No code frame: the line holds the secret.
+                self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, format!("`{name}` {error}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn inline_or_file<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<(&'n Node, String)> {
+        let file_key = format!("{name}_file");
+        match (fields.get(name), fields.get(&file_key)) {
+            (Some(node), None) => match &node.value {
+                Value::List(items) => {
+                    let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, name)).collect();
+                    let texts: Vec<_> = texts.into_iter().collect::<Option<_>>()?;
+                    Some((node, texts.join("\n")))
+                }
+                _ => Some((node, self.problems.text(node, name)?.to_owned())),
+            },
+            (None, Some(node)) => {
+                let path = self.problems.text(node, &file_key)?;
+                match std::fs::read_to_string(path) {
+                    Ok(text) => Some((node, text)),
+                    Err(error) => {
+                        self.problems.error("unreadable-file", node.spot, format!("`{path}` cannot be read: {error}"));
+                        None
+                    }
+                }
+            }
+            (Some(_), Some(node)) => {
+                self.problems.error("bad-value", node.spot, format!("`{name}` and `{file_key}` exclude each other"));
+                None
+            }
+            (None, None) => {
+                self.problems.error("missing-key", fields.spot, format!("`{name}` or `{file_key}` is missing"));
+                None
+            }
+        }
+    }
+}

@@ -40,9 +40,34 @@ fn main() {
     }
     measured.extend(peers(batches));
     print(&measured);
+    print_loading(is_quick);
+}
+
+/// Loading takes the same time for each rule, however many there are.
+fn print_loading(is_quick: bool) {
+    println!();
+    let sizes: &[usize] = if is_quick { &[100, 1_000] } else { &[100, 1_000, 10_000] };
+    for size in sizes {
+        let text = source(&rules(*size));
+        let bytes = text.len();
+        let files = [SourceFile { path: "bench.yaml".to_owned(), text }];
+        let time = nanoseconds(5, || load(&files).map(|policy| policy.rules.len()).unwrap_or_default());
+        let size_float = f64::from(u32::try_from(*size).unwrap());
+        println!(
+            "loading {size:>6} rules ({:>5} KiB)   {:>8.1} ms, {:.1} us a rule",
+            bytes / 1024,
+            time / 1e6,
+            time / 1e3 / size_float
+        );
+    }
 }
 
 fn policy(rules: &[Rule]) -> Policy {
+    load(&[SourceFile { path: "bench.yaml".to_owned(), text: source(rules) }]).expect("the policy loads")
+}
+
+/// The rules as an author would write them.
+fn source(rules: &[Rule]) -> String {
     let mut text = String::from("version: 1\nrules:\n");
     for rule in rules {
         let condition = match &rule.condition {
@@ -61,7 +86,7 @@ fn policy(rules: &[Rule]) -> Policy {
         };
         text.push_str(&format!("  - {{id: {}, on: [share], effect: {effect}, when: {{{condition}}}}}\n", rule.id));
     }
-    load(&[SourceFile { path: "bench.yaml".to_owned(), text }]).expect("the policy loads")
+    text
 }
 
 fn facts() -> FactSet {

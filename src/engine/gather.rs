@@ -63,7 +63,7 @@ impl Engine {
         // The version first: what is read after it is at least as new.
         let recorded = self.store.lane_facts(&lane, intent.tresor.as_ref().map(|tresor| tresor.as_str())).await?;
         let needs = Needs { vital: policy.facts_for(kind), shadow: policy.shadow_facts_for(kind) };
-        let needed = &needs.vital | &needs.shadow;
+        let needed = needs.vital | needs.shadow;
         let (members, users, people, tresor) = tokio::join!(
             self.members(&intent, &details, &needs),
             self.users(claimed, &intent, &needs),
@@ -90,15 +90,15 @@ impl Engine {
     }
 
     /// The tresor's members: always where an approval changes them, since they tell afterwards whether it did.
-    async fn members(&self, intent: &Intent, details: &Details, needs: &Needs) -> Result<Option<Part<Vec<UserId>>>, Failure> {
+    async fn members(&self, intent: &Intent, details: &Details, needs: &Needs<'_>) -> Result<Option<Part<Vec<UserId>>>, Failure> {
         let Some(tresor) = &intent.tresor else { return Ok(None) };
         if intent.kind == Kind::TresorCreation {
             // The details of a creation were read from this very list.
             return Ok(Some(Ok(details.actor.iter().cloned().collect())));
         }
         let is_of_members = |name: &str| name.starts_with("tresor.member") || name.ends_with(".is_member");
-        let is_vital = intent.kind.changes_members() || Needs::has(&needs.vital, is_of_members);
-        if !is_vital && !Needs::has(&needs.shadow, is_of_members) {
+        let is_vital = intent.kind.changes_members() || Needs::has(needs.vital, is_of_members);
+        if !is_vital && !Needs::has(needs.shadow, is_of_members) {
             return Ok(None);
         }
         let members = self.platform.list_members(tresor).await;
@@ -107,10 +107,10 @@ impl Engine {
     }
 
     /// Whether actor, subject and requester are validated.
-    async fn users(&self, claimed: &Claimed, intent: &Intent, needs: &Needs) -> Result<Option<Part<Registered>>, Failure> {
+    async fn users(&self, claimed: &Claimed, intent: &Intent, needs: &Needs<'_>) -> Result<Option<Part<Registered>>, Failure> {
         let is_of_users = |name: &str| name.ends_with(".validated");
-        let is_vital = Needs::has(&needs.vital, is_of_users);
-        if !is_vital && !Needs::has(&needs.shadow, is_of_users) {
+        let is_vital = Needs::has(needs.vital, is_of_users);
+        if !is_vital && !Needs::has(needs.shadow, is_of_users) {
             return Ok(None);
         }
         let wanted: Vec<_> = intent.actor.iter().chain(&intent.subject).chain(&claimed.requester).collect();
@@ -150,14 +150,14 @@ impl Engine {
 }
 
 /// The facts that the policy uses for the kind.
-struct Needs {
+struct Needs<'p> {
     /// Without them nothing is decided.
-    vital: BTreeSet<FactName>,
+    vital: &'p BTreeSet<FactName>,
     /// Only shadow rules use them, and shadows never count: what cannot be read for them is unknown.
-    shadow: BTreeSet<FactName>,
+    shadow: &'p BTreeSet<FactName>,
 }
 
-impl Needs {
+impl Needs<'_> {
     fn has(names: &BTreeSet<FactName>, is_one: impl Fn(&str) -> bool) -> bool {
         names.iter().any(|name| is_one(name.as_str()))
     }

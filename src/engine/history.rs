@@ -8,10 +8,12 @@ use crate::domain::verdict::{Outcome, Verdict};
 use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, archived_files, judge, load};
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How many decisions are read at once.
 const PAGE: u32 = 2_000;
@@ -67,10 +69,10 @@ impl History {
         let personal = self.open(recorded).await?;
         let mut facts = recorded_facts(&recorded.facts, &personal);
         let mut is_incomplete = false;
-        for name in &policy.facts_for(recorded.kind) | &policy.shadow_facts_for(recorded.kind) {
+        for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
             if recorded.facts.get(name.as_str()).is_none() {
                 is_incomplete = true;
-                facts.put(name, FactState::Unknown("not recorded with the decision".into()));
+                facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
             }
         }
         is_incomplete |= facts.iter().any(|(name, state)| {
@@ -106,6 +108,11 @@ impl History {
         Ok(opened)
     }
 
+    fn next_page(&self, range: &RecordedRange) -> JoinHandle<Result<Vec<Recorded>, StoreError>> {
+        let (store, range) = (Arc::clone(&self.store), range.clone());
+        tokio::spawn(async move { store.recorded_page(&range).await })
+    }
+
     /// Evaluates recorded decisions again by another policy; `progress` hears how many were read.
     ///
     /// # Errors
@@ -124,11 +131,13 @@ impl History {
         let reach = longest.and_then(|longest| SignedDuration::try_from(longest).ok()).unwrap_or_default();
         let first = range.since.checked_sub(reach).unwrap_or(range.since);
         let mut page = RecordedRange { since: first, after: None, limit: PAGE, with_trace: longest.is_some() };
-        let mut read = 0;
+        let (mut read, mut coming) = (0, self.next_page(&page));
         loop {
-            let decisions = self.store.recorded_page(&page).await?;
+            let decisions = coming.await.map_err(|_| StoreError::Corrupt("a page was not read to its end".into()))??;
             let Some(last) = decisions.last() else { break };
             page.after = Some((last.decided_at, last.id));
+            // The database reads on while these are decided.
+            coming = self.next_page(&page);
             for recorded in &decisions {
                 let (mut inquiry, is_incomplete) = self.inquiry(recorded, policy).await?;
                 read += 1;
@@ -153,29 +162,43 @@ impl History {
     }
 }
 
+/// The part of a trace that tells what limits saw; the rest of it is read past.
+#[derive(Deserialize)]
+struct TracedRule {
+    limit: Option<TracedLimit>,
+}
+
+#[derive(Deserialize)]
+struct TracedLimit {
+    count: String,
+    per: String,
+    windows: Vec<TracedWindow>,
+}
+
+#[derive(Deserialize)]
+struct TracedWindow {
+    within: String,
+    seen: Option<u64>,
+}
+
 /// What the limits of the recorded policy saw, where the other policy counts the same.
 fn recorded_counts(recorded: &Recorded, policy: &Policy) -> BTreeMap<String, u64> {
-    let mut seen: HashMap<(&str, &str, &str), u64> = HashMap::new();
-    let limits = recorded.trace.as_array().into_iter().flatten().filter_map(|rule| rule.get("limit"));
-    for limit in limits {
-        let (Some(count), Some(per)) = (limit.get("count").and_then(Value::as_str), limit.get("per").and_then(Value::as_str))
-        else {
-            continue;
-        };
-        for window in limit.get("windows").and_then(Value::as_array).into_iter().flatten() {
-            if let (Some(within), Some(number)) =
-                (window.get("within").and_then(Value::as_str), window.get("seen").and_then(Value::as_u64))
-            {
-                seen.insert((count, per, within), number);
-            }
-        }
-    }
     let mut counts = BTreeMap::new();
-    for limit in policy.rules.iter().filter_map(|rule| rule.limit.as_ref()) {
+    let limits = || policy.rules.iter().filter_map(|rule| rule.limit.as_ref());
+    if limits().next().is_none() || !recorded.trace.contains("\"windows\"") {
+        return counts;
+    }
+    // A trace of an older evaluator tells nothing of windows, and then they are counted anew.
+    let traced: Vec<TracedRule> = serde_json::from_str(&recorded.trace).unwrap_or_default();
+    let traced: Vec<_> = traced.into_iter().filter_map(|rule| rule.limit).collect();
+    for limit in limits() {
         let (count, per) = (limit.count.as_str(), limit.per());
         for window in &limit.windows {
-            if let Some(number) = seen.get(&(count, per.as_str(), format_duration(window.within).as_str())) {
-                counts.insert(window.name.clone(), *number);
+            let within = format_duration(window.within);
+            let same =
+                traced.iter().filter(|traced| traced.count == count && traced.per == per).flat_map(|traced| &traced.windows);
+            if let Some(seen) = same.filter(|traced| traced.within == within).find_map(|traced| traced.seen) {
+                counts.insert(window.name.clone(), seen);
             }
         }
     }

@@ -78,6 +78,8 @@ pub(super) struct Plan {
     pub(super) enforced: Vec<usize>,
     pub(super) shadow: Vec<usize>,
     pub(super) slots: Vec<Slot>,
+    facts: BTreeSet<FactName>,
+    shadow_facts: BTreeSet<FactName>,
 }
 
 impl Policy {
@@ -108,6 +110,8 @@ impl Policy {
                 rule.conditions().for_each(|condition| references(condition, &mut |slot, _| slots.extend([slot])));
             }
             plan.slots = slots.into_iter().collect();
+            plan.facts = needed(rules, kind, RuleMode::Enforce);
+            plan.shadow_facts = &needed(rules, kind, RuleMode::Shadow) - &plan.facts;
             plan
         })
     }
@@ -123,31 +127,14 @@ impl Policy {
 
     /// The facts that deciding an operation of this kind can need: without them it is not decided.
     #[must_use]
-    pub fn facts_for(&self, kind: Kind) -> BTreeSet<FactName> {
-        self.needed(kind, RuleMode::Enforce)
+    pub fn facts_for(&self, kind: Kind) -> &BTreeSet<FactName> {
+        &self.plan(kind).facts
     }
 
     /// The facts that only shadow rules on this kind need: good to have, and no reason to wait.
     #[must_use]
-    pub fn shadow_facts_for(&self, kind: Kind) -> BTreeSet<FactName> {
-        &self.needed(kind, RuleMode::Shadow) - &self.needed(kind, RuleMode::Enforce)
-    }
-
-    fn needed(&self, kind: Kind, mode: RuleMode) -> BTreeSet<FactName> {
-        let mut needed = BTreeSet::new();
-        for rule in self.rules.iter().filter(|rule| rule.mode == mode) {
-            if let Some(limit) = rule.limit.as_ref().filter(|limit| limit.count == kind || rule.on.contains(kind)) {
-                needed.extend(limit.per.iter().cloned());
-            }
-            if rule.on.contains(kind) {
-                rule.conditions().for_each(|condition| references(condition, &mut |_, fact| needed.extend([fact.clone()])));
-                rule.reason.iter().chain(&rule.message).for_each(|text| text.facts(&mut needed));
-                needed.extend(rule.then.iter().map(|then| then.user.clone()));
-                let info = rule.additional_info.as_ref().filter(|_| kind == Kind::InvitationLinkCreation);
-                info.iter().for_each(|text| text.facts(&mut needed));
-            }
-        }
-        needed
+    pub fn shadow_facts_for(&self, kind: Kind) -> &BTreeSet<FactName> {
+        &self.plan(kind).shadow_facts
     }
 
     /// The counts that the limits on this operation ask for. A rule whose `per` facts are not known is left out, and
@@ -174,6 +161,24 @@ impl Policy {
         let keys: BTreeSet<_> = limits.filter(|limit| limit.count == kind).filter_map(|limit| limit.key(facts)).collect();
         keys.into_iter().collect()
     }
+}
+
+/// The facts that the rules in one of the modes need for a kind.
+fn needed(rules: &[Rule], kind: Kind, mode: RuleMode) -> BTreeSet<FactName> {
+    let mut needed = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| rule.mode == mode) {
+        if let Some(limit) = rule.limit.as_ref().filter(|limit| limit.count == kind || rule.on.contains(kind)) {
+            needed.extend(limit.per.iter().cloned());
+        }
+        if rule.on.contains(kind) {
+            rule.conditions().for_each(|condition| references(condition, &mut |_, fact| needed.extend([fact.clone()])));
+            rule.reason.iter().chain(&rule.message).for_each(|text| text.facts(&mut needed));
+            needed.extend(rule.then.iter().map(|then| then.user.clone()));
+            let info = rule.additional_info.as_ref().filter(|_| kind == Kind::InvitationLinkCreation);
+            info.iter().for_each(|text| text.facts(&mut needed));
+        }
+    }
+    needed
 }
 
 /// One rule.

@@ -37,8 +37,8 @@ pub struct Recorded {
     pub facts: serde_json::Value,
     /// The sealed ones.
     pub facts_personal: serde_json::Value,
-    /// What every rule saw; nothing where it was not asked for.
-    pub trace: serde_json::Value,
+    /// What every rule saw, as JSON; empty where it was not asked for. Most of it is never looked at.
+    pub trace: String,
     /// How it ended; nothing where it has not, or where it was not asked for.
     pub outcome: Option<Outcome>,
 }

@@ -23,7 +23,7 @@ pub(super) const DECISION: Sql = sql!(
 );
 const PAGE: Sql = sql!(
     "select id" AS_TEXT ", " DECIDED_AT ", kind, verdict, decided_by, rules" AS_TEXT ", policy_hash, facts" AS_TEXT ", facts_personal" AS_TEXT
-    ", case when $5 = 1 then trace" AS_TEXT " else 'null' end, case when $5 = 1 then "
+    ", case when $5 = 1 then trace" AS_TEXT " else '' end, case when $5 = 1 then "
     "(select o.outcome from outcomes o where o.decision_id = decisions.id order by o.at desc, o.id desc limit 1) end "
     "from decisions where decided_at >= $1" AS_TIME
     " and (decided_at, id) > ($2" AS_TIME ", $3" AS_UUID ") and decided_by = 'policy' order by decisions.decided_at, decisions.id limit $4"
@@ -68,7 +68,7 @@ pub(super) fn recorded(row: &Row) -> Result<Recorded, StoreError> {
         policy_hash: row.text(6)?.to_owned(),
         facts: json(7)?,
         facts_personal: json(8)?,
-        trace: json(9)?,
+        trace: row.text(9)?.to_owned(),
         outcome: row.opt_parsed(10, Outcome::parse)?,
     })
 }

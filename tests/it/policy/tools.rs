@@ -244,6 +244,15 @@ async fn the_schema_is_committed_and_the_shipped_policies_are_valid_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_policy_is_an_example_to_follow() {
+    let policies = repository().join("policies");
+    let tested = policy(&policies, &["test", "--min-coverage", "100", "DIR"]).await;
+    assert_eq!(tested.status, 0, "{}", tested.err);
+    let checked = policy(&policies, &["check", "--deny-warnings", "DIR"]).await;
+    assert_eq!(checked.status, 0, "{}", checked.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_fact_is_listed_with_its_type_source_and_kinds() {
     let ran = assent(&["policy", "facts"], &[]).await;
     insta::assert_snapshot!("facts", ran.out);

@@ -88,7 +88,7 @@ impl Daemon {
         self.engine.stop_waiting();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
         let _ = self.worker.await;
-        let _ = self.policies.await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.policies).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
     }
 }

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 type Entry = Option<Arc<Claims>>;
 
+/// What a record of a person takes, usually.
+const USUAL_BYTES: u32 = 4 * 1024;
+
 pub(super) struct Cached {
     source: Arc<dyn Lookup>,
     entries: Cache<Subject, Entry>,
@@ -32,7 +35,12 @@ impl Expiry<Subject, Entry> for Ages {
 impl Cached {
     pub(super) fn new(source: Arc<dyn Lookup>, settings: &DirectorySettings) -> Self {
         let ages = Ages { found: settings.cache_ttl, not_found: settings.negative_ttl };
-        let entries = Cache::builder().max_capacity(u64::from(settings.cache_entries)).expire_after(ages).build();
+        let entries = Cache::builder()
+            .max_capacity(u64::from(settings.cache_entries))
+            // A large record takes the place of several usual ones.
+            .weigher(|_, entry: &Entry| 1 + entry.as_ref().map_or(0, |claims| claims.bytes() / USUAL_BYTES))
+            .expire_after(ages)
+            .build();
         Self { source, entries }
     }
 }

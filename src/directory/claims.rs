@@ -22,6 +22,16 @@ pub(super) struct Claims {
     pub(super) attributes: BTreeMap<String, Value>,
 }
 
+impl Claims {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> u32 {
+        let groups = self.groups.iter().flatten().map(|group| group.len() + 32).sum::<usize>();
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.to_string().len() + 64).sum::<usize>();
+        let email = self.email.as_ref().map_or(0, String::len);
+        u32::try_from(groups + attributes + email + 256).unwrap_or(u32::MAX)
+    }
+}
+
 impl From<UserClaims> for Claims {
     fn from(claims: UserClaims) -> Self {
         Self { email: claims.email, groups: claims.groups, attributes: claims.attributes, ..Self::default() }

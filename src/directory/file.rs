@@ -15,13 +15,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::Mutex;
 
+/// All of it is kept in memory.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
 type Entries = HashMap<String, Arc<Claims>>;
 /// What reading a file gave; else what is wrong with it.
 type Read = Result<Arc<Entries>, String>;
 
 pub(super) struct FileSource {
-    users: Option<Watched>,
-    tresors: Option<Watched>,
+    users: Option<Arc<Watched>>,
+    tresors: Option<Arc<Watched>>,
 }
 
 struct Watched {
@@ -36,11 +39,12 @@ struct Stamp(Option<SystemTime>, u64, u64);
 
 impl FileSource {
     pub(super) fn new(settings: FileSettings) -> Self {
-        let watched = |path: Option<PathBuf>, is_of_users| path.map(|path| Watched { path, is_of_users, seen: Mutex::new(None) });
+        let watched =
+            |path: Option<PathBuf>, is_of_users| path.map(|path| Arc::new(Watched { path, is_of_users, seen: Mutex::new(None) }));
         Self { users: watched(settings.users, true), tresors: watched(settings.tresors, false) }
     }
 
-    const fn file(&self, subject: &Subject) -> Option<&Watched> {
+    const fn file(&self, subject: &Subject) -> Option<&Arc<Watched>> {
         match subject {
             Subject::User(_) => self.users.as_ref(),
             Subject::Tresor(_) => self.tresors.as_ref(),
@@ -49,27 +53,47 @@ impl FileSource {
 }
 
 impl Watched {
-    async fn entries(&self) -> Result<Arc<Entries>, Down> {
+    /// What the file holds. Whoever loses patience leaves the reading to go on, so that somebody else finds it done.
+    async fn entries(self: &Arc<Self>) -> Result<Arc<Entries>, Down> {
+        let watched = Arc::clone(self);
+        let current = tokio::spawn(async move { watched.current().await }).await;
+        current.unwrap_or_else(|_| Err("reading it failed".to_owned())).map_err(Down::for_good)
+    }
+
+    async fn current(&self) -> Read {
         let mut seen = self.seen.lock().await;
-        let stamp = stamp(&self.path).await;
+        let mut stamp = stamp(&self.path).await;
         if let Some((read_at, entries)) = seen.as_ref()
             && *read_at == stamp
         {
-            return entries.clone().map_err(Down::for_good);
+            return entries.clone();
         }
-        let (path, is_of_users) = (self.path.clone(), self.is_of_users);
-        let read = tokio::task::spawn_blocking(move || read(&path, is_of_users)).await;
-        let entries = read.unwrap_or_else(|_| Err("reading it failed".to_owned()));
+        let mut entries = Err(format!("`{}` changes while it is read", self.name()));
+        for _ in 0..5 {
+            let (path, is_of_users) = (self.path.clone(), self.is_of_users);
+            let read = tokio::task::spawn_blocking(move || read(&path, is_of_users)).await;
+            let after = self::stamp(&self.path).await;
+            // A file that was written meanwhile may have been read by half.
+            if after == stamp {
+                entries = read.unwrap_or_else(|_| Err("reading it failed".to_owned()));
+                break;
+            }
+            stamp = after;
+        }
         match &entries {
             Ok(entries) => {
-                tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read")
+                tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read");
             }
             Err(cause) => {
-                tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended")
+                tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended");
             }
         }
         *seen = Some((stamp, entries.clone()));
-        entries.map_err(Down::for_good)
+        entries
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
@@ -84,6 +108,10 @@ async fn stamp(path: &Path) -> Stamp {
 fn read(path: &Path, is_of_users: bool) -> Read {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let metadata = std::fs::metadata(path).map_err(|error| format!("`{name}` cannot be read ({})", error.kind()))?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(format!("`{name}` is no file of at most 256 MiB"));
+    }
     let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read ({})", error.kind()))?;
     let read = if is_csv { read_csv(&text, is_of_users) } else { read_yaml(&name, &text, is_of_users) };
     read.map(Arc::new).map_err(|cause| format!("`{name}` {cause}"))
@@ -115,7 +143,7 @@ fn read_yaml(name: &str, text: &str, is_of_users: bool) -> Result<Entries, Strin
 fn read_csv(text: &str, is_of_users: bool) -> Result<Entries, String> {
     let id_column = if is_of_users { "user_id" } else { "tresor_id" };
     let own: &[&str] = if is_of_users { &["email", "groups"] } else { &["creator_id", "created_at"] };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let head = reader.headers().map_err(|_| "has no head that can be read".to_owned())?.clone();
     let id_at = head.iter().position(|name| name == id_column).ok_or_else(|| format!("has no column `{id_column}`"))?;
     let mut entries = Entries::new();

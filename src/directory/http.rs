@@ -101,8 +101,11 @@ fn check(template: Option<&str>, placeholder: &str) -> Result<(), String> {
     }
     let with = |id: &str| template.replace(placeholder, id).parse::<Url>().ok();
     let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    let is_plain = |url: &Url| url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    // The id must choose what is asked for, and nothing else.
+    let chooses = |a: &Url, b: &Url| origin(a) == origin(b) && (a.path(), a.query()) != (b.path(), b.query());
     match (with("a"), with("b")) {
-        (Some(a), Some(b)) if ["http", "https"].contains(&a.scheme()) && origin(&a) == origin(&b) => Ok(()),
+        (Some(a), Some(b)) if ["http", "https"].contains(&a.scheme()) && chooses(&a, &b) && is_plain(&a) => Ok(()),
         _ => Err(format!("must be an http:// or https:// address with `{placeholder}` in its path or query")),
     }
 }

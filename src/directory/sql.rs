@@ -15,6 +15,9 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A person's record is small; what is larger is something else.
+const MAX_ROW_BYTES: u32 = 256 * 1024;
+
 enum Pool {
     Postgres(PgPool),
     Sqlite(SqlitePool),
@@ -186,6 +189,10 @@ impl Lookup for SqlSource {
         let wrong = |_| {
             Down::for_good("the row is no such record: `email` is a text, `groups` are texts, `created_at` a time with a zone")
         };
-        claims.map(|claims| Some(Arc::new(claims))).map_err(wrong)
+        let claims = claims.map_err(wrong)?;
+        if claims.bytes() > MAX_ROW_BYTES {
+            return Err(Down::for_good("the row is larger than 256 KiB"));
+        }
+        Ok(Some(Arc::new(claims)))
     }
 }

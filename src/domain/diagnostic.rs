@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// A place in a file: line and column from 1, in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Default)]
 pub struct Spot {
     /// The line.
     pub line: u32,
@@ -111,8 +111,10 @@ impl Diagnostic {
 /// The valid name that is nearest to what was written, if it is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(written: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Among very many names the search would take longer than the mistake is worth.
     valid
         .into_iter()
+        .take(2_000)
         .map(|name| (strsim::osa_distance(written, name), name))
         .min()
         .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 4)

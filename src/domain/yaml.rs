@@ -275,6 +275,17 @@ impl<'f> Problems<'f> {
         found
     }
 
+    /// Reports every key that has nothing under it; whether all have something. A part that somebody began to write must
+    /// not be taken for one that is not there.
+    pub fn filled(&mut self, fields: Fields<'_>) -> bool {
+        let empty: Vec<_> = fields.entries.iter().filter(|(_, node)| node.value == Value::Null).collect();
+        for (key, _) in &empty {
+            let message = format!("`{}` is empty; write something or leave it out", key.name);
+            self.error("empty-value", key.spot, message);
+        }
+        empty.is_empty()
+    }
+
     /// The node as a mapping whose keys are all among `known`; others are reported with the nearest one.
     pub fn mapping<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {

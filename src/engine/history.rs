@@ -5,7 +5,7 @@ use crate::domain::duration::format_duration;
 use crate::domain::fact::FactState;
 use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, archived_files, judge, load};
+use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, archived_files, judge, load};
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -58,6 +58,9 @@ impl History {
         let body = self.store.archived_policy(hash).await?;
         let body = body.ok_or_else(|| StoreError::Corrupt(format!("policy `{hash}` is not in the archive")))?;
         let policy = archived_files(&body).and_then(|files| load(&files).ok());
+        if policy.as_ref().is_some_and(|policy| policy.hash.0 != *hash) {
+            return Err(StoreError::Corrupt(format!("the archived policy `{hash}` is not what its hash says")));
+        }
         policy.ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` does not load with this version")))
     }
 
@@ -141,7 +144,8 @@ impl History {
             for recorded in &decisions {
                 let (mut inquiry, is_incomplete) = self.inquiry(recorded, policy).await?;
                 read += 1;
-                if recorded.decided_at >= range.since {
+                // What somebody decided by hand takes places in limits, and is no rule's to decide again.
+                if recorded.decided_at >= range.since && recorded.decided_by == "policy" {
                     counters.fill(policy, &mut inquiry);
                     let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
                     let evaluation = judge(policy, input);
@@ -150,7 +154,7 @@ impl History {
                     });
                 }
                 if longest.is_some() {
-                    counters.note(policy, recorded, &inquiry);
+                    counters.note(policy, recorded, &inquiry, reach);
                 }
                 if range.limit.is_some_and(|limit| difference.evaluated >= limit) {
                     return Ok(difference.finish());
@@ -184,7 +188,8 @@ struct TracedWindow {
 /// What the limits of the recorded policy saw, where the other policy counts the same.
 fn recorded_counts(recorded: &Recorded, policy: &Policy) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    let limits = || policy.rules.iter().filter_map(|rule| rule.limit.as_ref());
+    let live = || policy.rules.iter().filter(|rule| rule.mode != RuleMode::Off);
+    let limits = || live().filter_map(|rule| rule.limit.as_ref());
     if limits().next().is_none() || !recorded.trace.contains("\"windows\"") {
         return counts;
     }
@@ -211,11 +216,17 @@ struct Counters(HashMap<LimitKey, VecDeque<Timestamp>>);
 
 impl Counters {
     /// Adds what was approved and took effect, or may have.
-    fn note(&mut self, policy: &Policy, recorded: &Recorded, inquiry: &Inquiry) {
+    fn note(&mut self, policy: &Policy, recorded: &Recorded, inquiry: &Inquiry, reach: SignedDuration) {
         let took_effect = matches!(recorded.outcome, None | Some(Outcome::Applied | Outcome::Unknown));
         if recorded.verdict == Verdict::Approve && took_effect {
             for key in policy.limit_places(recorded.kind, &inquiry.facts) {
-                self.0.entry(key).or_default().push_back(recorded.decided_at);
+                let times = self.0.entry(key).or_default();
+                // What no window reaches any more is forgotten.
+                let from = recorded.decided_at.checked_sub(reach).unwrap_or(Timestamp::MIN);
+                while times.front().is_some_and(|time| *time <= from) {
+                    times.pop_front();
+                }
+                times.push_back(recorded.decided_at);
             }
         }
     }

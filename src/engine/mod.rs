@@ -27,7 +27,7 @@ pub use clock::DatabaseClock;
 pub use health::Health;
 pub use history::{History, ReplayRange, since};
 pub use intake::{IntakeError, Reported};
-pub use policy_files::{PolicyError, load_policy, load_tested_policy, read_policy_files};
+pub use policy_files::{PolicyError, load_policy, load_tested_policy, load_untested_policy, read_policy_files};
 pub use registration::{Begun, RegistrationError};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
 pub use settings::{Mode, Settings};

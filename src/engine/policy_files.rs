@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// A policy file is text that a person wrote; what is larger is a mistake.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// How deep folders may stand in each other.
+const MAX_DEPTH: u8 = 16;
+/// More entries than this are no policy; what changes among the rest is not seen.
+const MAX_ENTRIES: usize = 100_000;
 
 /// Why a directory gave no policy.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +60,27 @@ pub enum PolicyError {
 /// # Errors
 /// Something cannot be read, is too large, or is no UTF-8.
 pub fn read_policy_files(directory: &Path) -> Result<Vec<SourceFile>, PolicyError> {
-    let mut files = Vec::new();
-    read_below(directory, "", &mut files)?;
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    // Files that change while they are read may be old and new ones, or half of one.
+    for _ in 0..5 {
+        let before = fingerprint(directory);
+        let mut files = Vec::new();
+        read_below(directory, "", MAX_DEPTH, &mut files)?;
+        if fingerprint(directory) == before {
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            return Ok(files);
+        }
+    }
+    let cause = io::Error::other("it changes while it is read");
+    Err(PolicyError::Unreadable { path: directory.to_owned(), cause })
 }
 
-fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Result<(), PolicyError> {
+fn read_below(directory: &Path, prefix: &str, depth: u8, files: &mut Vec<SourceFile>) -> Result<(), PolicyError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |cause| PolicyError::Unreadable { path, cause }
+    };
+    let Some(below) = depth.checked_sub(1) else {
+        return Err(unreadable(directory)(io::Error::other("it is nested too deeply; is there a link to a folder above it?")));
     };
     for entry in std::fs::read_dir(directory).map_err(unreadable(directory))? {
         let path = entry.map_err(unreadable(directory))?.path();
@@ -79,8 +94,11 @@ fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Re
         let metadata = std::fs::metadata(&path).map_err(unreadable(&path))?;
         let relative = format!("{prefix}{name}");
         if metadata.is_dir() {
-            read_below(&path, &format!("{relative}/"), files)?;
+            read_below(&path, &format!("{relative}/"), below, files)?;
         } else if [".yaml", ".yml", ".txt"].iter().any(|end| name.to_lowercase().ends_with(end)) {
+            if !metadata.is_file() {
+                return Err(unreadable(&path)(io::Error::other("it is no file")));
+            }
             if metadata.len() > MAX_FILE_BYTES {
                 return Err(unreadable(&path)(io::Error::other("it is larger than 16 MiB")));
             }
@@ -97,6 +115,15 @@ fn read_below(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Re
 /// It cannot be read, does not load, or fails a test.
 pub fn load_policy(directory: &Path) -> Result<Policy, PolicyError> {
     load_tested_policy(directory, false)
+}
+
+/// Reads and compiles a directory without running its tests: for tools that show what a policy does, and why.
+///
+/// # Errors
+/// It cannot be read, or does not load.
+pub fn load_untested_policy(directory: &Path) -> Result<Policy, PolicyError> {
+    let files = read_policy_files(directory)?;
+    load(&files).map_err(|problems| PolicyError::Invalid { path: directory.to_owned(), problems, files })
 }
 
 /// Like [`load_policy`]; with `require_tests` a policy without any test is none.
@@ -131,14 +158,14 @@ pub fn load_tested_policy(directory: &Path, require_tests: bool) -> Result<Polic
 pub(super) fn fingerprint(directory: &Path) -> Vec<(PathBuf, i64, i64, u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let mut found = Vec::new();
-    let mut waiting = vec![directory.to_owned()];
-    while let Some(path) = waiting.pop() {
+    let mut waiting = vec![(directory.to_owned(), MAX_DEPTH)];
+    while let Some((path, depth)) = waiting.pop().filter(|_| found.len() < MAX_ENTRIES) {
         for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
             let Some(metadata) = std::fs::metadata(&path).ok().filter(|_| !is_hidden) else { continue };
-            if metadata.is_dir() {
-                waiting.push(path.clone());
+            if let (true, Some(below)) = (metadata.is_dir(), depth.checked_sub(1)) {
+                waiting.push((path.clone(), below));
             }
             let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
             let (modified, changed) =

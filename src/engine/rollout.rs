@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, watch};
 
 /// How often the directory is looked at. A few `stat` calls see every sort of change, on every sort of file system.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to leave a database alone that could not take a new policy into the archive.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// A policy to begin with; with it, why the directory gave none, if it came from the archive.
 #[derive(Debug)]
@@ -43,7 +45,11 @@ pub async fn start_policy(directory: &Path, require_tests: bool, store: &dyn Sto
         Err(failure) => failure,
     };
     let archived = store.last_activation().await?;
-    let policy = archived.and_then(|activation| load(&archived_files(&activation.body)?).ok());
+    // Only what its hash says it is was ever in force.
+    let policy = archived.and_then(|activation| {
+        let policy = load(&archived_files(&activation.body)?).ok()?;
+        (policy.hash.0 == activation.hash).then_some(policy)
+    });
     match policy {
         Some(policy) => Ok(StartPolicy { policy, failure: Some(failure) }),
         None => Err(failure),
@@ -53,6 +59,9 @@ pub async fn start_policy(directory: &Path, require_tests: bool, store: &dyn Sto
 /// How the policy stands, for the API and the metrics.
 #[derive(Debug, Clone, Serialize)]
 pub struct PolicyStatus {
+    /// The policy itself.
+    #[serde(skip)]
+    pub policy: Arc<Policy>,
     /// Which is in force.
     pub hash: String,
     /// Since when, on this replica.
@@ -129,6 +138,7 @@ impl Engine {
     pub fn policy_status(&self) -> PolicyStatus {
         let active = self.rollout.active.load();
         PolicyStatus {
+            policy: Arc::clone(&active.policy),
             hash: active.policy.hash.to_string(),
             active_since: active.since,
             source: active.source,
@@ -174,8 +184,14 @@ impl Engine {
                 }
             }
             Err(error) => {
+                let (message, before) = (error.to_string(), rollout.failure.load());
+                let since = before.as_ref().as_ref().map_or(now, |failure| failure.since);
+                let is_known = before.as_ref().as_ref().is_some_and(|failure| failure.message == message);
+                rollout.failure.store(Arc::new(Some(PolicyFailure::of(error, since))));
+                if is_known {
+                    return taken;
+                }
                 tracing::error!(error.message = %error, policy.hash = %self.policy().hash, "the policy directory is not put in force; the last good policy stays");
-                rollout.failure.store(Arc::new(Some(PolicyFailure::of(error, now))));
             }
         }
         taken
@@ -213,9 +229,13 @@ impl Engine {
             let now = Some(look().await);
             if now != taken_up && now == before {
                 // A database that is away for a moment is no reason to forget about the change.
-                if !matches!(self.reload_policy().await, Err(PolicyError::Archive(_))) {
-                    taken_up.clone_from(&now);
+                if matches!(self.reload_policy().await, Err(PolicyError::Archive(_))) {
+                    tokio::select! {
+                        () = tokio::time::sleep(TRY_AGAIN_AFTER) => continue,
+                        _ = stop.changed() => return,
+                    }
                 }
+                taken_up.clone_from(&now);
             }
             before = now;
         }

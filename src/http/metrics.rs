@@ -16,13 +16,13 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
 fn render(api: &Api) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    let (policy, status, now) = (api.engine.policy(), api.engine.policy_status(), api.clock.now());
+    let (status, now) = (api.engine.policy_status(), api.clock.now());
     let seconds_since = |time| now.duration_since(time).as_secs_f64().max(0.0);
     metrics::with_local_recorder(&recorder, || {
         describe_gauge!("assent_policy_age_seconds", "How long the policy has been in force on this replica.");
         gauge!("assent_policy_age_seconds").set(seconds_since(status.active_since));
         describe_gauge!("assent_policy_rules", "How many rules it has.");
-        gauge!("assent_policy_rules").set(u32::try_from(policy.rules.len()).unwrap_or(u32::MAX));
+        gauge!("assent_policy_rules").set(u32::try_from(status.policy.rules.len()).unwrap_or(u32::MAX));
         describe_gauge!("assent_policy_from_archive", "1 while the policy came from the archive, as the directory gave none.");
         gauge!("assent_policy_from_archive").set(f64::from(u8::from(status.source == "archive")));
         describe_gauge!("assent_policy_error", "1 while what stands in the directory cannot be put in force.");

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     auth::authenticate(&api.tokens, &headers)?;
-    let (policy, status) = (api.engine.policy(), api.engine.policy_status());
+    let status = api.engine.policy_status();
     let rules: Vec<_> =
-        policy.rules.iter().map(|rule| json!({ "id": rule.id, "effect": rule.effect, "mode": rule.mode })).collect();
+        status.policy.rules.iter().map(|rule| json!({ "id": rule.id, "effect": rule.effect, "mode": rule.mode })).collect();
     let age = api.clock.now().duration_since(status.active_since).as_secs().max(0);
     let answer = json!({
         "hash": status.hash,

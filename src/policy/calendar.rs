@@ -3,6 +3,7 @@
 //! An instant is turned into the local time of its zone, so an hour that a change of clocks repeats counts twice and one
 //! that it skips does not come at all, as on the clock on the wall.
 
+use super::question::read_date;
 use crate::domain::diagnostic::{Diagnostic, Spot, nearest};
 use crate::domain::yaml::{Node, Problems, Value};
 use jiff::Timestamp;
@@ -74,6 +75,9 @@ pub(super) type Lines<'l> = dyn FnMut(&mut Problems<'_>, &Node) -> Option<Vec<(S
 /// Reads one calendar; `lines` gives the lines of a file of the policy.
 pub(super) fn read_calendar(problems: &mut Problems<'_>, name: &str, node: &Node, lines: &mut Lines<'_>) -> Option<Calendar> {
     let fields = problems.mapping(node, "a calendar", &["timezone", "hours", "holidays"])?;
+    if !problems.filled(fields) {
+        return None;
+    }
     let zone = match fields.get("timezone") {
         Some(node) => read_zone(problems, node),
         None => {
@@ -184,7 +188,7 @@ enum Day {
 }
 
 fn read_day(text: &str) -> Option<Day> {
-    if let Ok(date) = text.parse::<Date>() {
+    if let Some(date) = read_date(text) {
         return Some(Day::Once(date));
     }
     let (month, day) = text.split_once('-')?;

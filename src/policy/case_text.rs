@@ -8,22 +8,34 @@ use super::inquiry::Inquiry;
 use crate::domain::diagnostic::Spot;
 use crate::domain::fact::{FactState, FactValue};
 use crate::domain::fact_catalogue::is_personal;
+use crate::domain::yaml;
 use std::fmt::Write as _;
 
-/// The file with every failed expectation replaced by what the policy said; and how many could not be, as they are shared
-/// by an anchor.
+/// The file with every failed expectation replaced by what the policy said; and how many were left as they are, because
+/// replacing them would have changed something else: what an anchor shares, or what is written too oddly.
 #[must_use]
 pub fn updated(text: &str, results: &[CaseResult]) -> (String, usize) {
     let mut text = text.to_owned();
     let mut left = 0;
     // From the end, so that the places before stay where they are.
     for result in results.iter().rev().filter(|result| !result.mismatches.is_empty()) {
-        match replace(&text, result.expect_at, &result.named) {
+        let replaced = replace(&text, result.expect_at, &result.named);
+        match replaced.filter(|replaced| changes_only(&text, replaced, result.index)) {
             Some(replaced) => text = replaced,
             None => left += 1,
         }
     }
     (text, left)
+}
+
+/// Whether two files say the same but for the expectation of one test.
+fn changes_only(before: &str, after: &str, index: usize) -> bool {
+    let without = |text: &str| {
+        let mut tree = yaml::parse("", text).ok()?.to_json();
+        tree.get_mut("tests")?.get_mut(index)?.as_object_mut()?.insert("expect".to_owned(), serde_json::Value::Null)?;
+        Some(tree)
+    };
+    matches!((without(before), without(after)), (Some(before), Some(after)) if before == after)
 }
 
 fn replace(text: &str, spot: Spot, named: &[(&'static str, Said)]) -> Option<String> {
@@ -32,13 +44,13 @@ fn replace(text: &str, spot: Spot, named: &[(&'static str, Said)]) -> Option<Str
     let start = line_start + text.get(line_start..)?.char_indices().nth(column).map(|(offset, _)| offset)?;
     let rest = text.get(start..)?;
     let (length, replacement) = if rest.starts_with('{') {
-        let entries: Vec<_> = named.iter().map(|(what, said)| format!("{what}: {}", yaml(said))).collect();
+        let entries: Vec<_> = named.iter().map(|(what, said)| format!("{what}: {}", written(said))).collect();
         (flow_length(rest)?, format!("{{{}}}", entries.join(", ")))
     } else if rest.starts_with(['*', '&', '!']) {
         return None;
     } else {
         let indent = " ".repeat(column);
-        let entries: Vec<_> = named.iter().map(|(what, said)| format!("{what}: {}", yaml(said))).collect();
+        let entries: Vec<_> = named.iter().map(|(what, said)| format!("{what}: {}", written(said))).collect();
         (block_length(rest, column), entries.join(&format!("\n{indent}")))
     };
     Some(format!("{}{replacement}{}", text.get(..start)?, rest.get(length..)?))
@@ -52,13 +64,15 @@ fn offset_of_line(text: &str, line: u32) -> Option<usize> {
 /// How far a flow mapping reaches that begins with `{`.
 fn flow_length(text: &str) -> Option<usize> {
     let (mut depth, mut quote, mut escaped, mut comment, mut before) = (0_u32, None, false, false, ' ');
+    // What stands last before here but white space: a quote opens only where a value begins.
+    let mut last = ' ';
     for (offset, c) in text.char_indices() {
         match (quote, c) {
             _ if comment => comment = c != '\n',
             (Some('"'), '\\') if !escaped => escaped = true,
             (Some(open), close) if open == close && !escaped => quote = None,
             (Some(_), _) => escaped = false,
-            (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+            (None, '"' | '\'') if "{[,:".contains(last) => quote = Some(c),
             (None, '#') if before.is_whitespace() => comment = true,
             (None, '{' | '[') => depth += 1,
             (None, '}' | ']') => {
@@ -70,6 +84,9 @@ fn flow_length(text: &str) -> Option<usize> {
             _ => {}
         }
         before = c;
+        if !c.is_whitespace() && !comment {
+            last = c;
+        }
     }
     None
 }
@@ -91,14 +108,23 @@ fn block_length(text: &str, column: usize) -> usize {
     end
 }
 
-fn yaml(said: &Said) -> String {
+fn written(said: &Said) -> String {
     match said {
         Said::Text(text) => scalar(text),
         // Effects are written as mappings already.
         Said::List(items) if items.iter().any(|item| item.contains(": {")) => {
-            format!("[{}]", items.iter().map(|item| format!("{{{item}}}")).collect::<Vec<_>>().join(", "))
+            format!("[{}]", items.iter().map(|item| effect(item)).collect::<Vec<_>>().join(", "))
         }
         Said::List(items) => format!("[{}]", items.iter().map(|item| scalar(item)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// An effect with its user as a text, whatever the id looks like.
+fn effect(said: &str) -> String {
+    let parts = said.split_once("{user: ").and_then(|(action, rest)| Some((action, rest.rsplit_once(", enable: ")?)));
+    match parts {
+        Some((action, (user, enable))) => format!("{{{action}{{user: {}, enable: {enable}}}", scalar(user)),
+        None => format!("{{{said}}}"),
     }
 }
 
@@ -107,7 +133,12 @@ fn scalar(text: &str) -> String {
     let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./@".contains(c))
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str());
-    if is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if is_word {
+        return text.to_owned();
+    }
+    // JSON leaves some control characters as they are, and YAML takes none.
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.chars().map(|c| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
 
 fn value(value: &FactValue) -> String {
@@ -146,7 +177,7 @@ pub fn case_of(name: &str, inquiry: &Inquiry, seen: &Evaluation, with_personal: 
     write_limits(&mut text, inquiry);
     let _ = writeln!(text, "    expect:");
     for what in ["verdict", "rules", "reason"] {
-        let _ = writeln!(text, "      {what}: {}", yaml(&super::cases::said(seen, what)));
+        let _ = writeln!(text, "      {what}: {}", written(&super::cases::said(seen, what)));
     }
     text
 }
@@ -195,5 +226,17 @@ mod tests {
             "tests:\n  - expect:\n      verdict: reject\n      reason: \"it's: so\"\n\n  # stays\n  - next\n"
         );
         assert_eq!(replace("a: *shared\n", at(1, 4), &named()), None);
+    }
+
+    #[test]
+    fn what_would_change_anything_else_is_left_alone() {
+        let odd = "tests:\n  - {expect: {reason: 4 \" pipe}}\n  - {expect: {reason: x}}\n  - {name: \"a\"}\n";
+        let replaced = replace(odd, at(2, 14), &named()).unwrap();
+        assert!(changes_only(odd, &replaced, 0), "{replaced}");
+        let shared = "tests:\n  - {expect: {verdict: &v approve}}\n  - {expect: {verdict: *v}}\n";
+        let replaced = replace(shared, at(2, 14), &named()).unwrap();
+        assert!(!changes_only(shared, &replaced, 0), "{replaced}");
+        assert_eq!(scalar("\u{7f}\u{85}"), "\"\\u007f\\u0085\"");
+        assert_eq!(effect("set_user_state: {user: 42, enable: true}"), "{set_user_state: {user: \"42\", enable: true}}");
     }
 }

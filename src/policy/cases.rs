@@ -14,7 +14,7 @@ use crate::domain::verdict::Verdict;
 use crate::domain::yaml::{self, Fields, Node, Problems, Value};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The cases of one file.
 #[derive(Debug)]
@@ -71,6 +71,9 @@ pub struct CaseResult {
     pub mismatches: Vec<Mismatch>,
     /// What the policy said.
     pub seen: Evaluation,
+    /// Its place among the tests of its file.
+    #[serde(skip)]
+    pub index: usize,
     /// Where its expectation stands.
     #[serde(skip)]
     pub expect_at: Spot,
@@ -99,7 +102,7 @@ pub(super) const CASE_KEYS: [&str; 7] = ["name", "now", "kind", "facts", "unknow
 impl CaseFile {
     /// Runs every case against a policy.
     pub fn run<'r>(&'r self, policy: &'r Policy) -> impl Iterator<Item = CaseResult> + 'r {
-        self.cases.iter().map(|case| {
+        self.cases.iter().enumerate().map(|(index, case)| {
             let seen = case.inquiry.put_to(policy);
             let named: Vec<_> = case.expect.named.iter().map(|(what, _)| (*what, said(&seen, what))).collect();
             let pairs = case.expect.named.iter().zip(&named);
@@ -112,6 +115,7 @@ impl CaseFile {
                 name: case.name.clone(),
                 mismatches: mismatches.collect(),
                 seen,
+                index,
                 expect_at: case.expect.spot,
                 named,
             }
@@ -142,7 +146,10 @@ pub fn load_cases(file: &SourceFile, policy: &Policy) -> Result<CaseFile, Vec<Di
     let node = yaml::parse(&file.path, &file.text).map_err(|problem| vec![*problem])?;
     let mut problems = Problems::of(&file.path);
     let cases = read_cases(&mut problems, policy, &node).unwrap_or_default();
-    let found = problems.into_found();
+    let mut found = problems.into_found();
+    // What is wrong with the base is wrong with every test, and is said once.
+    let mut said = HashSet::new();
+    found.retain(|problem| said.insert((problem.spot, problem.code, problem.message.clone())));
     if found.is_empty() { Ok(CaseFile { path: file.path.clone(), cases }) } else { Err(found) }
 }
 

@@ -52,7 +52,7 @@ pub fn coverage(policy: &Policy, results: &[CaseResult]) -> Vec<RuleCoverage> {
                 rule: rule.id.clone(),
                 fires,
                 does_not: can_fail.then_some(does_not),
-                unknown: can_be_unknown(policy, rule).then_some(unknown),
+                unknown: can_be_unknown(rule).then_some(unknown),
             }
         })
         .collect()

@@ -4,8 +4,9 @@
 //! approved, and a fact that is absent or unknown makes every comparison with it unknown.
 
 use super::model::{Policy, Rule, RuleMode};
-use super::question::View;
+use super::question::{Condition, Question, View};
 use super::trace::{RuleTrace, TraceNode, trace_condition, trace_exception, trace_limit};
+use super::tree::Answer;
 use super::truth::Truth;
 use crate::domain::effect::Effect;
 use crate::domain::fact::{FactSet, FactState};
@@ -228,11 +229,20 @@ fn trace_rule(policy: &Policy, rule: &Rule, input: Input<'_>, view: &View<'_>) -
     }
 }
 
-/// Whether there are facts that leave a rule undecided: if any do, then not to know a single one of them.
-pub(super) fn can_be_unknown(policy: &Policy, rule: &Rule) -> bool {
-    const UNKNOWN: FactState = FactState::Unknown(std::borrow::Cow::Borrowed("nothing is known"));
-    let facts = FactSet::default();
-    let view = View { states: vec![&UNKNOWN; policy.slots.len()], names: &policy.slots, now: Timestamp::UNIX_EPOCH };
-    let input = Input { kind: Kind::Share, facts: &facts, counts: &BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
-    ask_rule(rule, input, &view) == Truth::Unknown
+/// Whether there are facts that leave a rule undecided: if any do, then not to know a single one of them, inside or outside
+/// of its hours.
+pub(super) fn can_be_unknown(rule: &Rule) -> bool {
+    [true, false].into_iter().any(|inside| {
+        let ask = |condition: &Condition| {
+            let answer = condition.ask(&mut |question| match question {
+                Question::Time { within, .. } => Answer::of(*within == inside),
+                Question::Fact(leaf) => Answer::Missing(leaf.slot),
+            });
+            answer.truth()
+        };
+        let when = rule.when.as_ref().map_or(Truth::True, ask);
+        let lifted = rule.except.iter().fold(Truth::False, |lifted, exception| lifted.or(ask(&exception.when)));
+        let limit = if rule.limit.is_some() { Truth::Unknown } else { Truth::True };
+        when.and(lifted.not()).and(limit) == Truth::Unknown
+    })
 }

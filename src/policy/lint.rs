@@ -12,6 +12,7 @@ use crate::domain::fact::FactName;
 use crate::domain::fact_catalogue::{FactType, find};
 use crate::domain::verdict::Verdict;
 use jiff::{SignedDuration, Timestamp};
+use regex_syntax::hir::Look;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long before its end a shadow or an exception is spoken of.
@@ -141,11 +142,31 @@ fn contradiction(policy: &Policy, when: &Condition) -> Option<FactName> {
 fn has_loose_pattern(when: &Condition) -> bool {
     let mut is_loose = false;
     when.leaves(&mut |question| {
-        if let Question::Fact(Leaf { test: Test::Matches(pattern), .. }) = question {
-            is_loose |= !(pattern.as_str().starts_with('^') && pattern.as_str().ends_with('$'));
+        if let Question::Fact(leaf) = question {
+            is_loose |= is_loose_test(&leaf.test);
         }
     });
     is_loose
+}
+
+fn is_loose_test(test: &Test) -> bool {
+    match test {
+        Test::Matches(pattern) => !is_anchored(pattern.as_str()),
+        Test::Each(_, elements) => {
+            let mut is_loose = false;
+            elements.leaves(&mut |test| is_loose |= is_loose_test(test));
+            is_loose
+        }
+        _ => false,
+    }
+}
+
+/// Whether whatever the pattern matches begins and ends with the text.
+fn is_anchored(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|parsed| {
+        let properties = parsed.properties();
+        properties.look_set_prefix().contains(Look::Start) && properties.look_set_suffix().contains(Look::End)
+    })
 }
 
 /// Lists that nothing uses, that are the same as another one, or that name a thing twice.
@@ -183,7 +204,7 @@ fn covered_entry(entries: &[String]) -> Option<(String, String)> {
     let set = DomainSet::new(String::new(), entries.iter().filter_map(|entry| DomainPattern::parse(entry)));
     entries.iter().find_map(|entry| {
         let (DomainPattern::Exact(name) | DomainPattern::Below(name)) = DomainPattern::parse(entry)?;
-        set.wildcard_above(&name).map(|parent| (entry.clone(), format!("*.{parent}")))
+        set.wildcard_above(name.as_str()).map(|parent| (entry.clone(), format!("*.{parent}")))
     })
 }
 
@@ -208,14 +229,18 @@ fn shadowed(policy: &Policy, found: &mut Vec<Diagnostic>) {
             && matches!(rule.when, Some(Condition::Leaf(_)))
             && rule.effect == Verdict::Reject
     };
-    let rejecting: Vec<_> =
-        live().filter(is_plain).flat_map(|rule| lookups(rule).into_iter().map(move |look| (rule, look))).collect();
+    let mut rejecting: HashMap<FactName, Vec<(&Rule, Set)>> = HashMap::new();
+    for rule in live().filter(is_plain) {
+        lookups(rule).into_iter().for_each(|(fact, set)| rejecting.entry(fact).or_default().push((rule, set)));
+    }
     for rule in live().filter(|rule| rule.effect != Verdict::Reject) {
         for (fact, set) in lookups(rule) {
-            let by = rejecting.iter().find(|(other, (other_fact, other_set))| {
-                *other_fact == fact && rule.on.iter().all(|kind| other.on.contains(kind)) && is_covered(&set, other_set)
-            });
-            if let Some((other, (_, other_set))) = by {
+            let by = rejecting
+                .get(&fact)
+                .into_iter()
+                .flatten()
+                .find(|(other, other_set)| rule.on.iter().all(|kind| other.on.contains(kind)) && is_covered(&set, other_set));
+            if let Some((other, other_set)) = by {
                 let message = format!(
                     "rule `{}` can never win: everything in {} is in {}, which rule `{}` rejects",
                     rule.id,
@@ -235,7 +260,7 @@ fn shadowed(policy: &Policy, found: &mut Vec<Diagnostic>) {
 fn is_covered(set: &Set, by: &Set) -> bool {
     match (set, by) {
         (Set::Texts(set), Set::Texts(by)) => set.iter().all(|text| by.contains(text)),
-        (Set::Ints(set), Set::Ints(by)) => set.iter().all(|number| by.contains(number)),
+        (Set::Ints(set), Set::Ints(by)) => set.iter().all(|number| by.binary_search(number).is_ok()),
         (Set::Domains(set), Set::Domains(by)) => set.is_covered_by(by),
         _ => false,
     }

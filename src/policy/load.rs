@@ -219,8 +219,18 @@ fn read_list(problems: &mut Problems<'_>, node: &Node, files: &[SourceFile]) -> 
         problems.add(problem.with_help(help));
         return None;
     };
-    let lines = file.text.lines().map(|line| line.split_once('#').map_or(line, |(before, _)| before).trim());
+    // A mark that editors put in front of a file is no part of its first entry.
+    let text = file.text.trim_start_matches('\u{feff}');
+    let lines = text.lines().map(without_comment);
     Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// A comment begins at the start of a line or after white space; `c#-devs` has none.
+fn without_comment(line: &str) -> &str {
+    let begins =
+        |(at, _): &(usize, &str)| line.get(..*at).is_none_or(|before| before.is_empty() || before.ends_with(char::is_whitespace));
+    let comment = line.match_indices('#').find(begins);
+    comment.and_then(|(at, _)| line.get(..at)).unwrap_or(line).trim()
 }
 
 fn rule_nodes<'n>(problems: &mut Problems<'_>, node: &'n Node) -> &'n [Node] {

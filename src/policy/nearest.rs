@@ -14,7 +14,7 @@ use crate::domain::fact::{FactName, FactState, FactValue, Source};
 use crate::domain::fact_catalogue::{FactType, find, is_personal};
 use crate::domain::verdict::Verdict;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 /// One change that leads to another verdict.
@@ -52,13 +52,16 @@ pub fn nearest_changes(policy: &Policy, inquiry: &Inquiry) -> Vec<Change> {
     };
     for (name, values) in candidates(policy, inquiry) {
         let now = inquiry.facts.get(&name).clone();
-        for value in values {
+        for Candidate { value, is_of_rule } in values {
             let distance = distance(&now, &value);
             let mut other = inquiry.clone();
             other.facts.put(name.clone(), FactState::Known(value.clone(), Source::Stated));
             // A count belongs to the facts it was taken by; with others nothing was seen.
             let seen = ask(&other, &other.counts_for(policy));
-            note(name.to_string(), show(&name, &now), value.display().into_owned(), distance, seen);
+            // Another personal value is shown only where the rule itself says it.
+            let is_hidden = is_personal(&name) && !is_of_rule;
+            let to = if is_hidden { "(another value)".to_owned() } else { value.display().into_owned() };
+            note(name.to_string(), show(&name, &now), to, distance, seen);
         }
         let mut other = inquiry.clone();
         other.facts.forget(&name);
@@ -113,9 +116,47 @@ fn distance(from: &FactState, to: &FactValue) -> f64 {
     }
 }
 
+/// A value to try.
+#[derive(Debug, Clone, PartialEq)]
+struct Candidate {
+    value: FactValue,
+    /// Whether it stands in a rule; else it was made of what the operation has.
+    is_of_rule: bool,
+}
+
+impl Candidate {
+    fn of_rule(value: FactValue) -> Self {
+        Self { value, is_of_rule: true }
+    }
+
+    fn of_operation(value: FactValue) -> Self {
+        Self { value, is_of_rule: false }
+    }
+}
+
+/// Whether a fact could have the value at all.
+fn fits(name: &FactName, now: &FactState, value: &FactValue) -> bool {
+    let is_of = |fact_type| match (fact_type, value) {
+        (FactType::Int, FactValue::Int(number)) => *number >= 0,
+        (FactType::Bool, FactValue::Bool(_))
+        | (FactType::Text, FactValue::Text(_))
+        | (FactType::Domain, FactValue::Domain(_))
+        | (FactType::List, FactValue::List(_))
+        | (FactType::Time, FactValue::Time(_))
+        | (FactType::Duration, FactValue::Duration(_)) => true,
+        // What the web app chose stays of the type that it has.
+        (FactType::Scalar, value) => match now {
+            FactState::Known(now, _) => std::mem::discriminant(now) == std::mem::discriminant(value),
+            FactState::Absent | FactState::Unknown(_) => true,
+        },
+        _ => false,
+    };
+    find(name.as_str()).is_some_and(|spec| is_of(spec.fact_type))
+}
+
 /// For every fact that the rules of the kind ask about, the values at which an answer can turn.
-fn candidates(policy: &Policy, inquiry: &Inquiry) -> Vec<(FactName, Vec<FactValue>)> {
-    let mut found: BTreeMap<FactName, Vec<FactValue>> = BTreeMap::new();
+fn candidates(policy: &Policy, inquiry: &Inquiry) -> Vec<(FactName, Vec<Candidate>)> {
+    let mut found: BTreeMap<FactName, Vec<Candidate>> = BTreeMap::new();
     for index in &policy.plan(inquiry.kind).enforced {
         for condition in policy.rule(*index).into_iter().flat_map(super::model::Rule::conditions) {
             references(condition, &mut |_, fact| {
@@ -133,14 +174,10 @@ fn candidates(policy: &Policy, inquiry: &Inquiry) -> Vec<(FactName, Vec<FactValu
     let fixed: BTreeSet<&str> = BTreeSet::from(["operation.kind", "operation.id"]);
     found.retain(|name, _| !fixed.contains(name.as_str()));
     for (name, values) in &mut found {
-        values.extend(others(name));
-        let mut unique: Vec<FactValue> = Vec::new();
-        for value in values.drain(..) {
-            if !unique.contains(&value) {
-                unique.push(value);
-            }
-        }
-        *values = unique;
+        values.extend(others(name).into_iter().map(Candidate::of_rule));
+        let now = inquiry.facts.get(name);
+        let mut seen = HashSet::new();
+        values.retain(|candidate| fits(name, now, &candidate.value) && seen.insert(candidate.value.display().into_owned()));
     }
     found.into_iter().collect()
 }
@@ -156,55 +193,67 @@ fn others(name: &FactName) -> Vec<FactValue> {
     }
 }
 
-fn turning_points(test: &Test, state: &FactState, inquiry: &Inquiry, values: &mut Vec<FactValue>) {
-    let list = match state {
-        FactState::Known(FactValue::List(items), _) => items.clone(),
-        _ => Vec::new(),
+fn turning_points(test: &Test, state: &FactState, inquiry: &Inquiry, values: &mut Vec<Candidate>) {
+    let list: &[String] = match state {
+        FactState::Known(FactValue::List(items), _) => items,
+        _ => &[],
     };
-    let with = |word: &str| FactValue::List(list.iter().cloned().chain([word.to_owned()]).collect());
-    let text = |word: &str| FactValue::Text(word.to_owned());
+    let with = |word: &str| {
+        let more = FactValue::List(list.iter().cloned().chain([word.to_owned()]).collect());
+        if list.is_empty() { Candidate::of_rule(more) } else { Candidate::of_operation(more) }
+    };
+    let without = |is_out: &dyn Fn(&str) -> bool| {
+        Candidate::of_operation(FactValue::List(list.iter().filter(|item| !is_out(item)).cloned().collect()))
+    };
+    let text = |word: &str| Candidate::of_rule(FactValue::Text(word.to_owned()));
+    let near = |value: &FactValue| around(value).into_iter().map(Candidate::of_rule).collect::<Vec<_>>();
     match test {
-        Test::Compare(_, Operand::Value(value)) => values.extend(around(value)),
-        Test::Compare(_, Operand::Bytes(bytes)) => values.extend(around(&FactValue::Int(*bytes))),
+        Test::Compare(_, Operand::Value(value)) => values.extend(near(value)),
+        Test::Compare(_, Operand::Bytes(bytes)) => values.extend(near(&FactValue::Int(*bytes))),
         Test::Compare(_, Operand::Fact(other)) => {
             if let FactState::Known(value, _) = inquiry.facts.get(&other.fact) {
-                values.extend(around(value));
+                values.extend(around(value).into_iter().map(Candidate::of_operation));
             }
         }
         Test::Member { set, .. } => match set {
             Set::Texts(set) => values.extend(set.iter().min().map(text)),
-            Set::Ints(numbers) => values.extend(numbers.iter().flat_map(|number| around(&FactValue::Int(*number)))),
-            Set::Domains(set) => values.extend(set.example().map(FactValue::Domain)),
+            Set::Ints(numbers) => values.extend(numbers.iter().flat_map(|number| near(&FactValue::Int(*number)))),
+            Set::Domains(set) => values.extend(set.example().map(FactValue::Domain).map(Candidate::of_rule)),
             Set::Fact(other) => {
                 if let FactState::Known(FactValue::List(items), _) = inquiry.facts.get(&other.fact) {
-                    values.extend(items.first().map(|item| text(item)));
+                    values.extend(items.first().cloned().map(FactValue::Text).map(Candidate::of_operation));
                 }
             }
         },
         Test::Contains(Word::Text(word)) => {
-            values.extend([with(word), text(word)]);
-            values.push(FactValue::List(list.iter().filter(|item| *item != word).cloned().collect()));
+            values.extend([with(word), text(word), without(&|item| item == word)]);
         }
         Test::ContainsAny(Words::Texts(set)) => {
             values.extend(set.iter().min().map(with));
-            values.push(FactValue::List(list.iter().filter(|item| !set.contains(item)).cloned().collect()));
+            values.push(without(&|item| set.contains(item)));
         }
         Test::ContainsAll(Words::Texts(set)) => {
             let all: BTreeSet<String> = list.iter().cloned().chain(set.iter().map(str::to_owned)).collect();
-            values.push(FactValue::List(all.into_iter().collect()));
+            values.push(Candidate::of_operation(FactValue::List(all.into_iter().collect())));
         }
         Test::Contains(Word::Fact(other)) | Test::ContainsAny(Words::Fact(other)) | Test::ContainsAll(Words::Fact(other)) => {
-            match inquiry.facts.get(&other.fact) {
-                FactState::Known(FactValue::Text(word), _) => values.push(with(word)),
-                FactState::Known(FactValue::List(items), _) => values.push(FactValue::List(items.clone())),
-                _ => {}
+            let more: &[String] = match inquiry.facts.get(&other.fact) {
+                FactState::Known(FactValue::Text(word), _) => std::slice::from_ref(word),
+                FactState::Known(FactValue::List(items), _) => items,
+                _ => &[],
+            };
+            if !more.is_empty() {
+                values.push(Candidate::of_operation(FactValue::List(list.iter().chain(more).cloned().collect())));
             }
         }
         Test::StartsWith(word) | Test::EndsWith(word) => values.push(text(word)),
         Test::Size(_, than) => {
-            for length in [*than - 1, *than, *than + 1].into_iter().filter_map(|length| usize::try_from(length).ok()) {
+            let lengths = [than.saturating_sub(1), *than, than.saturating_add(1)];
+            for length in lengths.into_iter().filter_map(|length| usize::try_from(length).ok()).filter(|length| *length <= 1_000)
+            {
                 let more = (list.len()..length).map(|index| format!("another-{index}"));
-                values.push(FactValue::List(list.iter().take(length).cloned().chain(more).collect()));
+                let list = list.iter().take(length).cloned().chain(more).collect();
+                values.push(Candidate::of_operation(FactValue::List(list)));
             }
         }
         Test::Each(_, elements) => element_words(elements, &mut |word| values.push(with(word))),

@@ -232,7 +232,9 @@ impl Reader<'_, '_> {
                 return None;
             }
             let numbers: Vec<_> = items.iter().map(|item| self.problems.int(item, "in")).collect();
-            return numbers.into_iter().collect::<Option<_>>().map(Set::Ints);
+            let mut numbers: Vec<i64> = numbers.into_iter().collect::<Option<_>>()?;
+            numbers.sort_unstable();
+            return Some(Set::Ints(numbers));
         }
         if asked.fact_type == Domain { self.domain_set(node).map(Set::Domains) } else { self.text_set(node).map(Set::Texts) }
     }
@@ -278,10 +280,11 @@ impl Reader<'_, '_> {
 
 fn named_list(node: &Node) -> Option<&str> {
     match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| key.name == "list").and_then(|(_, node)| match &node.value {
-            Value::Text(name) => Some(name.as_str()),
+        // With any other key it is read in full, and that key is reported.
+        Value::Map(entries) => match entries.as_slice() {
+            [(key, Node { value: Value::Text(name), .. })] if key.name == "list" => Some(name.as_str()),
             _ => None,
-        }),
+        },
         _ => None,
     }
 }

@@ -133,6 +133,7 @@ pub(super) enum Operand {
 #[derive(Debug, Clone)]
 pub(super) enum Set {
     Texts(Arc<TextSet>),
+    /// In order.
     Ints(Vec<i64>),
     Domains(Arc<DomainSet>),
     Fact(Reference),
@@ -242,7 +243,7 @@ impl Test {
             (Test::Member { set, negated }, _) => {
                 let is_in = match (set, value) {
                     (Set::Texts(set), Seen::Text(text)) => Some(set.contains(text)),
-                    (Set::Ints(set), Seen::Int(number)) => Some(set.contains(&number)),
+                    (Set::Ints(set), Seen::Int(number)) => Some(set.binary_search(&number).is_ok()),
                     (Set::Domains(set), Seen::Domain(domain)) => Some(set.contains(domain)),
                     (Set::Fact(reference), Seen::Text(text)) => Some(holds_item(list(view, reference)?, text)),
                     _ => None,
@@ -256,9 +257,10 @@ impl Test {
                 Some(list(view, reference)?.iter().any(|word| holds_item(items, word)))
             }
             (Test::ContainsAll(Words::Texts(set)), Seen::List(items)) => Some(set.iter().all(|word| holds_item(items, word))),
-            (Test::ContainsAll(Words::Fact(reference)), Seen::List(items)) => {
-                Some(list(view, reference)?.iter().all(|word| holds_item(items, word)))
-            }
+            (Test::ContainsAll(Words::Fact(reference)), Seen::List(items)) => match list(view, reference)? {
+                [] => return Err(Answer::Empty(reference.slot)),
+                words => Some(words.iter().all(|word| holds_item(items, word))),
+            },
             (Test::StartsWith(word), Seen::Text(text)) => Some(text.starts_with(word.as_str())),
             (Test::EndsWith(word), Seen::Text(text)) => Some(text.ends_with(word.as_str())),
             (Test::Matches(pattern), Seen::Text(text)) => Some(pattern.is_match(text)),
@@ -283,6 +285,7 @@ impl Word {
         match self {
             Word::Text(text) => Ok(text),
             Word::Fact(reference) => match view.known(reference)? {
+                Seen::Text("") => Err(Answer::Empty(reference.slot)),
                 Seen::Text(text) => Ok(text),
                 _ => Err(Answer::OtherType(reference.slot)),
             },
@@ -325,10 +328,15 @@ fn order(left: Seen<'_>, right: Seen<'_>) -> Option<Ordering> {
     }
 }
 
+/// A day and nothing else: what has a time of day and no zone is no time at all, and is not cut to its day.
+pub(super) fn read_date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|_| text.len() == "2026-03-02".len())
+}
+
 /// A time, or the beginning of a day, UTC.
 pub(super) fn read_time(text: &str) -> Option<Timestamp> {
     let day = || {
-        let day = text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC);
+        let day = read_date(text)?.to_zoned_datetime(TimeZone::UTC);
         day.ok().map(|day| day.timestamp())
     };
     text.parse().ok().or_else(day)

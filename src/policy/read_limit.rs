@@ -20,6 +20,9 @@ pub(super) fn read_limit(
     rule: &str,
 ) -> Option<Limit> {
     let fields = problems.mapping(node, "a limit", &["count", "per", "within", "max", "windows"])?;
+    if !problems.filled(fields) {
+        return None;
+    }
     if effect == Some(Verdict::Approve) {
         let message = "a limit matches once it is used up, so it cannot approve";
         let problem = Diagnostic::error("limit-on-approve", problems.file(), node.spot, message);
@@ -82,6 +85,9 @@ fn read_windows(problems: &mut Problems<'_>, node: &Node, rule: &str) -> Option<
     let mut windows: Vec<Window> = Vec::new();
     for item in items {
         let fields = problems.mapping(item, "a window", &["within", "max"])?;
+        if !problems.filled(fields) {
+            return None;
+        }
         let window = read_window(problems, fields, rule, is_several)?;
         if windows.iter().any(|other| other.within == window.within) {
             problems.error("duplicate-window", item.spot, "two windows of the same length: only the smaller `max` can matter");

@@ -73,16 +73,12 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, names: &mut Names, node: &N
     let message = fields.get("message").map(|message| Template::parse(problems, message, "message", kinds));
     let then = fields.get("then").map(|then| read_then(problems, names, then, kinds, effect.unwrap_or(Verdict::Reject)));
     let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, kinds, effect));
-    let empty_when = fields.entries.iter().find(|(key, node)| key.name == "when" && node.value == Value::Null);
-    if let Some((key, _)) = empty_when {
-        problems.error(
-            "empty-condition",
-            key.spot,
-            format!("the `when` of rule `{name}` is empty; write a condition or leave it out"),
-        );
+    let is_filled = problems.filled(fields);
+    let part = |name: &str| fields.get(name).map(|part| canonical(part.to_json()));
+    let written = serde_json::json!([part("when"), part("except"), part("then"), part("additional_info")]).to_string();
+    if !is_filled {
         return None;
     }
-    let written = fields.get("when").map(|when| canonical(when.to_json()).to_string()).unwrap_or_default();
     let (mode, owner, expires) = life?;
     Some(Rule {
         spot: fields.get("id")?.spot,
@@ -177,6 +173,9 @@ fn read_exceptions(problems: &mut Problems<'_>, names: &mut Names, node: &Node, 
 
 fn read_exception(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<Exception> {
     let fields = problems.mapping(node, "an exception", &["when", "owner", "reason", "ticket", "expires"])?;
+    if !problems.filled(fields) {
+        return None;
+    }
     for key in ["when", "owner", "reason", "expires"] {
         if fields.get(key).is_none() {
             let problem = Diagnostic::error("missing-key", problems.file(), node.spot, format!("an exception must have `{key}`"));

@@ -60,22 +60,14 @@ impl DomainSet {
     }
 
     pub(super) fn contains(&self, name: &DomainName) -> bool {
-        self.exact.contains(name.as_str()) || self.wildcard_above(name).is_some()
+        self.exact.contains(name.as_str()) || self.wildcard_above(name.as_str()).is_some()
     }
 
-    /// Whether every name that the pattern covers is in the set.
-    pub(super) fn covers(&self, pattern: &DomainPattern) -> bool {
-        match pattern {
-            DomainPattern::Exact(name) => self.contains(name),
-            DomainPattern::Below(name) => self.below.contains(name.as_str()) || self.wildcard_above(name).is_some(),
-        }
-    }
-
-    /// Whether every pattern of this set is covered by another one.
+    /// Whether every name that this set covers is in another one.
     pub(super) fn is_covered_by(&self, other: &DomainSet) -> bool {
-        let name = |text: &String| DomainName::parse(text);
-        let exact = self.exact.iter().filter_map(name).map(DomainPattern::Exact);
-        exact.chain(self.below.iter().filter_map(name).map(DomainPattern::Below)).all(|pattern| other.covers(&pattern))
+        let is_below = |name: &String| other.wildcard_above(name).is_some();
+        self.exact.iter().all(|name| other.exact.contains(name) || is_below(name))
+            && self.below.iter().all(|name| other.below.contains(name) || is_below(name))
     }
 
     /// A name that is covered, to try a condition with.
@@ -85,8 +77,8 @@ impl DomainSet {
     }
 
     /// The name above this one of which the set holds everything below.
-    pub(super) fn wildcard_above<'n>(&self, name: &'n DomainName) -> Option<&'n str> {
-        let mut rest = name.as_str();
+    pub(super) fn wildcard_above<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let mut rest = name;
         while let Some((_, parent)) = rest.split_once('.') {
             if self.below.contains(parent) {
                 return Some(parent);

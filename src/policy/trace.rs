@@ -209,6 +209,7 @@ fn why(answer: Answer, leaf: &Leaf, view: &View<'_>) -> Option<String> {
     match answer {
         Answer::Yes | Answer::No => None,
         Answer::OtherType(slot) => Some(format!("`{}` has a value of another type", name(slot))),
+        Answer::Empty(slot) => Some(format!("`{}` is empty", name(slot))),
         Answer::Missing(slot) => Some(match view.state(slot) {
             FactState::Unknown(cause) => format!("`{}` is unknown ({cause})", name(slot)),
             FactState::Absent | FactState::Known(_, _) => format!("`{}` is absent", name(slot)),

@@ -16,6 +16,8 @@ pub(super) enum Answer {
     Missing(Slot),
     /// The fact in this slot has a value of a type that the question cannot be asked of.
     OtherType(Slot),
+    /// The fact in this slot is empty, and everything contains nothing: that is no evidence.
+    Empty(Slot),
 }
 
 impl Answer {
@@ -27,7 +29,7 @@ impl Answer {
         match self {
             Answer::Yes => Truth::True,
             Answer::No => Truth::False,
-            Answer::Missing(_) | Answer::OtherType(_) => Truth::Unknown,
+            Answer::Missing(_) | Answer::OtherType(_) | Answer::Empty(_) => Truth::Unknown,
         }
     }
 

@@ -136,7 +136,7 @@ pub trait Store: Send + Sync {
     /// A decision as it was recorded.
     async fn recorded(&self, decision: DecisionId) -> Result<Option<Recorded>, StoreError>;
 
-    /// Decisions of the policy in the order in which they were made, a page at a time.
+    /// Decisions in the order in which they were made, a page at a time.
     async fn recorded_page(&self, range: &RecordedRange) -> Result<Vec<Recorded>, StoreError>;
 
     /// A person's sealed key; nothing if there is none, or it was destroyed.

@@ -7,7 +7,7 @@ use crate::cli::{ConfigArgument, Failure};
 use crate::domain::clock::Clock as _;
 use crate::domain::ids::DecisionId;
 use crate::domain::verdict::Verdict;
-use crate::engine::load_policy;
+use crate::engine::load_untested_policy;
 use crate::policy::{
     Change, Evaluation, ExceptionTrace, Inquiry, LeafTrace, LimitTrace, Policy, RuleMode, RuleTrace, TraceNode, Truth,
     nearest_changes,
@@ -66,7 +66,7 @@ async fn of_decision(options: &Options, id: &str) -> Result<(Policy, Inquiry), F
     let mut history = record::open(&options.config.config).await?.history;
     let recorded = record::decision(&history, id).await?;
     let policy = match &options.path {
-        Some(path) => load_policy(path)?,
+        Some(path) => load_untested_policy(path)?,
         None => history.policy_of(&recorded).await?,
     };
     let (inquiry, _) = history.inquiry(&recorded, &policy).await?;
@@ -74,7 +74,7 @@ async fn of_decision(options: &Options, id: &str) -> Result<(Policy, Inquiry), F
 }
 
 fn of_operation(options: &Options, operation: &Path) -> Result<(Policy, Inquiry), Failure> {
-    let policy = load_policy(options.path.as_deref().unwrap_or(Path::new("policies")))?;
+    let policy = load_untested_policy(options.path.as_deref().unwrap_or(Path::new("policies")))?;
     let text = if operation == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
@@ -122,7 +122,7 @@ fn print_evaluation(evaluation: &Evaluation, changes: &[Change]) {
     }
     println!();
     match changes {
-        [] => println!("no single fact would have changed the verdict"),
+        [] => println!("no single change that was tried would have led to another verdict"),
         changes => {
             println!("{}", paint.bold("what would have changed it"));
             for change in changes {

@@ -5,7 +5,7 @@ use crate::cli::output::{Paint, table};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::duration::parse_duration;
-use crate::engine::{ReplayRange, load_policy, since};
+use crate::engine::{ReplayRange, load_untested_policy, since};
 use crate::policy::Difference;
 use clap::Args;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let mut record = record::open(&options.config.config).await?;
     let directory = options.policy.or(record.config.policies).unwrap_or_else(|| PathBuf::from("policies"));
-    let policy = load_policy(&directory)?;
+    let policy = load_untested_policy(&directory)?;
     let progress = Progress::of("deciding again:");
     let range = ReplayRange { since: since(record.now, options.since), limit: options.limit };
     let difference = record.history.replay(&policy, range, |read| progress.count(read, "decisions read")).await?;

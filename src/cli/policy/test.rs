@@ -4,8 +4,8 @@ use super::{junit, record};
 use crate::cli::output::{Paint, table};
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::ids::DecisionId;
-use crate::engine::{PolicyError, load_policy, read_policy_files};
-use crate::policy::{CaseResult, RuleCoverage, SourceFile, case_of, coverage, load, load_cases, percent, updated};
+use crate::engine::{PolicyError, load_untested_policy, read_policy_files};
+use crate::policy::{CaseResult, Policy, RuleCoverage, SourceFile, case_of, coverage, load, load_cases, percent, updated};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -159,15 +159,15 @@ fn write_updates(options: &Options, rewritten: &[(&SourceFile, (String, usize))]
     }
     match left {
         0 => Ok(()),
-        left => {
-            Err(Failure::no(format!("{left} expectation(s) are shared by an anchor and were left as they are; write them out")))
-        }
+        left => Err(Failure::no(format!(
+            "{left} expectation(s) were left as they are: replacing them would change something else, such as what an anchor shares; write them out"
+        ))),
     }
 }
 
 async fn from_decision(options: &Options, id: &str) -> Result<(), Failure> {
     let id = DecisionId::parse(id).ok_or_else(|| Failure::input(format!("`{id}` is no id of a decision")))?;
-    let policy = load_policy(&options.path)?;
+    let policy = load_untested_policy(&options.path)?;
     let mut history = record::open(&options.config.config).await?.history;
     let recorded = record::decision(&history, id).await?;
     let (mut inquiry, _) = history.inquiry(&recorded, &policy).await?;
@@ -180,7 +180,7 @@ async fn from_decision(options: &Options, id: &str) -> Result<(), Failure> {
     let case = case_of(&name, &inquiry, &seen, options.with_personal);
     match &options.into {
         None => print!("tests:\n{case}"),
-        Some(path) => append(path, &case)?,
+        Some(path) => append(path, &case, &policy)?,
     }
     if seen.verdict != recorded.verdict || seen.rules != recorded.rules {
         eprintln!(
@@ -208,18 +208,26 @@ fn without_personal(mut inquiry: crate::policy::Inquiry) -> crate::policy::Inqui
     inquiry
 }
 
-fn append(path: &Path, case: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::input(format!("`{}` cannot be written: {error}", path.display()));
+fn append(path: &Path, case: &str, policy: &Policy) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let failed = |error: std::io::Error| Failure::input(format!("`{name}` cannot be written: {error}"));
+    let file = |text| SourceFile { path: name.clone(), text };
+    if !file(String::new()).is_cases() {
+        return Err(Failure::input(format!("`{name}` must end in `.test.yaml`, so that it is read as tests and not as rules")));
+    }
     let before = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "tests:\n".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "tests:".to_owned(),
         Err(error) => return Err(failed(error)),
     };
-    let text = format!("{}\n\n{case}", before.trim_end()).replace("tests:\n\n", "tests:\n");
-    if crate::domain::yaml::parse(&path.display().to_string(), &text).is_err() {
-        return Err(Failure::input(format!("`{}` does not end in its list of tests; copy the case by hand", path.display())));
+    let before = before.trim_end();
+    let seam = if before.ends_with("tests:") { "\n" } else { "\n\n" };
+    let text = format!("{before}{seam}{case}");
+    let count = |text: String| load_cases(&file(text), policy).map(|cases| cases.run(policy).count()).unwrap_or(0);
+    if count(text.clone()) != count(before.to_owned()) + 1 {
+        return Err(Failure::input(format!("`{name}` does not end in its list of tests; copy the case by hand\n\n{case}")));
     }
     std::fs::write(path, text).map_err(failed)?;
-    println!("added to {}", path.display());
+    println!("added to {name}");
     Ok(())
 }

@@ -26,7 +26,7 @@ const PAGE: Sql = sql!(
     ", case when $5 = 1 then trace" AS_TEXT " else '' end, case when $5 = 1 then "
     "(select o.outcome from outcomes o where o.decision_id = decisions.id order by o.at desc, o.id desc limit 1) end "
     "from decisions where decided_at >= $1" AS_TIME
-    " and (decided_at, id) > ($2" AS_TIME ", $3" AS_UUID ") and decided_by = 'policy' order by decisions.decided_at, decisions.id limit $4"
+    " and (decided_at, id) > ($2" AS_TIME ", $3" AS_UUID ") order by decisions.decided_at, decisions.id limit $4"
 );
 
 pub(super) async fn activate(tx: &mut dyn Transaction, hash: &str, body: &str, replica: &str) -> Result<(), StoreError> {

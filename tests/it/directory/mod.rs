@@ -78,9 +78,14 @@ fn settings_that_cannot_work_are_told() {
         of_http("https://app.example/users"),
         "`directory.http.user_url` must hold `{user_id}`, which is replaced by the id"
     );
-    for wrong in
-        ["https://{user_id}.example/x", "ftp://app.example/{user_id}", "app.example/{user_id}", "https://app.example:{user_id}/"]
-    {
+    for wrong in [
+        "https://{user_id}.example/x",
+        "ftp://app.example/{user_id}",
+        "app.example/{user_id}",
+        "https://app.example:{user_id}/",
+        "https://app.example/users#{user_id}",
+        "https://{user_id}@app.example/",
+    ] {
         assert!(of_http(wrong).contains("in its path or query"), "{wrong}: {}", of_http(wrong));
     }
     let of_sql = |url: &str, query: &str| {

@@ -1,5 +1,6 @@
 //! Policies: the language, the author's tools, and how a policy comes into force.
 
+mod attacks;
 mod conformance;
 mod docs;
 mod language;

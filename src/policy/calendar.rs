@@ -1,9 +1,9 @@
-//! Calendars: hours of the week in a time zone, less holidays. The time comes in as an argument.
+//! Calendars: hours of the week in a time zone, less holidays; and how days and times are written. The time comes in as an
+//! argument.
 //!
 //! An instant is turned into the local time of its zone, so an hour that a change of clocks repeats counts twice and one
 //! that it skips does not come at all, as on the clock on the wall.
 
-use super::question::read_date;
 use crate::domain::diagnostic::{Diagnostic, Spot, nearest};
 use crate::domain::yaml::{Node, Problems, Value};
 use jiff::Timestamp;
@@ -195,6 +195,20 @@ fn read_day(text: &str) -> Option<Day> {
     let (month, day) = (month.parse().ok()?, day.parse().ok()?);
     // A leap year has every day there is.
     Date::new(2024, month, day).ok().map(|_| Day::Yearly(month, day))
+}
+
+/// A day and nothing else: what has a time of day and no zone is no time at all, and is not cut to its day.
+fn read_date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|_| text.len() == "2026-03-02".len())
+}
+
+/// A time, or the beginning of a day, UTC.
+pub(super) fn read_time(text: &str) -> Option<Timestamp> {
+    let day = || {
+        let day = read_date(text)?.to_zoned_datetime(TimeZone::UTC);
+        day.ok().map(|day| day.timestamp())
+    };
+    text.parse().ok().or_else(day)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::evaluate::Evaluation;
 use super::inquiry::{Inquiry, fact_of, limits, read_counts};
+use super::kinds::read_kind;
 use super::load::SourceFile;
 use super::model::{Policy, RuleMode};
-use super::rule::read_kind;
 use super::then::{read_action, read_enable};
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::fact::{FactName, FactSet, FactState, Source};

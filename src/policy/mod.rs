@@ -12,6 +12,7 @@ mod coverage;
 mod difference;
 mod evaluate;
 mod inquiry;
+mod kinds;
 mod limit;
 mod lint;
 mod load;

@@ -1,7 +1,8 @@
 //! Reads what an operator compares with: literals of every type, other facts, lists in place and by name.
 
+use super::calendar::read_time;
 use super::condition::{Asked, Reader};
-use super::question::{Operand, Reference, Set, Word, Words, read_time};
+use super::question::{Operand, Reference, Set, Word, Words};
 use super::sets::{DomainSet, TextSet};
 use crate::domain::diagnostic::{Diagnostic, nearest};
 use crate::domain::domain_name::{DomainName, DomainPattern};

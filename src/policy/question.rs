@@ -2,7 +2,7 @@
 //!
 //! A value that a question cannot be asked of is an answer of its own, never a `no`.
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, read_time};
 use super::sets::{DomainSet, TextSet};
 use super::tree::{Answer, Slot, Tree, every, some};
 use crate::domain::domain_name::DomainName;
@@ -10,8 +10,6 @@ use crate::domain::duration::parse_duration;
 use crate::domain::fact::{FactName, FactState, FactValue};
 use crate::domain::size::parse_size;
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -326,18 +324,4 @@ fn order(left: Seen<'_>, right: Seen<'_>) -> Option<Ordering> {
         (Seen::Duration(left), Seen::Text(right)) => parse_duration(right).map(|right| left.cmp(&right)),
         _ => None,
     }
-}
-
-/// A day and nothing else: what has a time of day and no zone is no time at all, and is not cut to its day.
-pub(super) fn read_date(text: &str) -> Option<Date> {
-    text.parse().ok().filter(|_| text.len() == "2026-03-02".len())
-}
-
-/// A time, or the beginning of a day, UTC.
-pub(super) fn read_time(text: &str) -> Option<Timestamp> {
-    let day = || {
-        let day = read_date(text)?.to_zoned_datetime(TimeZone::UTC);
-        day.ok().map(|day| day.timestamp())
-    };
-    text.parse().ok().or_else(day)
 }

@@ -1,8 +1,8 @@
 //! Reads the `limit` of a rule: what is counted, per what, in which windows.
 
 use super::condition::{Names, Reader};
+use super::kinds::read_kind;
 use super::limit::{Limit, Window};
-use super::rule::read_kind;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::fact::FactName;
 use crate::domain::fact_catalogue::FactType;

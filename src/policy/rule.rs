@@ -1,8 +1,9 @@
 //! Reads one rule of a file. Every part is read even if an earlier one is wrong, so that all mistakes are shown at once.
 
+use super::calendar::read_time;
 use super::condition::{Names, Reader};
+use super::kinds::read_kinds;
 use super::model::{Exception, Rule, RuleMode};
-use super::question::read_time;
 use super::read_limit::read_limit;
 use super::template::Template;
 use super::then::read_then;
@@ -214,24 +215,4 @@ fn read_id(problems: &mut Problems<'_>, node: &Node) -> Option<String> {
         );
     }
     sound.then(|| id.to_owned())
-}
-
-fn read_kinds(problems: &mut Problems<'_>, node: &Node) -> Option<KindSet> {
-    let items = problems.list(node, "on")?;
-    if items.is_empty() {
-        problems.error("empty-value", node.spot, "a rule `on` nothing never speaks");
-        return None;
-    }
-    let kinds: Vec<_> = items.iter().map(|item| read_kind(problems, item, "on")).collect();
-    kinds.into_iter().collect()
-}
-
-pub(super) fn read_kind(problems: &mut Problems<'_>, node: &Node, what: &str) -> Option<Kind> {
-    let text = problems.text(node, what)?;
-    let kind = Kind::parse(text);
-    if kind.is_none() {
-        let problem = Diagnostic::error("unknown-kind", problems.file(), node.spot, format!("there is no kind `{text}`"));
-        problems.add(problem.suggesting(text, Kind::ALL.map(Kind::as_str)));
-    }
-    kind
 }

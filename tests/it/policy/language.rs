@@ -321,8 +321,12 @@ fn wrong_test_cases_are_told_too() {
     insta::assert_snapshot!(said.join("\n"));
 }
 
+/// Other software is written against the example of the design, so its rules and tests are held to the letter.
 #[test]
-fn the_shipped_policy_loads_and_passes_its_tests() {
-    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    assent::engine::load_policy(&directory).unwrap();
+fn the_shipped_policy_and_the_designs_own_example_load_and_pass_their_tests() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for directory in ["policies", "tests/reference/design-policy"] {
+        let policy = assent::engine::load_tested_policy(&root.join(directory), true).unwrap();
+        assert!(policy.rules.len() >= 7, "{directory}");
+    }
 }

@@ -297,8 +297,12 @@ impl<'f> Problems<'f> {
                 let problem =
                     Diagnostic::error("unknown-key", self.file, key.spot, format!("unknown key `{}` in {what}", key.name));
                 let near = super::diagnostic::nearest(&key.name, known.iter().copied());
-                let help =
-                    near.map_or_else(|| format!("the keys here are {}", quoted(known)), |name| format!("did you mean `{name}`?"));
+                let is_condition = known.contains(&"when") && super::fact_catalogue::find(&key.name).is_some();
+                let help = match near {
+                    _ if is_condition => "a condition stands under `when:`, indented more than it".to_owned(),
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("the keys here are {}", quoted(known)),
+                };
                 self.add(problem.with_help(help));
             }
         }

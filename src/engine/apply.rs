@@ -224,7 +224,8 @@ impl Engine {
         } else {
             tracing::info!(
                 record.id = %claimed.lease.id, operation.kind = %claimed.key.kind, operation.id = %claimed.key.operation_id,
-                operation.state = %state, decision.verdict = verdict.map(Verdict::as_str), decision.rules = rules.join(","),
+                operation.state = %state, decision.id = record.map(|record| record.id.to_string()),
+                decision.verdict = verdict.map(Verdict::as_str), decision.rules = rules.join(","),
                 error.code = code, operation.latency_ms = latency_ms, "operation settled"
             );
         }

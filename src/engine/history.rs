@@ -3,7 +3,7 @@
 use crate::audit::{MasterKey, PersonKey, recorded_facts};
 use crate::domain::duration::format_duration;
 use crate::domain::fact::FactState;
-use crate::domain::ids::{DecisionId, UserId};
+use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, archived_files, judge, load};
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
@@ -47,6 +47,18 @@ impl History {
     /// The database.
     pub async fn decision(&self, id: DecisionId) -> Result<Option<Recorded>, StoreError> {
         self.store.recorded(id).await
+    }
+
+    /// The last decision on an operation, by the record's id.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn decision_of(&self, record: RecordId) -> Result<Option<Recorded>, StoreError> {
+        let view = self.store.operation(record).await?;
+        match view.and_then(|view| view.decision) {
+            Some(decision) => self.store.recorded(decision.id).await,
+            None => Ok(None),
+        }
     }
 
     /// The policy that made a decision, from the archive.

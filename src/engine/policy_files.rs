@@ -25,7 +25,7 @@ pub enum PolicyError {
         cause: io::Error,
     },
     /// It was read and is wrong.
-    #[error("the policy in `{path}` does not load: {} problem(s)", problems.len())]
+    #[error("the policy in `{path}` does not load: {}", first_problem(problems))]
     Invalid {
         /// The directory.
         path: PathBuf,
@@ -46,13 +46,25 @@ pub enum PolicyError {
     #[error("the policy cannot be archived: {0}")]
     Archive(#[from] StoreError),
     /// It loads, and does not do what its tests say.
-    #[error("the policy in `{path}` fails {failed} of its own tests; run `assent policy test {path}`")]
+    #[error("the policy in `{path}` fails {} of its own tests: {}; run `assent policy test {path}`", failed.len(), failed.join(", "))]
     TestsFail {
         /// The directory.
         path: PathBuf,
-        /// How many.
-        failed: usize,
+        /// Their names and places.
+        failed: Vec<String>,
     },
+}
+
+/// How many problems there are, and the first of them.
+fn first_problem(problems: &[Diagnostic]) -> String {
+    let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    match problems.first() {
+        Some(first) if first.spot.line > 0 => {
+            format!("{count}, the first at {}:{}:{}, {}", first.file, first.spot.line, first.spot.column, first.message)
+        }
+        Some(first) => format!("{count}, the first in {}, {}", first.file, first.message),
+        None => count,
+    }
 }
 
 /// Reads every `.yaml`, `.yml` and `.txt` file below a directory, hidden ones left out, by path.
@@ -135,15 +147,17 @@ pub fn load_tested_policy(directory: &Path, require_tests: bool) -> Result<Polic
     let invalid =
         |problems, files: &[SourceFile]| PolicyError::Invalid { path: directory.to_owned(), problems, files: files.to_vec() };
     let policy = load(&files).map_err(|problems| invalid(problems, &files))?;
-    let (mut failed, mut run) = (0, 0);
+    let (mut failed, mut run) = (Vec::new(), 0);
     for file in files.iter().filter(|file| file.is_cases()) {
         let cases = load_cases(file, &policy).map_err(|problems| invalid(problems, &files))?;
         for result in cases.run(&policy) {
             run += 1;
-            failed += usize::from(!result.mismatches.is_empty());
+            if !result.mismatches.is_empty() {
+                failed.push(format!("`{}` ({}:{})", result.name, result.file, result.line));
+            }
         }
     }
-    if failed > 0 {
+    if !failed.is_empty() {
         return Err(PolicyError::TestsFail { path: directory.to_owned(), failed });
     }
     if require_tests && run == 0 {

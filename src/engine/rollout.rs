@@ -64,7 +64,7 @@ pub struct PolicyStatus {
     pub policy: Arc<Policy>,
     /// Which is in force.
     pub hash: String,
-    /// Since when, on this replica.
+    /// Since when.
     pub active_since: Timestamp,
     /// Where it came from: `directory` or `archive`.
     pub source: &'static str,
@@ -153,7 +153,13 @@ impl Engine {
     /// The database.
     pub async fn announce_policy(&self) -> Result<(), StoreError> {
         let policy = self.policy();
-        self.store.activate_policy(&policy.hash.0, &policy.body, &self.settings.replica).await
+        self.store.activate_policy(&policy.hash.0, &policy.body, &self.settings.replica).await?;
+        // A restart does not make it any younger.
+        if let Some(last) = self.store.last_activation().await?.filter(|last| last.hash == policy.hash.0) {
+            let source = self.rollout.active.load().source;
+            self.rollout.active.store(Arc::new(Active { policy, since: last.at, source }));
+        }
+        Ok(())
     }
 
     /// Reads the directory again, and puts what is in it in force if it loads and its tests pass; whether it is another

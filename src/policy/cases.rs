@@ -159,7 +159,8 @@ fn read_cases(problems: &mut Problems<'_>, policy: &Policy, node: &Node) -> Opti
         None => Timestamp::UNIX_EPOCH,
         Some(node) => read_now(problems, node)?,
     };
-    let base = fields.get("base").and_then(|base| problems.mapping(base, "`base`", &["kind", "facts", "unknown", "limits"]));
+    let base =
+        fields.get("base").and_then(|base| problems.mapping(base, "`base`", &["now", "kind", "facts", "unknown", "limits"]));
     let Some(tests) = fields.get("tests") else {
         problems.error("missing-key", node.spot, "a test file must have `tests`");
         return None;
@@ -187,7 +188,7 @@ fn read_case(
         return None;
     };
     let kind = read_kind(problems, kind, "kind")?;
-    let now = match fields.get("now") {
+    let now = match fields.get("now").or_else(|| base.and_then(|base| base.get("now"))) {
         None => now,
         Some(node) => read_now(problems, node)?,
     };

@@ -1,7 +1,7 @@
 //! The codes of problems: stable names by which a program or a person can look one up.
 
 /// Every code, and what it means. Errors first, then warnings.
-pub const CODES: [(&str, &str); 51] = [
+pub const CODES: [(&str, &str); 53] = [
     ("approve-as-default", "a default is `approve`; nothing is approved by default"),
     ("bad-date", "a holiday is no day"),
     ("bad-domain", "a text is no domain name"),
@@ -22,6 +22,7 @@ pub const CODES: [(&str, &str); 51] = [
     ("duplicate-window", "two windows of a limit have one length"),
     ("empty-condition", "a condition asks nothing"),
     ("empty-value", "a list or text is empty where that makes no sense"),
+    ("fact-as-text", "a text that is compared is the name of a fact"),
     ("fact-not-on-kind", "a rule uses a fact that one of its kinds has not"),
     ("impossible-range", "no value can satisfy what is asked of one fact"),
     ("limit-on-approve", "a rule with a limit approves"),
@@ -47,6 +48,7 @@ pub const CODES: [(&str, &str); 51] = [
     ("expired-shadow", "a shadow has ended and is not evaluated"),
     ("expiring-exception", "an exception ends within 14 days"),
     ("expiring-shadow", "a shadow ends within 14 days"),
+    ("literal-star", "a text with a star is compared letter by letter"),
     ("never-matches", "what a rule asks excludes itself"),
     ("shadowed-entry", "an entry of a list is covered by another one of the same list"),
     ("shadowed-list", "a rule can never win, as another one rejects everything it looks up"),

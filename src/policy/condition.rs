@@ -54,6 +54,17 @@ pub(super) struct Asked<'a> {
 /// Reads what stands under a key that is not `all`, `any` or `not`.
 type ReadLeaf<'l, R, Q> = dyn FnMut(&mut R, &Key, &Node) -> Option<Tree<Q>> + 'l;
 
+/// What was probably meant by a name below a person or a tresor that is far from every fact: an attribute.
+fn attribute_of(name: &str) -> Option<String> {
+    let (prefix, rest) = name.split_once('.')?;
+    let has_attributes = ["actor", "subject", "requester", "tresor"].contains(&prefix);
+    let of_prefix = || fact_catalogue::names().filter_map(|known| known.strip_prefix(prefix)?.strip_prefix('.'));
+    // A slip of the pen is nearer to the fact itself.
+    let is_far = of_prefix().all(|known| strsim::osa_distance(known, rest) > 2 && !known.starts_with(rest));
+    let rest = rest.strip_prefix("attribute.").unwrap_or(rest);
+    (has_attributes && is_far && !rest.is_empty()).then(|| format!("{prefix}.attributes.{rest}"))
+}
+
 impl Reader<'_, '_> {
     /// Several keys in one mapping are `all`.
     pub(super) fn condition(&mut self, node: &Node) -> Option<Condition> {
@@ -178,6 +189,12 @@ impl Reader<'_, '_> {
         let Some(spec) = fact_catalogue::find(name) else {
             let problem = Diagnostic::error("unknown-fact", file, spot, format!("there is no fact `{name}`"));
             let near = nearest(name, fact_catalogue::names().chain(["all", "any", "not", "time"]));
+            let near = match name.to_lowercase().as_str() {
+                "and" | "&&" => Some("all"),
+                "or" | "||" => Some("any"),
+                _ => near,
+            };
+            let near = attribute_of(name).or_else(|| near.map(str::to_owned));
             let help = near.map_or_else(
                 || "the facts begin with `operation.`, `requester.`, `actor.`, `subject.`, `tresor.` or `context.`; `assent policy facts` lists them".to_owned(),
                 |near| format!("did you mean `{near}`?"),

@@ -1,6 +1,6 @@
 //! Reads the kinds that a rule, a limit or a test names.
 
-use crate::domain::diagnostic::Diagnostic;
+use crate::domain::diagnostic::{Diagnostic, nearest};
 use crate::domain::kind::{Kind, KindSet};
 use crate::domain::yaml::{Node, Problems};
 
@@ -19,7 +19,10 @@ pub(super) fn read_kind(problems: &mut Problems<'_>, node: &Node, what: &str) ->
     let kind = Kind::parse(text);
     if kind.is_none() {
         let problem = Diagnostic::error("unknown-kind", problems.file(), node.spot, format!("there is no kind `{text}`"));
-        problems.add(problem.suggesting(text, Kind::ALL.map(Kind::as_str)));
+        let names = Kind::ALL.map(Kind::as_str);
+        let help = nearest(text, names)
+            .map_or_else(|| format!("the kinds are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        problems.add(problem.with_help(help));
     }
     kind
 }

@@ -2,13 +2,13 @@
 //! approvals without a condition, shadows and exceptions that end.
 
 use super::model::{Policy, Rule, RuleMode};
-use super::question::{Comparison, Condition, Leaf, Operand, Question, Seen, Set, Test, View};
+use super::question::{Comparison, Condition, Leaf, Operand, Question, Seen, Set, Test, View, Word, Words};
 use super::range::is_impossible;
 use super::sets::DomainSet;
 use super::tree::Answer;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::domain_name::DomainPattern;
-use crate::domain::fact::FactName;
+use crate::domain::fact::{FactName, FactValue};
 use crate::domain::fact_catalogue::{FactType, find};
 use crate::domain::verdict::Verdict;
 use jiff::{SignedDuration, Timestamp};
@@ -47,8 +47,16 @@ pub fn warnings(policy: &Policy, now: Timestamp) -> Vec<Diagnostic> {
             warn(
                 "unanchored-pattern",
                 rule.spot,
-                format!("rule `{}` approves by a pattern that may match anywhere in the text", rule.id),
-                "begin the pattern with `^` and end it with `$`",
+                format!("rule `{}` approves by a pattern that may match more than was meant", rule.id),
+                "begin a pattern with `^` and end it with `$`; the end of an address begins with `@`, or ask `email_domain`",
+            );
+        }
+        if let Some(text) = rule.conditions().find_map(starred) {
+            warn(
+                "literal-star",
+                rule.spot,
+                format!("rule `{}` looks for `{text}`, star and all: texts are compared letter by letter", rule.id),
+                "use `starts_with`, `ends_with` or `matches`; only lists of domains know `*.`",
             );
         }
         ends(rule, now, &mut warn);
@@ -143,10 +151,43 @@ fn has_loose_pattern(when: &Condition) -> bool {
     let mut is_loose = false;
     when.leaves(&mut |question| {
         if let Question::Fact(leaf) = question {
-            is_loose |= is_loose_test(&leaf.test);
+            let is_half_a_domain = |word: &str| leaf.fact.as_str().ends_with(".email") && !word.contains('@');
+            is_loose |= matches!(&leaf.test, Test::EndsWith(word) if is_half_a_domain(word)) || is_loose_test(&leaf.test);
         }
     });
     is_loose
+}
+
+/// A text with a star in it that a condition compares something with.
+fn starred(condition: &Condition) -> Option<String> {
+    let mut found = None;
+    let mut look = |text: &str| {
+        if text.contains('*') && found.is_none() {
+            found = Some(text.to_owned());
+        }
+    };
+    condition.leaves(&mut |question| {
+        if let Question::Fact(leaf) = question {
+            literals(&leaf.test, &mut look);
+        }
+    });
+    found
+}
+
+fn literals(test: &Test, visit: &mut impl FnMut(&str)) {
+    match test {
+        Test::Compare(_, Operand::Value(FactValue::Text(text)))
+        | Test::Contains(Word::Text(text))
+        | Test::StartsWith(text)
+        | Test::EndsWith(text) => visit(text),
+        Test::Member { set: Set::Texts(set), .. }
+        | Test::ContainsAny(Words::Texts(set))
+        | Test::ContainsAll(Words::Texts(set)) => {
+            set.iter().min_by_key(|text| !text.contains('*')).into_iter().for_each(visit);
+        }
+        Test::Each(_, elements) => elements.leaves(&mut |test| literals(test, visit)),
+        _ => {}
+    }
 }
 
 fn is_loose_test(test: &Test) -> bool {

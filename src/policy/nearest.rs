@@ -60,7 +60,7 @@ pub fn nearest_changes(policy: &Policy, inquiry: &Inquiry) -> Vec<Change> {
             let seen = ask(&other, &other.counts_for(policy));
             // Another personal value is shown only where the rule itself says it.
             let is_hidden = is_personal(&name) && !is_of_rule;
-            let to = if is_hidden { "(another value)".to_owned() } else { value.display().into_owned() };
+            let to = if is_hidden { "(another value)".to_owned() } else { display(&value) };
             note(name.to_string(), show(&name, &now), to, distance, seen);
         }
         let mut other = inquiry.clone();
@@ -93,10 +93,18 @@ const fn to_float(number: u64) -> f64 {
     number as f64
 }
 
+fn display(value: &FactValue) -> String {
+    match value {
+        FactValue::List(items) => format!("[{}]", items.join(", ")),
+        FactValue::Text(text) if text.is_empty() => "an empty text".to_owned(),
+        other => other.display().into_owned(),
+    }
+}
+
 fn show(name: &FactName, state: &FactState) -> String {
     match state {
         FactState::Known(_, _) if is_personal(name) => "(personal)".to_owned(),
-        FactState::Known(value, _) => value.display().into_owned(),
+        FactState::Known(value, _) => display(value),
         FactState::Absent => "absent".to_owned(),
         FactState::Unknown(cause) => format!("unknown ({cause})"),
     }

@@ -8,7 +8,7 @@ use crate::domain::diagnostic::{Diagnostic, nearest};
 use crate::domain::domain_name::{DomainName, DomainPattern};
 use crate::domain::duration::parse_duration;
 use crate::domain::fact::{FactName, FactValue};
-use crate::domain::fact_catalogue::{FactSpec, FactType};
+use crate::domain::fact_catalogue::{self, FactSpec, FactType};
 use crate::domain::size::parse_size;
 use crate::domain::yaml::{Key, Node, Value};
 use FactType::{Bool, Domain, Duration, Int, List, Scalar, Text, Time};
@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
             Operand::Value(value) => matches!(value, FactValue::Int(_) | FactValue::Time(_) | FactValue::Duration(_)),
             Operand::Bytes(_) => true,
             Operand::Fact(other) => {
-                let spec = crate::domain::fact_catalogue::find(other.fact.as_str());
+                let spec = fact_catalogue::find(other.fact.as_str());
                 spec.is_some_and(|spec| matches!(spec.fact_type, Int | Time | Duration | Scalar))
             }
         };
@@ -88,6 +88,15 @@ impl Reader<'_, '_> {
     }
 
     pub(super) fn literal(&mut self, asked: Asked<'_>, node: &Node) -> Option<FactValue> {
+        if let (Value::Text(text), Text | Scalar) = (&node.value, asked.fact_type) {
+            let name = text.trim_start_matches('{').trim_end_matches('}');
+            if fact_catalogue::find(name).is_some() {
+                let message = format!("`{text}` names a fact, and a text is compared with it letter by letter");
+                let problem = Diagnostic::error("fact-as-text", self.problems.file(), node.spot, message);
+                self.problems.add(problem.with_help(format!("write `{{fact: {name}}}` for what the fact holds")));
+                return None;
+            }
+        }
         let value = match (&node.value, asked.fact_type) {
             (Value::Bool(value), Bool | Scalar) => Some(FactValue::Bool(*value)),
             (Value::Int(value), Int | Scalar) => Some(FactValue::Int(*value)),
@@ -115,6 +124,8 @@ impl Reader<'_, '_> {
             let help = match (asked.fact_type, &node.value) {
                 (Text, Value::Bool(_) | Value::Int(_) | Value::Float(_)) => Some("write the value in quotes"),
                 (Bool, _) => Some("write `true` or `false`"),
+                (Int, Value::Text(text)) if text.parse::<i64>().is_ok() => Some("write the number without quotes"),
+                (List, _) => Some("ask what is in the list: `{contains: ...}`, or `{any: ...}` for a condition on its elements"),
                 (Time, _) => Some("write a time such as `2026-03-02T10:00:00Z`, or a day such as `2026-03-02`"),
                 (Duration, _) => Some("write a whole number and a unit, such as `30s`, `15m`, `24h` or `7d`"),
                 _ => None,
@@ -227,7 +238,7 @@ impl Reader<'_, '_> {
         let all_are_numbers = |items: &[Node]| !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Int(_)));
         let is_numbers = matches!(&node.value, Value::List(items) if all_are_numbers(items));
         if asked.fact_type == Int || asked.fact_type == Scalar && is_numbers {
-            let items = self.problems.list(node, "in")?;
+            let items = self.list_in_place(node)?;
             if items.is_empty() {
                 self.problems.error("empty-value", node.spot, "nothing is in an empty list");
                 return None;
@@ -240,10 +251,24 @@ impl Reader<'_, '_> {
         if asked.fact_type == Domain { self.domain_set(node).map(Set::Domains) } else { self.text_set(node).map(Set::Texts) }
     }
 
+    /// A list in brackets: a single word may be the name of a list, and must not be taken for its one entry.
+    fn list_in_place<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
+        if let Value::List(items) = &node.value {
+            return Some(items);
+        }
+        let message = format!("a list is needed here, and this is {}", node.type_name());
+        let problem = Diagnostic::error("wrong-type", self.problems.file(), node.spot, message);
+        self.problems.add(match &node.value {
+            Value::Text(text) => problem.with_help(format!("write `[{text}]`, or `{{list: {text}}}` for a named list")),
+            _ => problem.with_help("write the values in brackets, or `{list: name}`"),
+        });
+        None
+    }
+
     /// A list written in place, or `{list: name}`; with what to call it.
     fn texts(&mut self, node: &Node) -> Option<(String, Vec<String>)> {
         if !matches!(node.value, Value::Map(_)) {
-            let items = self.problems.list(node, "in")?;
+            let items = self.list_in_place(node)?;
             if items.is_empty() {
                 self.problems.error("empty-value", node.spot, "nothing is in an empty list");
                 return None;

@@ -32,6 +32,27 @@ pub(super) const OPERATORS: [(&str, &[FactType], &str); 19] = [
     ("none", &[List, Scalar], "no element of the list holds"),
 ];
 
+/// What other languages call our operators.
+const HABITS: [(&str, &str); 17] = [
+    ("=", "eq"),
+    ("==", "eq"),
+    ("is", "eq"),
+    ("equals", "eq"),
+    ("!=", "ne"),
+    (">", "gt"),
+    (">=", "gte"),
+    ("<", "lt"),
+    ("<=", "lte"),
+    ("includes", "contains"),
+    ("has", "contains"),
+    ("regex", "matches"),
+    ("like", "matches"),
+    ("length", "size"),
+    ("count", "size"),
+    ("some", "any"),
+    ("all", "every"),
+];
+
 /// A regular expression that compiles to more than this is a mistake.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
@@ -80,8 +101,13 @@ impl Reader<'_, '_> {
         let message = format!("there is no operator `{}`", operator.name);
         let problem = Diagnostic::error("unknown-operator", self.problems.file(), operator.spot, message);
         let names = OPERATORS.map(|(name, _, _)| name);
-        let help = nearest(&operator.name, names)
-            .map_or_else(|| format!("the operators are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        let habit = HABITS.iter().find(|(habit, _)| *habit == operator.name).map(|(_, ours)| *ours);
+        let help = match (operator.name.as_str(), habit.or_else(|| nearest(&operator.name, names))) {
+            ("fact", _) => "a fact is compared by an operator: `{eq: {fact: ...}}`".to_owned(),
+            ("list", _) => "a list is looked up by an operator: `{in: {list: ...}}`".to_owned(),
+            (_, Some(near)) => format!("did you mean `{near}`?"),
+            (_, None) => format!("the operators are {}", names.join(", ")),
+        };
         self.problems.add(problem.with_help(help));
     }
 

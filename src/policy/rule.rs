@@ -139,8 +139,10 @@ fn read_life(
             let message = format!("rule `{name}` is a shadow and must have `{key}`");
             let problem = Diagnostic::error("missing-key", problems.file(), fields.spot, message);
             problems.add(problem.with_help("a shadow without an owner and an end stays for ever"));
-            return None;
         }
+    }
+    if is_shadow && (owner.is_none() || expires.is_none()) {
+        return None;
     }
     if let (Some(node), false, Some(_)) = (fields.get("expires"), is_shadow, mode) {
         let problem =

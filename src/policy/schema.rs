@@ -112,8 +112,14 @@ pub fn case_schema() -> Value {
     case.extend([("name", text()), ("now", time.clone()), ("expect", expect)]);
     let case = object(&case, &["name", "expect"]);
     debug_assert!(CASE_KEYS.iter().all(|key| case.pointer(&format!("/properties/{key}")).is_some()));
-    let mut schema =
-        object(&[("now", time), ("base", object(&base, &[])), ("tests", json!({ "type": "array", "items": case }))], &["tests"]);
+    let mut schema = object(
+        &[
+            ("now", time.clone()),
+            ("base", object(&[&base[..], &[("now", time.clone())]].concat(), &[])),
+            ("tests", json!({ "type": "array", "items": case })),
+        ],
+        &["tests"],
+    );
     if let Value::Object(entries) = &mut schema {
         entries.insert("$schema".into(), json!(DRAFT));
         entries.insert("title".into(), json!("Assent policy: tests"));
@@ -263,7 +269,7 @@ fn literal(fact_type: FactType) -> Value {
 
 fn operand(fact_type: FactType, operator: &str, about: &str) -> Value {
     let fact = || object(&[("fact", json!({ "type": "string" }))], &["fact"]);
-    let list = |item: Value| json!({ "anyOf": [item.clone(), { "type": "array", "minItems": 1, "items": item }, object(&[("list", json!({ "type": "string" }))], &["list"]), fact()] });
+    let list = |item: Value| json!({ "anyOf": [{ "type": "array", "minItems": 1, "items": item }, object(&[("list", json!({ "type": "string" }))], &["list"]), fact()] });
     let mut schema = match operator {
         "exists" => json!({ "type": "boolean" }),
         "starts_with" | "ends_with" | "matches" => json!({ "type": "string", "minLength": 1 }),

@@ -46,8 +46,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         let paint = Paint::stdout();
         problems.iter().for_each(|problem| println!("{}", render(problem, &files)));
         match (errors, warnings) {
-            (0, 0) => println!("{}  {rules} rules, nothing to complain about", paint.green("ok")),
-            (0, _) => println!("{}  {rules} rules, {}", paint.yellow("ok"), number(warnings, "warning")),
+            (0, 0) => println!("{}  {}, nothing to complain about", paint.green("ok"), number(rules, "rule")),
+            (0, _) => println!("{}  {}, {}", paint.yellow("ok"), number(rules, "rule"), number(warnings, "warning")),
             _ => {}
         }
     }

@@ -5,13 +5,13 @@ use crate::cli::output::Paint;
 use crate::cli::simulator::MachineClock;
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::clock::Clock as _;
-use crate::domain::ids::DecisionId;
 use crate::domain::verdict::Verdict;
 use crate::engine::load_untested_policy;
 use crate::policy::{
     Change, Evaluation, ExceptionTrace, Inquiry, LeafTrace, LimitTrace, Policy, RuleMode, RuleTrace, TraceNode, Truth,
     nearest_changes,
 };
+use crate::store::Recorded;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -43,9 +43,12 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    let (policy, mut inquiry) = match (&options.decision, &options.operation) {
+    let (policy, mut inquiry, recorded) = match (&options.decision, &options.operation) {
         (Some(id), _) => of_decision(&options, id).await?,
-        (None, operation) => of_operation(&options, operation.as_deref().unwrap_or(Path::new("-")))?,
+        (None, operation) => {
+            let (policy, inquiry) = of_operation(&options, operation.as_deref().unwrap_or(Path::new("-")))?;
+            (policy, inquiry, None)
+        }
     };
     for limit in &options.limit {
         pretend(&policy, &mut inquiry, limit)?;
@@ -53,6 +56,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     inquiry.now = options.now.unwrap_or(inquiry.now);
     let evaluation = inquiry.put_to(&policy);
     let changes = nearest_changes(&policy, &inquiry);
+    if let Some(recorded) = &recorded {
+        record::note_difference(recorded, &evaluation, "this policy, on the facts that can be read,");
+    }
     if options.json {
         println!("{:#}", serde_json::json!({ "evaluation": evaluation, "nearest": changes, "policy": policy.hash }));
     } else {
@@ -61,8 +67,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn of_decision(options: &Options, id: &str) -> Result<(Policy, Inquiry), Failure> {
-    let id = DecisionId::parse(id).ok_or_else(|| Failure::input(format!("`{id}` is no id of a decision")))?;
+async fn of_decision(options: &Options, id: &str) -> Result<(Policy, Inquiry, Option<Recorded>), Failure> {
     let mut history = record::open(&options.config.config).await?.history;
     let recorded = record::decision(&history, id).await?;
     let policy = match &options.path {
@@ -70,7 +75,7 @@ async fn of_decision(options: &Options, id: &str) -> Result<(Policy, Inquiry), F
         None => history.policy_of(&recorded).await?,
     };
     let (inquiry, _) = history.inquiry(&recorded, &policy).await?;
-    Ok((policy, inquiry))
+    Ok((policy, inquiry, Some(recorded)))
 }
 
 fn of_operation(options: &Options, operation: &Path) -> Result<(Policy, Inquiry), Failure> {

@@ -3,7 +3,6 @@
 use super::{junit, record};
 use crate::cli::output::{Paint, table};
 use crate::cli::{ConfigArgument, Failure};
-use crate::domain::ids::DecisionId;
 use crate::engine::{PolicyError, load_untested_policy, read_policy_files};
 use crate::policy::{CaseResult, Policy, RuleCoverage, SourceFile, case_of, coverage, load, load_cases, percent, updated};
 use clap::Args;
@@ -166,7 +165,6 @@ fn write_updates(options: &Options, rewritten: &[(&SourceFile, (String, usize))]
 }
 
 async fn from_decision(options: &Options, id: &str) -> Result<(), Failure> {
-    let id = DecisionId::parse(id).ok_or_else(|| Failure::input(format!("`{id}` is no id of a decision")))?;
     let policy = load_untested_policy(&options.path)?;
     let mut history = record::open(&options.config.config).await?.history;
     let recorded = record::decision(&history, id).await?;
@@ -177,21 +175,20 @@ async fn from_decision(options: &Options, id: &str) -> Result<(), Failure> {
     }
     let seen = inquiry.put_to(&policy);
     let name = format!("decision {} of {}", recorded.id, recorded.decided_at);
-    let case = case_of(&name, &inquiry, &seen, options.with_personal);
+    let mut case = case_of(&name, &inquiry, &seen, options.with_personal);
+    if seen.verdict != recorded.verdict || seen.rules != recorded.rules {
+        case = format!(
+            "  # The record says {} by [{}]; `--with-personal` copies what it stood on.\n{case}",
+            recorded.verdict,
+            recorded.rules.join(", ")
+        );
+    }
     match &options.into {
         None => print!("tests:\n{case}"),
         Some(path) => append(path, &case, &policy)?,
     }
-    if seen.verdict != recorded.verdict || seen.rules != recorded.rules {
-        eprintln!(
-            "note: the record says {} by [{}]; the policy in `{}`, on what the case states, says {} by [{}]",
-            recorded.verdict,
-            recorded.rules.join(", "),
-            options.path.display(),
-            seen.verdict,
-            seen.rules.join(", ")
-        );
-    }
+    let by = format!("the policy in `{}`, on what the case states,", options.path.display());
+    record::note_difference(&recorded, &seen, &by);
     Ok(())
 }
 

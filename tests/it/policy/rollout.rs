@@ -180,6 +180,22 @@ async fn a_hangup_reads_the_directory_again() {
     assert!(serve.wait().unwrap().success());
 }
 
+/// What counts is the policy in force when the decision is made, not when the facts for it began to be gathered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_replaced_while_facts_are_gathered_decides_nothing_more() {
+    let stage = Stage::set(Backend::Sqlite, Setting { latency: Duration::from_millis(200), ..setting(&version("v1")) }).await;
+    let ann = stage.user("ann@example.com");
+    let tresor = stage.tresor(&ann).await;
+    let replacing = async {
+        until("the details are read", async || stage.simulator.calls().contains(&"GetShareDetails")).await;
+        std::fs::write(stage.policies().join("policy.yaml"), version("v2")).unwrap();
+        stage.daemon.engine.reload_policy().await.unwrap();
+    };
+    let (rules, ()) = tokio::join!(decided_by(&stage, &tresor, &ann), replacing);
+    assert_eq!(rules, json!(["v2"]));
+    stage.daemon.stop().await;
+}
+
 /// Half of the reloads are broken. Whoever reports after a version is in force is decided by that version or a later one,
 /// and nothing fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

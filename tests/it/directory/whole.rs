@@ -13,21 +13,18 @@ rules:
   - {id: new-tresor, on: [share], effect: escalate, when: {tresor.age: {gt: 1h}}}
   - {id: requesters, on: [share], effect: approve, when: {requester.attributes.plan: pro, requester.is_member: true, operation.age: {lt: 1h}, tresor.created_at: {gt: 2020-01-01}}}
 ";
-    let folder = tempfile::tempdir().unwrap();
-    let users = folder.path().join("users.csv");
-    std::fs::write(&users, "user_id,groups\n").unwrap();
-    static USERS: std::sync::Mutex<Vec<PathBuf>> = std::sync::Mutex::new(Vec::new());
-    USERS.lock().unwrap().push(users.clone());
     let setting = Setting {
         policy: POLICY.into(),
+        // Beside the policy, as each run has a folder of its own for that.
         change: |config| {
-            let users = USERS.lock().unwrap().pop();
+            let users = Some(config.policies.join("users.csv"));
             config.directory =
                 DirectorySettings { file: Some(FileSettings { users, tresors: None }), ..DirectorySettings::default() };
         },
         ..Setting::default()
     };
     let stage = Stage::set(backend, setting).await;
+    let users = stage.policies().join("users.csv");
     let (ann, ben) = (stage.user("ann@example.com"), stage.user("ben@example.com"));
     std::fs::write(&users, format!("user_id,groups,plan\n{ann},,pro\n{ben},staff,\n")).unwrap();
     let tresor = stage.tresor(&ann).await;

@@ -29,9 +29,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     output::start_logging("info");
     let config = config::read(&options.config.config)?;
-    if options.check {
-        load_tested_policy(&config.policies, config.require_tests)?;
-    }
+    let checked = options.check.then(|| load_tested_policy(&config.policies, config.require_tests)).transpose()?;
     let directory = Directory::open(&config.directory).map_err(StartError::from)?;
     let store = store::open(&config.database_url, config.database_connections).await?;
     let migrates = options.migrate || config.database_url.starts_with("sqlite://");
@@ -52,10 +50,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let client = client.map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
     let platform = check_platform(&client).await;
     let known = directory.check().await.map_err(StartError::from);
-    if options.check {
+    if let Some(policy) = checked {
         platform?;
         known?;
-        let policy = load_tested_policy(&config.policies, config.require_tests)?;
         println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
         return Ok(());
     }

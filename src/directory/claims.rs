@@ -2,15 +2,15 @@
 
 use super::Down;
 use crate::domain::domain_name::DomainName;
+use crate::domain::duration::elapsed;
 use crate::domain::fact::{FactName, FactState, FactValue, Source};
 use crate::domain::fact_catalogue::{FactType, typed_state};
 use crate::domain::operation::UserClaims;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a source has of a person or a tresor.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +23,27 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    /// A record as sources write it, of a user or of a tresor.
+    pub(super) fn read(value: Value, is_of_user: bool) -> Result<Self, serde_json::Error> {
+        if is_of_user {
+            serde_json::from_value::<UserClaims>(value).map(Self::from)
+        } else {
+            serde_json::from_value::<TresorClaims>(value).map(Self::from)
+        }
+    }
+
+    /// The same from the columns of a table: those that are no field of a record are attributes.
+    pub(super) fn of_columns(
+        columns: impl IntoIterator<Item = (String, Value)>,
+        is_of_user: bool,
+    ) -> Result<Self, serde_json::Error> {
+        let own: [&str; 2] = if is_of_user { ["email", "groups"] } else { ["creator_id", "created_at"] };
+        let (mut fields, attributes): (Map<_, _>, Map<_, _>) =
+            columns.into_iter().partition(|(name, _)| own.contains(&name.as_str()));
+        fields.insert("attributes".to_owned(), Value::Object(attributes));
+        Self::read(Value::Object(fields), is_of_user)
+    }
+
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> u32 {
         let groups = self.groups.iter().flatten().map(|group| group.len() + 32).sum::<usize>();
@@ -43,11 +64,11 @@ impl From<UserClaims> for Claims {
 #[serde(deny_unknown_fields)]
 pub(super) struct TresorClaims {
     #[serde(default)]
-    pub(super) creator_id: Option<String>,
+    creator_id: Option<String>,
     #[serde(default)]
-    pub(super) created_at: Option<Timestamp>,
+    created_at: Option<Timestamp>,
     #[serde(default)]
-    pub(super) attributes: BTreeMap<String, Value>,
+    attributes: BTreeMap<String, Value>,
 }
 
 impl From<TresorClaims> for Claims {
@@ -168,7 +189,7 @@ impl Wanted {
                 Field::CreatedAt => {
                     let age = match &state {
                         FactState::Known(FactValue::Time(created_at), source) => {
-                            FactState::Known(FactValue::Duration(age(*created_at, now)), *source)
+                            FactState::Known(FactValue::Duration(elapsed(*created_at, now)), *source)
                         }
                         other => other.clone(),
                     };
@@ -180,12 +201,6 @@ impl Wanted {
         }
         facts
     }
-}
-
-/// How long ago something was, in whole milliseconds; what lies in the future is no time ago.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> Duration {
-    let millis = now.as_millisecond().saturating_sub(since.as_millisecond());
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 /// The first source that has it; unknown if one before that is down.

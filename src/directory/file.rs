@@ -2,10 +2,9 @@
 //!
 //! A file that cannot be read is a source that is down: what it said before is no longer believed.
 
-use super::claims::{Claims, TresorClaims};
+use super::claims::Claims;
 use super::{Down, FileSettings, Lookup, Subject};
 use crate::domain::fact::Source;
-use crate::domain::operation::UserClaims;
 use crate::domain::yaml::{self, Value};
 use async_trait::async_trait;
 use serde_json::Value as Json;
@@ -117,21 +116,13 @@ fn read(path: &Path, is_of_users: bool) -> Read {
     read.map(Arc::new).map_err(|cause| format!("`{name}` {cause}"))
 }
 
-fn claims(value: Json, is_of_users: bool) -> Result<Claims, serde_json::Error> {
-    if is_of_users {
-        serde_json::from_value::<UserClaims>(value).map(Claims::from)
-    } else {
-        serde_json::from_value::<TresorClaims>(value).map(Claims::from)
-    }
-}
-
 /// `{id: {email, groups, attributes}}`, or for tresors `{id: {creator_id, created_at, attributes}}`.
 fn read_yaml(name: &str, text: &str, is_of_users: bool) -> Result<Entries, String> {
     let node = yaml::parse(name, text)
         .map_err(|problem| format!("is not valid YAML (line {}): {}", problem.spot.line, problem.message))?;
     let Value::Map(entries) = &node.value else { return Err(format!("must be a mapping of ids, and is {}", node.type_name())) };
     let entry = |(key, node): &(yaml::Key, yaml::Node)| {
-        let claims = claims(node.to_json(), is_of_users);
+        let claims = Claims::read(node.to_json(), is_of_users);
         // The sentence of serde may quote a value; the place is enough.
         let claims = claims.map_err(|_| format!("has an entry that is no such record (line {})", key.spot.line))?;
         Ok((key.name.clone(), Arc::new(claims)))
@@ -142,7 +133,6 @@ fn read_yaml(name: &str, text: &str, is_of_users: bool) -> Result<Entries, Strin
 /// A head with `user_id` or `tresor_id`; `groups` are parted by `;`; other columns are attributes.
 fn read_csv(text: &str, is_of_users: bool) -> Result<Entries, String> {
     let id_column = if is_of_users { "user_id" } else { "tresor_id" };
-    let own: &[&str] = if is_of_users { &["email", "groups"] } else { &["creator_id", "created_at"] };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let head = reader.headers().map_err(|_| "has no head that can be read".to_owned())?.clone();
     let id_at = head.iter().position(|name| name == id_column).ok_or_else(|| format!("has no column `{id_column}`"))?;
@@ -153,19 +143,17 @@ fn read_csv(text: &str, is_of_users: bool) -> Result<Entries, String> {
             format!("has a row that cannot be read (line {line}): has it as many fields as the head?")
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        let (mut fields, mut attributes) = (serde_json::Map::new(), serde_json::Map::new());
-        for (name, cell) in head.iter().zip(record.iter()).filter(|(name, cell)| *name != id_column && !cell.is_empty()) {
+        let cells = head.iter().zip(record.iter()).filter(|(name, cell)| *name != id_column && !cell.is_empty());
+        let columns = cells.map(|(name, cell)| {
             let value = match name {
                 "groups" if is_of_users => {
                     cell.split(';').map(str::trim).filter(|group| !group.is_empty()).map(Json::from).collect()
                 }
                 _ => Json::from(cell),
             };
-            let section = if own.contains(&name) { &mut fields } else { &mut attributes };
-            section.insert(name.to_owned(), value);
-        }
-        fields.insert("attributes".to_owned(), Json::Object(attributes));
-        let claims = claims(Json::Object(fields), is_of_users);
+            (name.to_owned(), value)
+        });
+        let claims = Claims::of_columns(columns, is_of_users);
         let claims = claims.map_err(|_| format!("has a row that is no such record (line {line})"))?;
         let id = record.get(id_at).unwrap_or_default().to_owned();
         if id.is_empty() {

@@ -2,10 +2,9 @@
 //!
 //! The operator's query is put into a sub-select, so that it can only select; the id is bound, never written into it.
 
-use super::claims::{Claims, TresorClaims};
+use super::claims::Claims;
 use super::{DirectoryError, Down, Lookup, SqlSettings, Subject};
 use crate::domain::fact::Source;
-use crate::domain::operation::UserClaims;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
@@ -172,20 +171,11 @@ impl Lookup for SqlSource {
         if !rows.is_empty() {
             return Err(Down::for_good("the query gives more than one row"));
         }
-        let own: &[&str] = match subject {
-            Subject::User(_) => &["email", "groups"],
-            Subject::Tresor(_) => &["creator_id", "created_at"],
-        };
-        let (mut fields, mut attributes) = (Map::new(), Map::new());
-        for (name, value) in row {
+        let columns = row.into_iter().map(|(name, value)| {
             let value = if name == "groups" { groups(value) } else { value };
-            if own.contains(&name.as_str()) { &mut fields } else { &mut attributes }.insert(name, value);
-        }
-        fields.insert("attributes".to_owned(), Value::Object(attributes));
-        let claims = match subject {
-            Subject::User(_) => serde_json::from_value::<UserClaims>(Value::Object(fields)).map(Claims::from),
-            Subject::Tresor(_) => serde_json::from_value::<TresorClaims>(Value::Object(fields)).map(Claims::from),
-        };
+            (name, value)
+        });
+        let claims = Claims::of_columns(columns, matches!(subject, Subject::User(_)));
         let wrong = |_| {
             Down::for_good("the row is no such record: `email` is a text, `groups` are texts, `created_at` a time with a zone")
         };

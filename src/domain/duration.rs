@@ -1,5 +1,6 @@
 //! Durations as people write them: `500ms`, `30s`, `15m`, `24h`, `7d`.
 
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// Reads a whole number and one unit: `ms`, `s`, `m`, `h` or `d`. `None` for anything else, and past 10,000 days.
@@ -30,6 +31,13 @@ pub fn format_duration(duration: Duration) -> String {
         Some((length, unit)) => format!("{}{unit}", millis / length),
         None => format!("{millis}ms"),
     }
+}
+
+/// How long ago something was, in whole milliseconds; what lies in the future is no time ago.
+#[must_use]
+pub fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    let millis = now.as_millisecond().saturating_sub(since.as_millisecond());
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 /// Whole microseconds, the unit of all durable times.

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::payload::Payload;
 use crate::domain::disposition::Disposition;
+use crate::domain::duration::elapsed;
 use crate::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
 use crate::domain::ids::{FlowId, UserId};
 use crate::domain::kind::Kind;
@@ -190,8 +191,8 @@ fn put_operation(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, detail
     facts.know("operation.kind", text(intent.kind), Source::Notification);
     facts.know("operation.id", text(&claimed.key.operation_id), Source::Notification);
     let (age, source) = match details.started_at {
-        Some(started) => (millis(now.as_millisecond().saturating_sub(started.as_millisecond())), Source::Details),
-        None => (millis(i64::try_from(claimed.age.as_millis()).unwrap_or(i64::MAX)), Source::Record),
+        Some(started) => (elapsed(started, now), Source::Details),
+        None => (Duration::from_millis(u64::try_from(claimed.age.as_millis()).unwrap_or(u64::MAX)), Source::Record),
     };
     facts.know("operation.age", FactValue::Duration(age), source);
     if let Some(requester) = &claimed.requester {
@@ -206,11 +207,6 @@ fn put_operation(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, detail
     if let Some(tresor) = &intent.tresor {
         facts.know("tresor.id", text(tresor), Source::Details);
     }
-}
-
-/// A length of time; what lies in the future is no time ago.
-fn millis(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 fn put_members(facts: &mut FactSet, claimed: &Claimed, intent: &Intent, members: Option<&Part<Vec<UserId>>>) {

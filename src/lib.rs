@@ -38,7 +38,8 @@
 //! ```
 //!
 //! A notification is answered only after it is committed; the intent is committed before the platform is called; an
-//! operation never gets two different verdicts; what is unknown is never approved.
+//! operation never gets two different verdicts; what is unknown is never approved. Whoever loses to a conflict waits in
+//! line, is told to start again when it is its flow's turn, and finds the lane held for it.
 
 pub mod audit;
 pub mod cli;

@@ -12,7 +12,7 @@ use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
-use crate::engine::Mode;
+use crate::engine::{Mode, Outbound, RETRY_SCHEDULE};
 use crate::http::{Role, Token};
 use crate::zerokit::{AdminKey, ServiceUrl};
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ pub struct Config {
     pub inbound_secrets: Vec<WebhookSecret>,
     /// How far a notification's timestamp may be off.
     pub tolerance: Duration,
+    /// Where the web app is told of what became of operations.
+    pub outbound: Option<Outbound>,
     /// The policy directory.
     pub policies: PathBuf,
     /// Whether a policy without tests is none.
@@ -64,6 +66,12 @@ pub struct Config {
     pub retry_max: Duration,
     /// How long a superseded flow waits to be continued by equal intent.
     pub join_window: Duration,
+    /// The longest time that a turn holds a lane.
+    pub turn: Duration,
+    /// The longest time that an operation waits for its flow's turn.
+    pub max_wait: Duration,
+    /// How many operations a flow may need.
+    pub max_attempts: u32,
     /// Who may use the API.
     pub tokens: Vec<Token>,
     /// The key for personal data and for what waits in the queue.
@@ -73,7 +81,19 @@ pub struct Config {
 const TOP: [&str; 10] =
     ["listen", "database", "zerokit", "webhooks", "policies", "directory", "intake", "engine", "tokens", "encryption"];
 const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
-const ENGINE: [&str; 8] = ["mode", "workers", "lease", "quiet_period", "retry_budget", "retry_base", "retry_max", "join_window"];
+const ENGINE: [&str; 11] = [
+    "mode",
+    "workers",
+    "lease",
+    "quiet_period",
+    "retry_budget",
+    "retry_base",
+    "retry_max",
+    "join_window",
+    "turn",
+    "max_wait",
+    "max_attempts",
+];
 
 /// Reads a file and the environment.
 ///
@@ -185,7 +205,7 @@ impl<'f> Reader<'f> {
         let top = self.problems.mapping(root, "the configuration", &TOP)?;
         let database = self.section(top, "database", &["url", "connections"])?;
         let zerokit = self.section(top, "zerokit", &ZEROKIT)?;
-        let webhooks = self.section(top, "webhooks", &["inbound"])?;
+        let webhooks = self.section(top, "webhooks", &["inbound", "outbound"])?;
         let inbound = self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"])?;
         let policies = self.section(top, "policies", &["path", "require_tests"])?;
         let encryption = self.section(top, "encryption", &["key", "key_file"])?;
@@ -197,7 +217,8 @@ impl<'f> Reader<'f> {
         let database_url = self.database_url(database);
         let database_connections = self.number(Some(database), "connections", 16, 1..=1000);
         let (service, admin_key, call_timeout) = self.platform(zerokit);
-        let inbound_secrets = self.secrets(inbound);
+        let inbound_secrets = self.secrets(inbound, "secrets");
+        let outbound = self.outbound(webhooks);
         let tolerance = self.duration(Some(inbound), "tolerance", Duration::from_mins(5));
         let require_tests = self.flag(policies, "require_tests", false);
         let policies = self.text(policies, "path").map(PathBuf::from);
@@ -213,6 +234,9 @@ impl<'f> Reader<'f> {
         let retry_base = self.duration(engine, "retry_base", Duration::from_millis(200));
         let retry_max = self.duration(engine, "retry_max", Duration::from_secs(30));
         let join_window = self.duration(engine, "join_window", Duration::from_mins(2));
+        let turn = self.duration(engine, "turn", Duration::from_secs(3));
+        let max_wait = self.duration(engine, "max_wait", Duration::from_mins(1));
+        let max_attempts = self.number(engine, "max_attempts", 10, 1..=1000);
         let tokens = self.tokens(top);
         let (call_timeout, lease, quiet_period) = (call_timeout?, lease?, quiet_period?);
         self.check_times(call_timeout, lease, quiet_period);
@@ -225,6 +249,7 @@ impl<'f> Reader<'f> {
             call_timeout,
             inbound_secrets: inbound_secrets?,
             tolerance: tolerance?,
+            outbound: outbound?,
             policies: policies?,
             require_tests: require_tests?,
             directory: directory?,
@@ -238,6 +263,9 @@ impl<'f> Reader<'f> {
             retry_base: retry_base?,
             retry_max: retry_max?,
             join_window: join_window?,
+            turn: turn?,
+            max_wait: max_wait?,
+            max_attempts: max_attempts?,
             tokens: tokens?,
             encryption: encryption?,
         })
@@ -286,18 +314,33 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn secrets(&mut self, inbound: Fields<'_>) -> Option<Vec<WebhookSecret>> {
-        let (node, text) = self.inline_or_file(inbound, "secrets")?;
+    fn secrets(&mut self, fields: Fields<'_>, name: &str) -> Option<Vec<WebhookSecret>> {
+        let (node, text) = self.inline_or_file(fields, name)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let secrets: Option<Vec<_>> = lines.map(WebhookSecret::parse).collect();
         match secrets {
             Some(secrets) if !secrets.is_empty() => Some(secrets),
             _ => {
-                let what = "`secrets` must be one or more of `whsec_` and 24 to 64 bytes in base64";
+                let what = format!("`{name}` must be one or more of `whsec_` and 24 to 64 bytes in base64");
                 self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, what);
                 None
             }
         }
+    }
+
+    #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
+    fn outbound(&mut self, webhooks: Fields<'_>) -> Option<Option<Outbound>> {
+        let keys = ["url", "secret", "secret_file", "timeout"];
+        let Some(section) = self.optional_section(webhooks, "outbound", &keys)? else { return Some(None) };
+        let secrets = self.secrets(section, "secret");
+        let timeout = self.duration(Some(section), "timeout", Duration::from_secs(15));
+        let text = self.text(section, "url")?;
+        let Some(url) = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            let spot = section.get("url").map(|node| node.spot).unwrap_or_default();
+            self.problems.error("bad-value", spot, "`url` must be an address that begins with `https://` or `http://`");
+            return None;
+        };
+        Some(Some(Outbound { url, secrets: secrets?, timeout: timeout?, schedule: RETRY_SCHEDULE.to_vec() }))
     }
 
     fn tokens(&mut self, top: Fields<'_>) -> Option<Vec<Token>> {

@@ -6,7 +6,7 @@ use crate::domain::yaml::{self, Key, Node, Value};
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 43] = [
+pub const KEYS: [&str; 50] = [
     "listen",
     "database.url",
     "database.connections",
@@ -18,6 +18,10 @@ pub const KEYS: [&str; 43] = [
     "webhooks.inbound.secrets",
     "webhooks.inbound.secrets_file",
     "webhooks.inbound.tolerance",
+    "webhooks.outbound.url",
+    "webhooks.outbound.secret",
+    "webhooks.outbound.secret_file",
+    "webhooks.outbound.timeout",
     "policies.path",
     "policies.require_tests",
     "directory.sources",
@@ -47,6 +51,9 @@ pub const KEYS: [&str; 43] = [
     "engine.retry_base",
     "engine.retry_max",
     "engine.join_window",
+    "engine.turn",
+    "engine.max_wait",
+    "engine.max_attempts",
     "tokens",
     "encryption.key",
     "encryption.key_file",
@@ -54,7 +61,7 @@ pub const KEYS: [&str; 43] = [
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {
-    const HARMLESS: [&str; 32] = [
+    const HARMLESS: [&str; 36] = [
         "listen",
         "connections",
         "service_url",
@@ -62,6 +69,7 @@ pub(super) fn without_secrets(text: &str) -> String {
         "timeout",
         "admin_key_file",
         "secrets_file",
+        "secret_file",
         "key_file",
         "tolerance",
         "path",
@@ -84,6 +92,9 @@ pub(super) fn without_secrets(text: &str) -> String {
         "retry_base",
         "retry_max",
         "join_window",
+        "turn",
+        "max_wait",
+        "max_attempts",
         "role",
         "name",
         "user_id",
@@ -123,8 +134,14 @@ pub(super) fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
 
 /// The keys that the environment sets; its values are YAML, so that lists can be written.
 fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
-    const NUMBERS: [&str; 5] =
-        ["database.connections", "engine.workers", "engine.retry_budget", "directory.cache_entries", "directory.sql.connections"];
+    const NUMBERS: [&str; 6] = [
+        "database.connections",
+        "engine.workers",
+        "engine.retry_budget",
+        "engine.max_attempts",
+        "directory.cache_entries",
+        "directory.sql.connections",
+    ];
     // Variables of the program that are no keys of the configuration.
     const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
     let mut found = Vec::new();

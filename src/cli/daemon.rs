@@ -7,7 +7,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::domain::clock::Clock;
 use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy};
 use crate::http::{self, Api};
-use crate::store::{Store, StoreError};
+use crate::store::{LaneRules, Store, StoreError};
 use crate::zerokit::Client;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct Daemon {
     server: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
     effects: JoinHandle<()>,
+    events: JoinHandle<()>,
     policies: JoinHandle<()>,
 }
 
@@ -69,6 +70,8 @@ impl Daemon {
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
         let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
+        tokio::spawn(Arc::clone(&engine).run_hints(stopped.clone()));
+        let events = tokio::spawn(Arc::clone(&engine).run_events(stopped.clone()));
         let policies = tokio::spawn(Arc::clone(&engine).watch_policy(stopped.clone()));
         let api = Api {
             engine: Arc::clone(&engine),
@@ -79,7 +82,7 @@ impl Daemon {
         };
         let address = listener.local_addr()?;
         let server = tokio::spawn(http::serve(listener, http::router(api), stopped));
-        Ok(Self { engine, address, stop, server, worker, effects, policies })
+        Ok(Self { engine, address, stop, server, worker, effects, events, policies })
     }
 
     /// Stops taking requests, lets what is under way finish, and ends.
@@ -90,6 +93,7 @@ impl Daemon {
         let _ = self.worker.await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.policies).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.events).await;
     }
 }
 
@@ -113,7 +117,13 @@ pub(super) fn engine(
         retry_base: config.retry_base,
         retry_max: config.retry_max,
         retry_budget: config.retry_budget,
-        join_window: config.join_window,
+        lanes: LaneRules {
+            turn: config.turn,
+            wait: config.max_wait,
+            join_window: config.join_window,
+            events: config.outbound.is_some(),
+        },
+        max_attempts: config.max_attempts,
         requester_required: config.requester_required,
         policies: config.policies.clone(),
         require_tests: config.require_tests,
@@ -121,8 +131,9 @@ pub(super) fn engine(
     };
     let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, Arc::clone(&clock))?;
     let directory = Directory::open(&config.directory)?;
-    let parts = Parts { store, platform, directory, clock, master_key: config.encryption.clone() };
-    Ok(Engine::new(parts, policy, settings))
+    let parts =
+        Parts { store, platform, directory, clock, master_key: config.encryption.clone(), outbound: config.outbound.clone() };
+    Ok(Engine::new(parts, policy, settings)?)
 }
 
 /// Holds the key against the database's sentinel; with `keep` a database that has none gets one.

@@ -150,6 +150,7 @@ fn demo_config(
         call_timeout: Duration::from_secs(4),
         inbound_secrets: vec![secret],
         tolerance: Duration::from_mins(5),
+        outbound: None,
         policies: policies.to_owned(),
         require_tests: false,
         directory: DirectorySettings::default(),
@@ -163,6 +164,9 @@ fn demo_config(
         retry_base: Duration::from_millis(200),
         retry_max: Duration::from_secs(30),
         join_window: Duration::from_mins(2),
+        turn: Duration::from_secs(3),
+        max_wait: Duration::from_mins(1),
+        max_attempts: 10,
         tokens: Vec::new(),
         encryption: MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?,
     })
@@ -177,6 +181,8 @@ fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
         (State::Approved, _) => "approve",
         (State::Rejected, _) => "reject",
         (State::Escalated, _) => "escalate",
+        // It lost to another approval; its client is told when it is its turn.
+        (State::Waiting, _) => State::Superseded.as_str(),
         (state, _) => state.as_str(),
     };
     *tally.entry(notice.kind).or_default().entry(word).or_default() += 1;
@@ -186,7 +192,7 @@ fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
     // The demo knows its people; a reason quotes ids, as the log must.
     let reason = app.with_names(&notice.reason);
     let reason = match (notice.state, notice.attempt) {
-        (State::Superseded, _) => "another approval came first; the client starts again".to_owned(),
+        (State::Superseded | State::Waiting, _) => "another approval came first; the client starts again".to_owned(),
         (_, attempt) if attempt > 1 => format!("{reason} (attempt {attempt})"),
         _ => reason,
     };
@@ -200,7 +206,7 @@ fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
     let painted = match (notice.state, notice.verdict) {
         (State::Approved, _) => paint.green(word),
         (State::Rejected, _) => paint.red(word),
-        (State::Escalated | State::Superseded, _) | (_, Some(Verdict::Escalate)) => paint.yellow(word),
+        (State::Escalated | State::Superseded | State::Waiting, _) | (_, Some(Verdict::Escalate)) => paint.yellow(word),
         _ => paint.bold(word),
     };
     println!("{}", line.replacen(&format!("  {word} "), &format!("  {painted} "), 1));

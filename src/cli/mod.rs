@@ -12,6 +12,7 @@ mod demo;
 mod failure;
 mod health;
 mod migrate;
+mod ops;
 mod output;
 mod policy;
 mod progress;
@@ -54,6 +55,9 @@ enum Command {
     Policy(policy::Command),
     /// Call the platform's admin API by hand: one command an endpoint
     Admin(admin::Options),
+    /// Look after a running installation: events to the web app
+    #[command(subcommand)]
+    Ops(ops::Command),
     /// Run an emulated platform, to develop and test against
     #[command(
         after_help = "Example:\n  assent simulator --listen 127.0.0.1:4001\n  assent simulator --listen 127.0.0.1:4001 --notify http://127.0.0.1:8080 --webhook-secret whsec_..."
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
             Command::Serve(options) => serve::run(options).await,
             Command::Health(options) => health::run(options).await,
             Command::Migrate(options) => migrate::run(&options).await,
+            Command::Ops(command) => ops::run(command).await,
             Command::Policy(command) => policy::run(command).await,
             Command::Simulator(options) => simulator::run(options).await,
         }

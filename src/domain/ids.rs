@@ -132,3 +132,11 @@ own_id! {
     /// One row of `effects`.
     EffectId
 }
+own_id! {
+    /// One event to the web app; its `webhook-id` is made of it.
+    EventId
+}
+own_id! {
+    /// One row of `operator_actions`.
+    ActionId
+}

@@ -14,6 +14,7 @@ pub mod fact_catalogue;
 pub mod ids;
 pub mod kind;
 pub mod operation;
+pub mod operation_event;
 pub mod secret;
 pub mod size;
 pub mod verdict;

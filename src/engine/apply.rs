@@ -5,23 +5,22 @@ use super::payload::Payload;
 use super::settings::Mode;
 use super::{Engine, Notice, fault};
 use crate::domain::disposition::Disposition;
-use crate::domain::ids::{DecisionId, RecordId, UserId};
-use crate::domain::kind::Kind;
+use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::flow::{Ending, Event, Finding, Phase, State, Step, step};
-use crate::store::{Claimed, Finishing, LastFailure, Ruling, Sent, StoreError};
+use crate::flow::{AfterConflict, Ending, Event, Finding, Phase, State, Step, step};
+use crate::store::{Claimed, Finishing, LastFailure, Passed, Ruling, Sent, StoreError};
 use crate::zerokit::VerdictCall;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the worker leaves behind.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Finished {
     /// Whether the operation is final or escalated.
     pub(super) settled: bool,
-    /// Who got the lane.
-    pub(super) handed_to: Option<RecordId>,
+    /// What became of the lane.
+    pub(super) passed: Passed,
 }
 
 /// One operation in a worker's hands.
@@ -46,7 +45,7 @@ impl Engine {
         let started = Instant::now().checked_sub(claimed.age).unwrap_or_else(Instant::now);
         let mut work = Work { claimed: &claimed, payload: &payload, started, ruling: None };
         if claimed.tries >= self.settings.retry_budget {
-            let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| sent_phase(claimed.key.kind, sent));
+            let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| self.sent_phase(&work, sent));
             // Whatever the budget says, a last look may still show what became of the verdict.
             let found = match &claimed.sent {
                 Some(sent) => self.reconcile(&work, sent).await.ok(),
@@ -76,13 +75,13 @@ impl Engine {
             Reached::Retry { asked, failure } => {
                 self.again(&claimed, self.settings.delay(claimed.tries, asked), true, failure.as_ref()).await
             }
-            Reached::Parked => Ok(Finished::default()),
+            Reached::Parked(passed) => Ok(Finished { settled: false, passed }),
             Reached::Ruled { ruling, sent: Some(sent), .. } => {
                 work.ruling = Some(ruling);
                 fault::reach("after-intent").await;
                 self.carry_out(&work, sent, Step::Send).await
             }
-            Reached::Ruled { ruling, sent: None, handed_to } => {
+            Reached::Ruled { ruling, sent: None, passed } => {
                 let state = match &ruling.step {
                     Step::End(ending) => ending.state,
                     _ => State::Escalated,
@@ -90,7 +89,7 @@ impl Engine {
                 work.ruling = Some(ruling);
                 self.effects_due.notify_one();
                 self.tell(&work, state, None);
-                Ok(Finished { settled: true, handed_to })
+                Ok(Finished { settled: true, passed })
             }
         }
     }
@@ -149,8 +148,19 @@ impl Engine {
                 Step::End(ending) => return self.end(work, Some(sent.decision), &ending).await,
                 Step::AwaitReview => return Err(StoreError::Judge("a sent verdict cannot be escalated".into())),
             };
-            next = step(sent_phase(kind, &sent), event).map_err(|illegal| StoreError::Judge(illegal.to_string()))?;
+            next = step(self.sent_phase(work, &sent), event).map_err(|illegal| StoreError::Judge(illegal.to_string()))?;
         }
+    }
+
+    fn sent_phase(&self, work: &Work<'_>, sent: &Sent) -> Phase {
+        let claimed = work.claimed;
+        let attempt = work.ruling.as_ref().map_or(claimed.attempt, |ruling| ruling.record.attempt);
+        let after_conflict = match &claimed.by_hand {
+            Some(_) => AfterConflict::Supersede,
+            None if attempt >= self.settings.max_attempts => AfterConflict::Fail,
+            None => AfterConflict::TakeTurns,
+        };
+        Phase::Sent { kind: claimed.key.kind, verdict: sent.verdict, sends: sent.sends, after_conflict }
     }
 
     /// What the platform shows; the intent is read again after a restart.
@@ -179,13 +189,16 @@ impl Engine {
 
     async fn end(&self, work: &Work<'_>, decision: Option<DecisionId>, ending: &Ending) -> Result<Finished, StoreError> {
         let claimed = work.claimed;
-        let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending };
-        let handed_to = self.insist(|| self.store.finish(finishing)).await?;
+        let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending, rules: self.settings.lanes };
+        let passed = self.insist(|| self.store.finish(finishing)).await?;
         if ending.outcome == Outcome::Applied {
             self.effects_due.notify_one();
         }
-        self.tell(work, ending.state, Some(ending));
-        Ok(Finished { settled: true, handed_to })
+        // Where nobody else is in line its turn has come at once.
+        let is_told = passed.superseded.contains(&claimed.lease.id);
+        let state = if is_told { State::Superseded } else { ending.state };
+        self.tell(work, state, Some(ending));
+        Ok(Finished { settled: state.is_final(), passed })
     }
 
     /// A write that carries a clear answer of the platform is tried again while the lease holds: forgetting the answer
@@ -249,8 +262,4 @@ impl Engine {
         // Nobody may be watching.
         let _ = self.notices.send(notice);
     }
-}
-
-const fn sent_phase(kind: Kind, sent: &Sent) -> Phase {
-    Phase::Sent { kind, verdict: sent.verdict, sends: sent.sends }
 }

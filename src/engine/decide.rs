@@ -6,10 +6,10 @@ use super::payload::Payload;
 use super::settings::Mode;
 use crate::audit::{DecisionRecord, MasterKey, PersonKey, WrappedKey, personal_facts, public_facts};
 use crate::domain::disposition::Disposition;
-use crate::domain::ids::{DecisionId, RecordId, UserId};
+use crate::domain::ids::{DecisionId, UserId};
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace, evaluate};
-use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Person, Ruling, Sent, StoreError};
+use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Passed, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use std::time::Duration;
 /// Where the way to a decision led.
 pub(super) enum Reached {
     /// A ruling that was written; with the committed verdict if there is one to send.
-    Ruled { ruling: Box<Ruling>, sent: Option<Sent>, handed_to: Option<RecordId> },
+    Ruled { ruling: Box<Ruling>, sent: Option<Sent>, passed: Passed },
     /// The operation ends without a decision.
     Ended(Box<Ending>),
     /// It is tried again later, and not before the platform wants to be asked again.
     Retry { asked: Option<Duration>, failure: Option<LastFailure> },
     /// It waits in line for its lane.
-    Parked,
+    Parked(Passed),
 }
 
 impl Engine {
@@ -50,8 +50,8 @@ impl Engine {
                 decided => decided?,
             };
             match decided {
-                Decided::Ruled { ruling, sent, handed_to } => return Ok(Reached::Ruled { ruling, sent, handed_to }),
-                Decided::Parked => return Ok(Reached::Parked),
+                Decided::Ruled { ruling, sent, passed } => return Ok(Reached::Ruled { ruling, sent, passed }),
+                Decided::Parked(passed) => return Ok(Reached::Parked(passed)),
                 // The lane is ours now, so the facts cannot age a second time.
                 Decided::Stale => {}
             }
@@ -83,7 +83,7 @@ impl Engine {
             seen_version: gathered.lane_version,
             requested_flow: claimed.requested_flow,
             fresh_flow: gathered.fresh_flow,
-            join_window: self.settings.join_window,
+            rules: self.settings.lanes,
             queries: &queries,
             places: &places,
             persons: &persons,

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::apply::Finished;
 use super::clock::DatabaseClock;
-use crate::store::{Claimed, Lease, StoreError};
+use crate::store::{Claimed, Lease, Passed, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 /// How often a replica looks for work that nobody told it of: another replica's, or after a crash.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a delivered event is kept, for whoever wants to know.
+const KEEP_EVENTS: Duration = Duration::from_hours(7 * 24);
 /// How often clock and partitions are seen to.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -23,6 +25,7 @@ impl Engine {
             if *stop.borrow() {
                 break;
             }
+            self.tidy().await;
             let wait = self.claim_some().await;
             tokio::select! {
                 () = self.wake.notified() => {}
@@ -33,6 +36,49 @@ impl Engine {
         }
         let all = u32::try_from(self.settings.workers).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(Duration::from_secs(20), self.workers.acquire_many(all)).await;
+    }
+
+    /// Turns that were missed and waits that are over; cheap where there are none.
+    async fn tidy(&self) {
+        match self.store.tidy(self.settings.lanes).await {
+            Ok(passed) => self.pass_on(&passed),
+            Err(error) if error.is_transient() => {}
+            Err(error) => tracing::error!(error.message = %error, "the lines for lanes cannot be seen to"),
+        }
+    }
+
+    /// Wakes whoever is concerned by what became of a lane.
+    pub(super) fn pass_on(&self, passed: &Passed) {
+        passed.superseded.iter().for_each(|id| self.waiters.settle(*id));
+        self.events_due.notify_one();
+        // A turn has an end, which somebody must be awake for.
+        if passed.handed_to.is_some() || !passed.superseded.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Hears what other replicas settled, until `stop` says so.
+    pub async fn run_hints(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut hints = loop {
+            match self.store.listen().await {
+                Ok(Some(hints)) => break hints,
+                Ok(None) => return,
+                // Without hints everything is found by looking.
+                Err(_) => tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    _ = stop.changed() => return,
+                },
+            }
+        };
+        loop {
+            tokio::select! {
+                hint = hints.recv() => match hint {
+                    Some(id) => self.waiters.settle(id),
+                    None => return,
+                },
+                _ = stop.changed() => return,
+            }
+        }
     }
 
     /// Claims as much as there are free workers; how long to wait before looking again.
@@ -79,6 +125,9 @@ impl Engine {
             Ok(erased) => tracing::info!(registrations.erased = erased, "old registrations were erased"),
             Err(error) => tracing::error!(error.message = %error, "old registrations cannot be erased"),
         }
+        if let Err(error) = self.store.erase_events(KEEP_EVENTS).await {
+            tracing::error!(error.message = %error, "delivered events cannot be erased");
+        }
         if let Err(error) = self.store.maintain().await {
             tracing::error!(error.message = %error, "the partitions of the coming months cannot be made");
         }
@@ -95,13 +144,11 @@ impl Engine {
                 lost = engine.heartbeat(lease) => Err(lost),
             };
             match worked {
-                Ok(Finished { settled, handed_to }) => {
+                Ok(Finished { settled, passed }) => {
                     if settled {
                         engine.waiters.settle(lease.id);
                     }
-                    if handed_to.is_some() {
-                        engine.wake.notify_one();
-                    }
+                    engine.pass_on(&passed);
                 }
                 // Nobody's fault: another worker has it, and will end it.
                 Err(StoreError::Fenced) => tracing::debug!(record.id = %lease.id, "lost the lease"),

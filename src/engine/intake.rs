@@ -81,7 +81,8 @@ impl Engine {
             requester: notification.requester.clone(),
             requested_flow: notification.flow,
             payload: sealed.clone(),
-            lease: worker.as_ref().map(|_| (self.settings.replica.clone(), self.settings.lease)),
+            replica: self.settings.replica.clone(),
+            lease: worker.as_ref().map(|_| self.settings.lease),
         };
         match self.store.receive(new).await? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
@@ -102,6 +103,7 @@ impl Engine {
                             age: Duration::ZERO,
                             by_hand: None,
                             last_failure: None,
+                            attempt: 1,
                         };
                         self.spawn(claimed, worker);
                     }

@@ -7,6 +7,7 @@ mod apply;
 mod by_hand;
 mod clock;
 mod decide;
+mod deliver;
 mod dispatch;
 mod effects;
 mod fault;
@@ -24,6 +25,7 @@ mod waiters;
 
 pub use by_hand::HandError;
 pub use clock::DatabaseClock;
+pub use deliver::{Outbound, RETRY_SCHEDULE};
 pub use health::Health;
 pub use history::{History, ReplayRange, since};
 pub use intake::{IntakeError, Reported};
@@ -59,6 +61,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The key for personal data.
     pub master_key: MasterKey,
+    /// Where the web app is told of what became of operations, if it is.
+    pub outbound: Option<Outbound>,
 }
 
 /// What the engine works with.
@@ -75,6 +79,8 @@ pub struct Engine {
     waiters: waiters::Waiters,
     wake: Notify,
     effects_due: Notify,
+    receiver: Option<deliver::Receiver>,
+    events_due: Notify,
     workers: Arc<Semaphore>,
     /// Work may be waiting for a worker to be free.
     starved: AtomicBool,
@@ -108,12 +114,15 @@ pub struct Notice {
 
 impl Engine {
     /// Puts the parts together; [`Engine::run`] starts the work.
-    #[must_use]
-    pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Arc<Self> {
-        let Parts { store, platform, directory, clock, master_key } = parts;
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Result<Arc<Self>, reqwest::Error> {
+        let Parts { store, platform, directory, clock, master_key, outbound } = parts;
+        let receiver = outbound.map(deliver::Receiver::new).transpose()?;
         let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
         let workers = Arc::new(Semaphore::new(settings.workers));
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             store,
             platform,
             directory,
@@ -125,10 +134,12 @@ impl Engine {
             waiters: waiters::Waiters::default(),
             wake: Notify::new(),
             effects_due: Notify::new(),
+            receiver,
+            events_due: Notify::new(),
             workers,
             starved: AtomicBool::new(false),
             notices: broadcast::channel(1024).0,
-        })
+        }))
     }
 
     /// The policy in force.

@@ -1,5 +1,6 @@
 //! How the engine is told to work.
 
+use crate::store::LaneRules;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,8 +45,10 @@ pub struct Settings {
     pub retry_max: Duration,
     /// How many tries an operation has; an outage of the whole platform spends none.
     pub retry_budget: u32,
-    /// How long a superseded flow waits to be continued by equal intent.
-    pub join_window: Duration,
+    /// How lanes are handed on.
+    pub lanes: LaneRules,
+    /// How many operations a flow may need before it fails.
+    pub max_attempts: u32,
     /// Whether a notification must say who was logged in.
     pub requester_required: bool,
     /// The policy directory.
@@ -70,12 +73,15 @@ impl Settings {
     #[must_use]
     pub fn backoff(&self, tries: u32) -> Duration {
         let full = self.retry_base.saturating_mul(1 << tries.min(16)).min(self.retry_max);
-        let mut random = [0; 2];
-        // Without randomness the back-off is simply the longest.
-        let share = match aws_lc_rs::rand::fill(&mut random) {
-            Ok(()) => u32::from(u16::from_le_bytes(random)),
-            Err(_) => u32::from(u16::MAX),
-        };
-        full / 2 + (full / 2).saturating_mul(share) / u32::from(u16::MAX)
+        full / 2 + (full / 2).saturating_mul(random_share()) / u32::from(u16::MAX)
+    }
+}
+
+/// Something between nothing and `u16::MAX`; without randomness the most, which makes every wait the longest.
+pub(super) fn random_share() -> u32 {
+    let mut random = [0; 2];
+    match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => u32::from(u16::from_le_bytes(random)),
+        Err(_) => u32::from(u16::MAX),
     }
 }

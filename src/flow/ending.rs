@@ -64,6 +64,13 @@ impl Ending {
         self
     }
 
+    /// The client is not told before it is its flow's turn.
+    #[must_use]
+    pub const fn waiting(mut self) -> Self {
+        self.state = State::Waiting;
+        self
+    }
+
     /// What becomes of the places in limits: they stay taken while it happened or may have.
     #[must_use]
     pub const fn places(&self) -> Places {

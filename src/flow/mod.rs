@@ -5,7 +5,9 @@
 mod ending;
 mod state;
 mod step;
+mod turn;
 
 pub use ending::{Ending, Places};
 pub use state::State;
-pub use step::{Event, Finding, IllegalTransition, Phase, SendMode, Step, step};
+pub use step::{AfterConflict, Event, Finding, IllegalTransition, Phase, SendMode, Step, step};
+pub use turn::{MOST_MISSED, Missed, Next, after_missed, average_return, first_in_line, turn_length};

@@ -5,6 +5,7 @@
 //! again; what cannot be established ends `unknown`.
 
 use super::ending::Ending;
+use super::state::State;
 use crate::domain::disposition::Disposition;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::{Outcome, Verdict};
@@ -22,7 +23,20 @@ pub enum Phase {
         verdict: Verdict,
         /// How many calls may have reached it, this one included.
         sends: u32,
+        /// What a conflict means for its flow.
+        after_conflict: AfterConflict,
     },
+}
+
+/// What becomes of an operation whose approval conflicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterConflict {
+    /// Its client starts again when it is its flow's turn.
+    TakeTurns,
+    /// Nobody here waits for a client: an operator decided by hand.
+    Supersede,
+    /// Its flow has spent its attempts.
+    Fail,
 }
 
 /// What to do with a fresh decision.
@@ -108,7 +122,7 @@ pub enum Step {
     Resend,
     /// Leave it to a person.
     AwaitReview,
-    /// Record the end.
+    /// Record the end; of an approval that conflicted, that it waits for its turn.
     End(Ending),
 }
 
@@ -139,11 +153,17 @@ pub fn step(phase: Phase, event: Event) -> Result<Step, IllegalTransition> {
         }
         (Phase::Deciding, Event::Decided { verdict, kind, mode }) => Ok(after_decision(verdict, kind, mode)),
         (Phase::Sent { verdict, .. }, Event::Accepted) => Ok(Step::End(Ending::new(Outcome::Applied, Some(verdict)))),
-        (Phase::Sent { kind, verdict, sends }, Event::Answered { disposition, code }) => {
-            Ok(after_answer(kind, verdict, sends, disposition, code))
+        (Phase::Sent { kind, verdict, sends, after_conflict }, Event::Answered { disposition, code }) => {
+            Ok(match after_answer(kind, verdict, sends, disposition, code) {
+                Step::End(ending) => Step::End(conflicted(ending, after_conflict)),
+                step => step,
+            })
         }
-        (Phase::Sent { kind, verdict, sends }, Event::Found { finding, quiet, after }) => {
-            Ok(after_finding(kind, verdict, sends, finding, quiet, after))
+        (Phase::Sent { kind, verdict, sends, after_conflict }, Event::Found { finding, quiet, after }) => {
+            Ok(match after_finding(kind, verdict, sends, finding, quiet, after) {
+                Step::End(ending) => Step::End(conflicted(ending, after_conflict)),
+                step => step,
+            })
         }
         (Phase::Sent { verdict, .. }, Event::BudgetSpent { code }) => {
             let detail = "what became of the verdict cannot be established";
@@ -152,6 +172,19 @@ pub fn step(phase: Phase, event: Event) -> Result<Step, IllegalTransition> {
         // Reading failed while reconciling: nothing new is known, so it is tried again.
         (Phase::Sent { .. }, Event::ReadFailed { .. }) => Ok(Step::AwaitQuiet),
         (phase, event) => Err(IllegalTransition { phase, event }),
+    }
+}
+
+/// What a conflict means for the flow; every other ending stays as it is.
+fn conflicted(ending: Ending, after_conflict: AfterConflict) -> Ending {
+    match (ending.outcome, after_conflict) {
+        (Outcome::Superseded, AfterConflict::TakeTurns) => ending.waiting(),
+        (Outcome::Superseded, AfterConflict::Fail) => Ending {
+            outcome: Outcome::Failed,
+            state: State::Failed,
+            ..ending.detail("the approval conflicted, and its flow has spent its attempts")
+        },
+        _ => ending,
     }
 }
 
@@ -261,7 +294,11 @@ mod tests {
     ];
 
     fn answered(kind: Kind, verdict: Verdict, sends: u32, disposition: Disposition) -> Step {
-        step(Phase::Sent { kind, verdict, sends }, Event::Answered { disposition, code: "X".into() }).unwrap()
+        step(
+            Phase::Sent { kind, verdict, sends, after_conflict: AfterConflict::TakeTurns },
+            Event::Answered { disposition, code: "X".into() },
+        )
+        .unwrap()
     }
 
     fn outcome(step: &Step) -> Option<Outcome> {
@@ -296,7 +333,8 @@ mod tests {
     #[test]
     fn an_approval_goes_out_a_second_time_only_when_found_not_applied_after_the_quiet_period_and_never_a_third() {
         let found = |finding, quiet, sends| {
-            let phase = Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends };
+            let phase =
+                Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends, after_conflict: AfterConflict::TakeTurns };
             step(phase, Event::Found { finding, quiet, after: None }).unwrap()
         };
         assert_eq!(found(Finding::NotApplied, false, 1), Step::AwaitQuiet);
@@ -309,16 +347,35 @@ mod tests {
     #[test]
     fn a_lost_rejection_may_always_be_sent_again() {
         for sends in 1..9 {
-            let phase = Phase::Sent { kind: Kind::InvitationLinkCreation, verdict: Verdict::Reject, sends };
+            let phase = Phase::Sent {
+                kind: Kind::InvitationLinkCreation,
+                verdict: Verdict::Reject,
+                sends,
+                after_conflict: AfterConflict::TakeTurns,
+            };
             let event = Event::Found { finding: Finding::CannotTell, quiet: true, after: None };
             assert_eq!(step(phase, event).unwrap(), Step::Resend);
         }
     }
 
     #[test]
+    fn a_conflict_is_a_matter_of_turns_unless_the_attempts_are_spent_or_nobody_comes_back() {
+        let state = |after_conflict| {
+            let phase = Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends: 1, after_conflict };
+            let event = Event::Answered { disposition: Disposition::Conflict, code: "X".into() };
+            let Step::End(ending) = step(phase, event).unwrap() else { panic!() };
+            (ending.outcome, ending.state)
+        };
+        assert_eq!(state(AfterConflict::TakeTurns), (Outcome::Superseded, State::Waiting));
+        assert_eq!(state(AfterConflict::Supersede), (Outcome::Superseded, State::Superseded));
+        assert_eq!(state(AfterConflict::Fail), (Outcome::Failed, State::Failed));
+    }
+
+    #[test]
     fn events_that_cannot_happen_are_named() {
         assert!(step(Phase::Deciding, Event::Accepted).is_err());
-        let sent = Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends: 1 };
+        let sent =
+            Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends: 1, after_conflict: AfterConflict::TakeTurns };
         assert!(step(sent, Event::Refused).is_err());
         assert!(step(sent, Event::Decided { verdict: Verdict::Reject, kind: Kind::Share, mode: SendMode::Enforce }).is_err());
     }

@@ -2,7 +2,9 @@
 
 use super::dialect::Sql;
 use super::error::StoreError;
+use crate::domain::ids::RecordId;
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 /// One argument of a statement.
 #[derive(Debug, Clone)]
@@ -114,6 +116,8 @@ pub(super) trait Driver: Send + Sync + 'static {
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// Applies the migrations that are missing; how many.
     async fn migrate(&self) -> Result<usize, StoreError>;
+    /// Hears of operations that other processes settled, where there can be others.
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError>;
     /// The versions that were applied, with their checksums.
     async fn check_schema(&self) -> Result<(), StoreError>;
 }

@@ -9,6 +9,7 @@
 mod connection;
 mod dialect;
 mod error;
+mod outbox;
 mod postgres;
 mod recorded;
 mod sql;
@@ -16,12 +17,14 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
+pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    LaneFacts, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Person, Received, Ruling, Sent,
+    LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Passed, Person,
+    Received, Ruling, Sent,
 };
 
 use crate::audit::WrappedKey;
@@ -31,13 +34,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Judges an operation inside the deciding transaction. Pure: no I/O, as locks are held.
 pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sync);
 
 /// What the engine keeps.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Outbox + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
 
@@ -96,11 +100,17 @@ pub trait Store: Send + Sync {
         failure: Option<&LastFailure>,
     ) -> Result<(), StoreError>;
 
-    /// The last transaction: outcome, lane freed and handed on, places kept or released. The operation that got the
-    /// lane, if one waited.
-    async fn finish(&self, finishing: Finishing<'_>) -> Result<Option<RecordId>, StoreError>;
+    /// The last transaction: outcome, lane freed and handed on, places kept or released.
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Passed, StoreError>;
 
-    /// How long until something is due; nothing if nothing is.
+    /// Sees to what time brings about: turns that were missed, waits that are over, lanes that nobody holds.
+    async fn tidy(&self, rules: LaneRules) -> Result<Passed, StoreError>;
+
+    /// Hears of operations that another replica settled while requests may wait for them here; nothing where a database
+    /// has only one process. A hint: what is missed is found by looking.
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError>;
+
+    /// How long until something is due or a turn is over; nothing if nothing is.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
 
     /// Keeps the sealed secrets of a registration that was begun.

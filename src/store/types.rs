@@ -39,8 +39,10 @@ pub struct NewOperation {
     pub requested_flow: Option<FlowId>,
     /// The notification, sealed. Without it nothing new is stored, as it could not be decided.
     pub payload: Option<Vec<u8>>,
-    /// The replica that will work on it at once, and for how long, if it has room.
-    pub lease: Option<(String, Duration)>,
+    /// The replica that takes it in, where requests may wait for it.
+    pub replica: String,
+    /// For how long this replica works on it from now on, if it has room.
+    pub lease: Option<Duration>,
 }
 
 /// What became of a notification.
@@ -134,6 +136,8 @@ pub struct Claimed {
     pub by_hand: Option<ByHand>,
     /// What the platform answered when it last stood in the way.
     pub last_failure: Option<LastFailure>,
+    /// The how-manieth operation of its flow, once it has joined one.
+    pub attempt: u32,
 }
 
 /// What the platform answered: what that means, and the error code.
@@ -278,8 +282,8 @@ pub struct Deciding<'d> {
     pub requested_flow: Option<FlowId>,
     /// The flow it has if it continues none.
     pub fresh_flow: FlowId,
-    /// How long a superseded flow waits to be continued by equal intent.
-    pub join_window: Duration,
+    /// How the lane is handed on.
+    pub rules: LaneRules,
     /// Counts to take: the name to give it under, counter, window.
     pub queries: &'d [(String, String, Duration)],
     /// The places that an approval takes, sorted.
@@ -324,6 +328,38 @@ pub struct Ruling {
     pub step: Step,
 }
 
+/// How a lane is handed on, and what is written with it.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneRules {
+    /// The longest time that a turn holds a lane.
+    pub turn: Duration,
+    /// The longest time that an operation waits for its flow's turn.
+    pub wait: Duration,
+    /// How long a superseded flow waits to be continued by equal intent.
+    pub join_window: Duration,
+    /// Whether there is a web app to be told by events.
+    pub events: bool,
+}
+
+/// What handing on a lane brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The operation that got the lane.
+    pub handed_to: Option<RecordId>,
+    /// The operations whose clients are told to start again.
+    pub superseded: Vec<RecordId>,
+}
+
+impl Passed {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.handed_to = self.handed_to.or(other.handed_to);
+        self.superseded.extend(other.superseded);
+        self
+    }
+}
+
 /// What became of the deciding transaction.
 #[derive(Debug, Clone)]
 pub enum Decided {
@@ -333,11 +369,11 @@ pub enum Decided {
         ruling: Box<Ruling>,
         /// The committed verdict, if it is to be sent.
         sent: Option<Sent>,
-        /// The operation that the lane was handed to.
-        handed_to: Option<RecordId>,
+        /// What became of the lane, if it was freed.
+        passed: Passed,
     },
-    /// Another operation is in flight on the lane; this one waits in line and was given back.
-    Parked,
+    /// The lane is taken, or held for another flow; this one waits in line and was given back.
+    Parked(Passed),
     /// The lane is taken, but the facts are older than its last outcome: gather again.
     Stale,
 }
@@ -353,4 +389,6 @@ pub struct Finishing<'f> {
     pub decision: Option<DecisionId>,
     /// How it ended.
     pub ending: &'f Ending,
+    /// How the lane is handed on.
+    pub rules: LaneRules,
 }

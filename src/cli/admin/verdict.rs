@@ -5,7 +5,7 @@ use super::advice::explain;
 use super::connection::Connection;
 use super::output::Screen;
 use crate::cli::daemon::{check_key, engine};
-use crate::cli::{ConfigArgument, Failure, config};
+use crate::cli::{ConfigArgument, Failure, config, ops};
 use crate::domain::clock::Clock;
 use crate::domain::ids::OperationId;
 use crate::domain::kind::Kind;
@@ -88,7 +88,7 @@ async fn unrecorded(connection: &Connection, screen: Screen, command: ByHandComm
 
 async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandCommand) -> Result<(), Failure> {
     let config = config::read(&config.config)?;
-    let operator = operator(command.by_hand.operator)?;
+    let operator = ops::operator(command.by_hand.operator)?;
     let store = store::open(&config.database_url, 4).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
     if config.database_url.starts_with("sqlite://") {
@@ -109,13 +109,6 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
         HandError::Store(error) => error.into(),
     })?;
     show(screen, command.verdict, &view)
-}
-
-/// Who decides: as told, or who is logged in on this machine.
-fn operator(told: Option<String>) -> Result<String, Failure> {
-    let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let name = told.or_else(logged_in).filter(|name| !name.trim().is_empty());
-    name.ok_or_else(|| Failure::input("nobody is logged in here; say who decides with `--operator NAME`"))
 }
 
 fn show(screen: Screen, verdict: Verdict, view: &OperationView) -> Result<(), Failure> {

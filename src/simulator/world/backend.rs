@@ -150,12 +150,11 @@ impl World {
         Ok(())
     }
 
-    pub(in crate::simulator) fn approve(
-        &mut self,
-        kind: Kind,
-        id: &OperationId,
-        additional_info: Option<String>,
-    ) -> Result<(), Refusal> {
+    /// The admin API's approval, for whoever stands in for another backend.
+    ///
+    /// # Errors
+    /// What the platform would say.
+    pub fn approve(&mut self, kind: Kind, id: &OperationId, additional_info: Option<String>) -> Result<(), Refusal> {
         let operation = self.pending(kind, id.as_str())?.clone();
         // Whatever comes of it, the operation is consumed.
         self.operations.remove(id.as_str());

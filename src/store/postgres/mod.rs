@@ -5,12 +5,14 @@ use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations}
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
+use crate::domain::ids::RecordId;
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -25,8 +27,12 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
     // One connection by itself first: it says why it fails, while the pool only says that the time is over.
     let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
     first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;
-    let pool =
-        PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(4)).connect_with(options).await?;
+    // One more than it works with, on which it hears hints.
+    let pool = PgPoolOptions::new()
+        .max_connections(connections.saturating_add(1))
+        .acquire_timeout(Duration::from_secs(4))
+        .connect_with(options)
+        .await?;
     Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))
 }
 
@@ -66,6 +72,27 @@ impl Driver for PostgresDriver {
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         bind(sql, args).fetch_all(&self.0).await?.iter().map(plain).collect()
+    }
+
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {
+        let mut listener = PgListener::connect_with(&self.0).await?;
+        listener.listen("assent_settled").await?;
+        let (sender, receiver) = mpsc::channel(1024);
+        // It connects again by itself, and ends when nobody hears it any more.
+        tokio::spawn(async move {
+            loop {
+                let heard = tokio::select! {
+                    heard = listener.recv() => heard,
+                    () = sender.closed() => return,
+                };
+                match heard {
+                    // Whoever is too slow to be told finds it by looking.
+                    Ok(notification) => drop(RecordId::parse(notification.payload()).map(|id| sender.try_send(id))),
+                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                }
+            }
+        });
+        Ok(Some(receiver))
     }
 
     async fn migrate(&self) -> Result<usize, StoreError> {

@@ -17,7 +17,7 @@ pub(super) const CLAIM: Sql = sql!(
     "tries = tries + case when owner is null then 0 else 1 end "
     "where id in (select id from operations where due_at <= " NOW " order by due_at limit $3" SKIP_LOCKED ") "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
-    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure"
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt"
 );
 
 /// One operation, for whoever waits for just that one.
@@ -27,12 +27,12 @@ pub(super) const CLAIM_ONE: Sql = sql!(
     "tries = tries + case when owner is null then 0 else 1 end "
     "where id in (select id from operations where id = $3 and due_at <= " NOW SKIP_LOCKED ") "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
-    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure"
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt"
 );
 
 pub(super) const LEASED: Sql = sql!(
     "select id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
-    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure from operations where id = $1 and fence = $2"
+    NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt from operations where id = $1 and fence = $2"
 );
 
 pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
@@ -61,6 +61,7 @@ pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
         age: duration(row.opt_int(13)?),
         by_hand: row.opt_parsed(15, |text| serde_json::from_str(text).ok())?,
         last_failure: row.opt_parsed(16, |text| serde_json::from_str(text).ok())?,
+        attempt: u32::try_from(row.int(17)?).unwrap_or(u32::MAX),
     })
 }
 

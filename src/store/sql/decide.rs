@@ -1,28 +1,25 @@
 //! The second transaction: the lane is taken, limits are counted under their locks, the judge judges, and decision,
 //! intent and places are written together.
 
-use super::finish::{hand_on, write_end};
-use super::{audit_time, effects, fenced, timestamp};
+use super::finish::write_end;
+use super::line::{self, Line};
+use super::types::{Claim, Lane};
+use super::{audit_time, effects, events, fenced, timestamp};
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
-use crate::domain::ids::{DecisionId, FlowId, UserId};
+use crate::domain::ids::{FlowId, UserId};
 use crate::domain::operation::Intent;
 use crate::domain::verdict::Verdict;
-use crate::flow::{Places, Step};
-use crate::store::connection::{Arg, Transaction, args, first};
+use crate::flow::{Places, State, Step};
+use crate::store::connection::{Arg, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{Decided, Deciding, Finishing, Ground, NoRuling, Person, Ruling, Sent};
+use crate::store::types::{Decided, Deciding, Finishing, Ground, NoRuling, Passed, Person, Ruling, Sent};
 use crate::store::{Judge, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Locks the lane's row and reads its version and the clock.
-const TAKE_LANE: Sql = sql!(
-    "insert into lanes (lane, version) values ($1, 0) on conflict (lane) do update set version = lanes.version "
-    "returning version, " NOW
-);
-const OWN: Sql = sql!("select decision_id, flow_id, attempt from operations where id = $1 and fence = $2");
-const BUSY: Sql = sql!("select 1" AS_TEXT " from operations where lane = $1 and id <> $2");
+const OWN: Sql =
+    sql!("select flow_id, attempt, place_in_line, received_at, decision_id from operations where id = $1 and fence = $2");
 const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
 const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
@@ -41,12 +38,6 @@ const NEW_PERSON: Sql = sql!(
     "insert into person_keys (person_id, wrapped, created_at) values ($1, $2, " NOW ") on conflict (person_id) do nothing"
 );
 pub(super) const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
-const FLOW_BY_ID: Sql = sql!("select id, attempts from flows where id = $1 and intent = $2 and open_since is not null");
-const FLOW_BY_INTENT: Sql = sql!(
-    "select id, attempts from flows where intent = $1 and open_since > " NOW " - $2 order by open_since desc limit 1"
-);
-const CONTINUE_FLOW: Sql = sql!("update flows set attempts = $2, open_since = null where id = $1");
-const NEW_FLOW: Sql = sql!("insert into flows (id, intent, attempts) values ($1, $2, 1)");
 pub(super) const ARCHIVE: Sql = sql!(
     "insert into policies (hash, body, first_used_at) values ($1, $2, $3" AS_TIME ") on conflict (hash) do nothing"
 );
@@ -78,22 +69,27 @@ pub(super) async fn decide(
     let id = deciding.lease.id.to_string();
     let fence = deciding.lease.fence;
     let lane = deciding.lane.as_str();
-    let row = first(tx.rows(TAKE_LANE, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
-    let (version, now) = (row.int(0)?, timestamp(row.int(1)?)?);
+    let mut held = line::lock(tx, lane).await?;
     let own = first(tx.rows(OWN, args![id.as_str(), fence]).await?).ok_or(StoreError::Fenced)?;
-    if !tx.rows(BUSY, args![lane, id.as_str()]).await?.is_empty() {
-        fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
-        return Ok(Decided::Parked);
+    let mut own = own_claim(&own)?;
+    if own.place.is_none() {
+        line::join(tx, &deciding, &mut held, &mut own).await?;
     }
-    if version != deciding.seen_version {
+    let standing = Line::read(tx, lane).await?;
+    if standing.is_busy_for(&id, held.now) {
+        fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
+        return Ok(Decided::Parked(Passed::default()));
+    }
+    if standing.has_missed_turn(held.now) {
+        // Others may be in line before it: whoever is first gets the lane.
+        fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
+        return Ok(Decided::Parked(line::hand_on(tx, &held, deciding.rules).await?));
+    }
+    if held.version != deciding.seen_version {
         fenced(tx.run(HOLD, args![id.as_str(), fence, lane]).await?)?;
         return Ok(Decided::Stale);
     }
-    let earlier = own.opt_parsed(0, DecisionId::parse)?;
-    let (flow, attempt) = match earlier {
-        Some(_) => (own.parsed(1, FlowId::parse)?, u32::try_from(own.int(2)?).unwrap_or(u32::MAX)),
-        None => join_flow(tx, &deciding).await?,
-    };
+    let (flow, attempt, now) = (own.flow, own.attempt, timestamp(held.now)?);
     let counts = count(tx, &deciding, &id).await?;
     let person_keys = persons(tx, deciding.persons).await?;
     let key = deciding.key;
@@ -123,11 +119,11 @@ pub(super) async fn decide(
     ];
     fenced(tx.run(RULED, args).await?)?;
     effects::plan(tx, deciding.lease.id, &ruling).await?;
-    follow(tx, &deciding, ruling).await
+    follow(tx, &deciding, &held, ruling).await
 }
 
 /// Writes what follows from the ruling.
-async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, ruling: Ruling) -> Result<Decided, StoreError> {
+async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, ruling: Ruling) -> Result<Decided, StoreError> {
     let id = deciding.lease.id.to_string();
     let fence = deciding.lease.fence;
     let lane = deciding.lane.as_str();
@@ -142,7 +138,7 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, ruling: Rulin
             tx.run(TAKE_PLACE, args![place.as_str(), id.as_str()]).await?;
         }
     }
-    let (sent, handed_to) = match &ruling.step {
+    let (sent, passed) = match &ruling.step {
         Step::Send => {
             let members = deciding.members_before.map(serde_json::to_string).transpose();
             let members = members.map_err(|error| StoreError::Judge(error.to_string()))?;
@@ -155,43 +151,38 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, ruling: Rulin
                 members_before: deciding.members_before.map(<[_]>::to_vec),
                 additional_info: ruling.additional_info.clone(),
             };
-            (Some(sent), None)
+            (Some(sent), Passed::default())
         }
         Step::AwaitReview => {
             fenced(tx.run(AWAIT_REVIEW, args![id, fence]).await?)?;
-            (None, hand_on(tx, lane).await?)
+            let at = audit_time(ruling.record.decided_at);
+            events::tell(tx, deciding.lease.id, State::Escalated.as_str(), &at, deciding.rules).await?;
+            (None, line::hand_on(tx, held, deciding.rules).await?)
         }
         Step::End(ending) => {
-            let finishing = Finishing { lease: deciding.lease, key: deciding.key, decision: Some(ruling.record.id), ending };
-            write_end(tx, finishing).await?;
-            (None, hand_on(tx, lane).await?)
+            let finishing = Finishing {
+                lease: deciding.lease,
+                key: deciding.key,
+                decision: Some(ruling.record.id),
+                ending,
+                rules: deciding.rules,
+            };
+            write_end(tx, finishing, Some(lane)).await?;
+            (None, line::hand_on(tx, held, deciding.rules).await?)
         }
         step => return Err(StoreError::Judge(format!("a decision cannot be followed by {step:?}"))),
     };
-    Ok(Decided::Ruled { ruling: Box::new(ruling), sent, handed_to })
+    Ok(Decided::Ruled { ruling: Box::new(ruling), sent, passed })
 }
 
-/// The flow that this operation continues, or a new one.
-async fn join_flow(tx: &mut dyn Transaction, deciding: &Deciding<'_>) -> Result<(FlowId, u32), StoreError> {
-    let intent = intent_key(deciding.intent);
-    let mut found = match deciding.requested_flow {
-        Some(flow) => first(tx.rows(FLOW_BY_ID, args![flow.to_string(), intent.as_str()]).await?),
-        None => None,
-    };
-    if found.is_none() && !deciding.intent.kind.is_link() {
-        found = first(tx.rows(FLOW_BY_INTENT, args![intent.as_str(), micros(deciding.join_window)]).await?);
-    }
-    let Some(row) = found else {
-        tx.run(NEW_FLOW, args![deciding.fresh_flow.to_string(), intent]).await?;
-        return Ok((deciding.fresh_flow, 1));
-    };
-    let flow = row.parsed(0, FlowId::parse)?;
-    let attempt = row.int(1)? + 1;
-    tx.run(CONTINUE_FLOW, args![flow.to_string(), attempt]).await?;
-    Ok((flow, u32::try_from(attempt).unwrap_or(u32::MAX)))
+fn own_claim(row: &Row) -> Result<Claim, StoreError> {
+    let received_at = row.int(3)?;
+    // An operation that the release before this one decided on has joined its flow already.
+    let place = row.opt_int(2)?.or_else(|| row.opt_text(4).ok().flatten().map(|_| received_at));
+    Ok(Claim { flow: row.parsed(0, FlowId::parse)?, attempt: u32::try_from(row.int(1)?).unwrap_or(u32::MAX), place, received_at })
 }
 
-fn intent_key(intent: &Intent) -> String {
+pub(super) fn intent_key(intent: &Intent) -> String {
     let parts = [
         intent.tresor.as_ref().map(|tresor| tresor.as_str()),
         intent.actor.as_ref().map(|user| user.as_str()),

@@ -17,7 +17,7 @@ const RECALL: Sql = sql!("select body_mac, record_id from notifications where we
 const POINT: Sql = sql!("update notifications set record_id = $2 where webhook_id = $1");
 const INSERT: Sql = sql!(
     "insert into operations (id, kind, operation_id, requester_id, flow_id, requested_flow, state, received_at, payload, "
-    "owner, fence, due_at) values ($1, $2, $3, $4, $5, $6, $7, " NOW ", $8, $9, $10, " NOW " + $11) "
+    "owner, fence, due_at, home) values ($1, $2, $3, $4, $5, $6, $7, " NOW ", $8, $9, $10, " NOW " + $11, $12) "
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 
@@ -36,7 +36,7 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
     let flow = new.requested_flow.unwrap_or_else(FlowId::generate);
     let requester = new.requester.as_ref().map(ToString::to_string);
     let (owner, fence, delay) = match &new.lease {
-        Some((owner, duration)) => (Some(owner.clone()), 1_i64, micros(*duration)),
+        Some(duration) => (Some(new.replica.clone()), 1_i64, micros(*duration)),
         None => (None, 0, 0),
     };
     let state = if new.lease.is_some() { "running" } else { "received" };
@@ -51,7 +51,7 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
     ];
     let is_complete = new.payload.is_some();
     args.push(crate::store::connection::Arg::Bytes(new.payload));
-    args.extend(args![owner, fence, delay]);
+    args.extend(args![owner, fence, delay, new.replica.as_str()]);
     // A second time, if the record that was in the way has failed meanwhile and is in the way no more.
     let mut inserted = tx.run(INSERT, args.clone()).await? == 1;
     if !inserted {

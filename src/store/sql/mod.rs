@@ -5,16 +5,20 @@ mod by_hand;
 mod claim;
 mod decide;
 mod effects;
+mod events;
 mod finish;
 mod intake;
+mod line;
+mod outbox;
+mod types;
 mod view;
 
 use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
 use super::recorded::{PolicyActivation, Recorded, RecordedRange};
 use super::types::{
-    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LastFailure, Lease,
-    NewOperation, OperationView, Ordered, Received, Sent,
+    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LaneRules,
+    LastFailure, Lease, NewOperation, OperationView, Ordered, Passed, Received, Sent,
 };
 use super::{Judge, Store, StoreError};
 use crate::audit::WrappedKey;
@@ -27,6 +31,7 @@ use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 pub(super) struct SqlStore<D> {
     driver: D,
@@ -255,15 +260,35 @@ impl<D: Driver> Store for SqlStore<D> {
         tx.commit().await
     }
 
-    async fn finish(&self, finishing: Finishing<'_>) -> Result<Option<RecordId>, StoreError> {
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
         let mut tx = self.driver.begin().await?;
-        let handed_to = finish::finish(tx.as_mut(), finishing).await?;
+        let passed = finish::finish(tx.as_mut(), finishing).await?;
         tx.commit().await?;
-        Ok(handed_to)
+        Ok(passed)
+    }
+
+    async fn tidy(&self, rules: LaneRules) -> Result<Passed, StoreError> {
+        let mut passed = Passed::default();
+        for row in self.driver.read(line::DUE_LANES, args![]).await? {
+            // Each by itself, so that no two lanes are ever locked together.
+            let mut tx = self.driver.begin().await?;
+            let one = line::tidy(tx.as_mut(), row.text(0)?, rules).await?;
+            tx.commit().await?;
+            passed = passed.and(one);
+        }
+        Ok(passed)
+    }
+
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {
+        self.driver.listen().await
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        const NEXT: super::dialect::Sql = sql!("select min(due_at) - " NOW " from operations where due_at is not null");
+        const NEXT: super::dialect::Sql = sql!(
+            "select min(at) - " NOW " from (select min(due_at) as at from operations where due_at is not null"
+            " union all select min(turn_until) from flows where turn_until is not null"
+            " union all select min(wait_until) from operations where state = 'waiting') times"
+        );
         let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
         Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
     }

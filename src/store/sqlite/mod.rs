@@ -8,6 +8,7 @@ use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations}
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
+use crate::domain::ids::RecordId;
 use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -15,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -79,6 +81,10 @@ impl Driver for SqliteDriver {
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         bind(sql, args).fetch_all(&self.readers).await?.iter().map(plain).collect()
+    }
+
+    async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {
+        Ok(None)
     }
 
     async fn migrate(&self) -> Result<usize, StoreError> {

@@ -186,6 +186,7 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         call_timeout: Duration::from_millis(500),
         inbound_secrets: vec![WebhookSecret::parse(SECRET).unwrap()],
         tolerance: Duration::from_mins(5),
+        outbound: None,
         policies,
         require_tests: false,
         directory: DirectorySettings::default(),
@@ -199,6 +200,9 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         retry_base: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         join_window: Duration::from_mins(2),
+        turn: Duration::from_secs(3),
+        max_wait: Duration::from_mins(1),
+        max_attempts: 10,
         tokens: vec![token(TOKEN, Role::Auditor), token(APP_TOKEN, Role::App)],
         encryption: MasterKey::parse(ENCRYPTION_KEY).unwrap(),
     }
@@ -258,11 +262,21 @@ impl Stage {
     }
 
     pub(crate) async fn on(database: Database, setting: Setting) -> Self {
+        Self::on_with(database, setting, |_| {}).await
+    }
+
+    /// With a change of the configuration that knows more than a constant can.
+    pub(crate) async fn set_with(backend: Backend, setting: Setting, change: impl FnOnce(&mut Config)) -> Self {
+        Self::on_with(Database::new(backend).await, setting, change).await
+    }
+
+    async fn on_with(database: Database, setting: Setting, change: impl FnOnce(&mut Config)) -> Self {
         let store = database.open().await;
         let (simulator, platform, stop) = start_simulator(setting.invalidates, setting.latency).await;
         let policies = policy_directory(&setting.policy);
         let mut config = test_config(&database, platform, policies.path().to_owned());
         (setting.change)(&mut config);
+        change(&mut config);
         let policy = load_policy(policies.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let daemon = Daemon::start(config, store, policy, listener).await.unwrap();

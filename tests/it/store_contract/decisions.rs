@@ -57,7 +57,7 @@ async fn a_lane_has_one_operation_in_flight_and_is_handed_on_in_order_of_arrival
     let ruling = cases[0].approve(store).await;
     // The later one comes first to the lane, and still waits behind the earlier one.
     for case in [&cases[2], &cases[1]] {
-        assert!(matches!(case.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+        assert!(matches!(case.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked(_)));
     }
     assert!(store.claim("me", LEASE, 9).await.unwrap().is_empty(), "who waits in line is not due");
     let next = cases[0].finish(store, Some(ruling.record.id), Outcome::Applied).await;
@@ -67,7 +67,7 @@ async fn a_lane_has_one_operation_in_flight_and_is_handed_on_in_order_of_arrival
     // A newcomer does not overtake whoever was given the lane.
     received(store, "d").await;
     let newcomer = Case::of(claim_one(store).await, "t");
-    assert!(matches!(newcomer.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+    assert!(matches!(newcomer.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked(_)));
     let mut second = Case::of(handed, "t");
     second.seen = store.lane_facts(&second.lane, None).await.unwrap().version;
     assert_eq!(second.seen, 1);
@@ -93,7 +93,7 @@ async fn facts_older_than_the_lane_are_gathered_again(backend: Backend) {
     received(store, "c").await;
     let mut third = Case::of(claim_one(store).await, "t");
     third.seen = 1;
-    assert!(matches!(third.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked));
+    assert!(matches!(third.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked(_)));
     second.seen = 1;
     second.approve(store).await;
 }
@@ -104,7 +104,7 @@ async fn an_escalation_holds_no_lane(backend: Backend) {
     let id = received(store, "a").await;
     let case = Case::of(claim_one(store).await, "t");
     let decided = case.decide(store, Verdict::Escalate, Step::AwaitReview).await;
-    assert!(matches!(decided, Decided::Ruled { sent: None, handed_to: None, .. }));
+    assert!(matches!(decided, Decided::Ruled { sent: None, passed: Passed { handed_to: None, .. }, .. }));
     let view = store.operation(id).await.unwrap().unwrap();
     assert_eq!((view.state, view.outcome), (State::Escalated, None));
     assert_eq!(store.next_due().await.unwrap(), None);

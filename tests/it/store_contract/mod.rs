@@ -14,13 +14,16 @@ use assent::domain::operation::{Intent, Lane, OperationKey};
 use assent::domain::verdict::{Outcome, Verdict};
 use assent::flow::{Ending, State, Step};
 use assent::store::{
-    Claimed, Decided, Deciding, Finishing, Ground, NewOperation, NoRuling, Person, Received, Ruling, Store, StoreError,
+    Claimed, Decided, Deciding, Finishing, Ground, LaneRules, NewOperation, NoRuling, Passed, Person, Received, Ruling, Store,
+    StoreError,
 };
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(60);
+const RULES: LaneRules =
+    LaneRules { turn: Duration::from_secs(3), wait: Duration::from_secs(60), join_window: Duration::from_secs(60), events: true };
 
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -48,6 +51,7 @@ fn new(webhook: &str, id: &str) -> NewOperation {
         requester: Some(user("ann")),
         requested_flow: None,
         payload: Some(b"sealed".to_vec()),
+        replica: "me".into(),
         lease: None,
     }
 }
@@ -127,7 +131,7 @@ impl Case {
             seen_version: self.seen,
             requested_flow: self.flow,
             fresh_flow: FlowId::generate(),
-            join_window: Duration::from_secs(60),
+            rules: RULES,
             queries: &self.queries,
             places: &self.places,
             persons: &self.persons,
@@ -147,8 +151,8 @@ impl Case {
 
     async fn finish(&self, store: &dyn Store, decision: Option<DecisionId>, outcome: Outcome) -> Option<RecordId> {
         let ending = Ending::new(outcome, Some(Verdict::Approve)).code("Code").detail("detail");
-        let finishing = Finishing { lease: self.claimed.lease, key: &self.claimed.key, decision, ending: &ending };
-        store.finish(finishing).await.unwrap()
+        let finishing = Finishing { lease: self.claimed.lease, key: &self.claimed.key, decision, ending: &ending, rules: RULES };
+        store.finish(finishing).await.unwrap().handed_to
     }
 }
 

@@ -41,7 +41,7 @@ async fn the_first_sentinel_stays(backend: Backend) {
 async fn a_notification_is_stored_once(backend: Backend) {
     let (_database, store) = open(backend).await;
     let Received::New(view, lease) =
-        store.receive(NewOperation { lease: Some(("me".into(), LEASE)), ..new("m1", "a") }).await.unwrap()
+        store.receive(NewOperation { replica: "me".into(), lease: Some(LEASE), ..new("m1", "a") }).await.unwrap()
     else {
         panic!()
     };
@@ -123,7 +123,7 @@ async fn a_stale_workers_writes_change_nothing(backend: Backend) {
     let judge = |ground: Ground| Ok(stale.ruling(&ground, Verdict::Approve, Step::Send));
     assert!(matches!(stale.try_decide(store, &judge).await, Err(StoreError::Fenced)));
     let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
-    let finishing = Finishing { lease, key: &stale.claimed.key, decision: None, ending: &ending };
+    let finishing = Finishing { lease, key: &stale.claimed.key, decision: None, ending: &ending, rules: RULES };
     assert!(matches!(store.finish(finishing).await, Err(StoreError::Fenced)));
     assert_eq!(
         database

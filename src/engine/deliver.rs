@@ -1,0 +1,225 @@
+//! Tells the web app what became of operations: events from the outbox as Standard Webhooks, at least once and in order
+//! within a flow. No body is ever changed between two deliveries.
+
+use super::Engine;
+use super::settings::random_share;
+use crate::domain::webhook::{self, WebhookSecret};
+use crate::store::{ClaimedEvent, Delivery, StoreError};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How many events are delivered at the same time.
+const AT_ONCE: u32 = 8;
+/// How often a replica looks for events that nobody told it of: another replica's, or after a crash.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How much longer than a call an event belongs to its sender.
+const LEASE_MARGIN: Duration = Duration::from_secs(20);
+/// However long a web app asks to be left alone, it is asked again after this.
+const MOST_PATIENCE: Duration = Duration::from_hours(1);
+
+/// The schedule of the Standard Webhooks specification, after the first delivery: then an event is dead.
+pub const RETRY_SCHEDULE: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_mins(5),
+    Duration::from_mins(30),
+    Duration::from_hours(2),
+    Duration::from_hours(5),
+    Duration::from_hours(10),
+    Duration::from_hours(14),
+    Duration::from_hours(20),
+    Duration::from_hours(24),
+];
+
+/// Where events go.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// The web app's address.
+    pub url: reqwest::Url,
+    /// What every delivery is signed with; two while they are rotated.
+    pub secrets: Vec<WebhookSecret>,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+    /// How long to wait after each delivery that failed; after the last one an event is dead.
+    pub schedule: Vec<Duration>,
+}
+
+/// The web app as the sender knows it.
+pub(super) struct Receiver {
+    http: reqwest::Client,
+    outbound: Outbound,
+    /// It asked to be left alone until then.
+    rests_until: Mutex<Option<Instant>>,
+    /// It said that nobody is there any more (410).
+    is_gone: AtomicBool,
+}
+
+/// What one delivery came to.
+struct Answered {
+    /// In a few words, for operators. Nothing of the web app's own: it may say anything.
+    words: String,
+    is_taken: bool,
+    is_gone: bool,
+    asked: Option<Duration>,
+}
+
+impl Receiver {
+    /// A sender that follows no redirect: where an event goes is the operator's to say.
+    pub(super) fn new(outbound: Outbound) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(outbound.timeout).build()?;
+        Ok(Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) })
+    }
+
+    fn rest(&self) -> Option<Duration> {
+        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map(|until| until.saturating_duration_since(Instant::now())).filter(|rest| !rest.is_zero())
+    }
+
+    fn leave_alone(&self, asked: Duration) {
+        let until = Instant::now() + asked;
+        let mut slot = self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(slot.map_or(until, |before| before.max(until)));
+    }
+
+    async fn send(&self, event: &ClaimedEvent, now: i64) -> Answered {
+        let signatures: Vec<_> =
+            self.outbound.secrets.iter().map(|secret| secret.sign(&event.id, now, event.body.as_bytes())).collect();
+        let request = self
+            .http
+            .post(self.outbound.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(webhook::ID, &event.id)
+            .header(webhook::TIMESTAMP, now)
+            .header(webhook::SIGNATURE, signatures.join(" "))
+            .body(event.body.clone());
+        match request.send().await {
+            Ok(response) => {
+                let status = response.status();
+                let wants_rest = matches!(
+                    status,
+                    StatusCode::TOO_MANY_REQUESTS
+                        | StatusCode::BAD_GATEWAY
+                        | StatusCode::SERVICE_UNAVAILABLE
+                        | StatusCode::GATEWAY_TIMEOUT
+                );
+                let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                Answered {
+                    words: format!("HTTP {}", status.as_u16()),
+                    is_taken: status.is_success(),
+                    is_gone: status == StatusCode::GONE,
+                    asked: seconds.filter(|_| wants_rest).map(Duration::from_secs),
+                }
+            }
+            Err(error) => {
+                let words = if error.is_timeout() {
+                    "no answer in time"
+                } else if error.is_connect() {
+                    "nothing answers there"
+                } else {
+                    "the connection broke"
+                };
+                Answered { words: words.to_owned(), is_taken: false, is_gone: false, asked: None }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Delivers events until `stop` says so; nothing where there is no web app to be told.
+    pub async fn run_events(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        if self.receiver.is_none() {
+            return;
+        }
+        while !*stop.borrow() {
+            let wait = match self.deliver_some().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    if !error.is_transient() {
+                        tracing::error!(error.message = %error, "events cannot be delivered");
+                    }
+                    LOOK_EVERY
+                }
+            };
+            tokio::select! {
+                () = self.events_due.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Delivers what is due; how long to wait before looking again.
+    async fn deliver_some(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        let Some(receiver) = &self.receiver else { return Ok(LOOK_EVERY) };
+        loop {
+            if receiver.is_gone.load(Ordering::Relaxed) {
+                return Ok(LOOK_EVERY);
+            }
+            if let Some(rest) = receiver.rest() {
+                return Ok(rest.min(LOOK_EVERY));
+            }
+            let lease = receiver.outbound.timeout + LEASE_MARGIN;
+            let claimed = self.store.claim_events(&self.settings.replica, lease, AT_ONCE).await?;
+            if claimed.is_empty() {
+                let due = self.store.next_event_due().await?;
+                return Ok(due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(50), LOOK_EVERY)));
+            }
+            let tasks: Vec<_> = claimed
+                .into_iter()
+                .map(|event| {
+                    let engine = Arc::clone(self);
+                    tokio::spawn(async move { engine.deliver(event).await })
+                })
+                .collect();
+            for task in tasks {
+                // Another replica may have taken it over; the web app knows it by its id.
+                if let Ok(Err(error)) = task.await
+                    && !matches!(error, StoreError::Fenced)
+                {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, event: ClaimedEvent) -> Result<(), StoreError> {
+        let Some(receiver) = &self.receiver else { return Ok(()) };
+        let answered = receiver.send(&event, self.clock.now().as_second()).await;
+        let next = usize::try_from(event.tries).ok().and_then(|tries| receiver.outbound.schedule.get(tries)).copied();
+        let delivery = match (answered.is_taken, answered.is_gone, next) {
+            (true, _, _) => Delivery::Done(answered.words),
+            (false, true, _) => {
+                receiver.is_gone.store(true, Ordering::Relaxed);
+                tracing::error!(
+                    event.id = event.id,
+                    "the web app answered 410: no events are sent before the daemon is started again"
+                );
+                Delivery::Dead(answered.words)
+            }
+            (false, false, None) => {
+                tracing::error!(
+                    event.id = event.id,
+                    event.r#type = event.event_type,
+                    error.message = answered.words,
+                    "an event is dead; `assent ops events --dead` lists it, and `--resend` sends it again"
+                );
+                Delivery::Dead(answered.words)
+            }
+            (false, false, Some(wait)) => {
+                tracing::warn!(event.id = event.id, error.message = answered.words, "an event was not taken; it is sent again");
+                let asked = answered.asked.unwrap_or_default().min(MOST_PATIENCE);
+                if !asked.is_zero() {
+                    receiver.leave_alone(asked);
+                }
+                // Up to a fifth later than planned, so that what failed together does not come back together.
+                let jitter = (wait / 5).saturating_mul(random_share()) / u32::from(u16::MAX);
+                Delivery::Again { answer: answered.words, delay: (wait + jitter).max(asked) }
+            }
+        };
+        self.store.finish_event(event.lease, &delivery).await
+    }
+}

@@ -1,0 +1,241 @@
+//! The line for a lane: joining a flow, waiting for the lane, turns, and whatever has stood in line too long.
+//!
+//! Everything here runs under the lock on the lane's row. `flow::turn` says who is next and for how long.
+
+use super::types::{Claim, Lane};
+use super::{audit_time, events, timestamp};
+use crate::domain::duration::micros;
+use crate::domain::ids::{FlowId, RecordId};
+use crate::flow::{Missed, Next, after_missed, average_return, first_in_line, turn_length};
+use crate::store::StoreError;
+use crate::store::connection::{Row, Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::types::{Deciding, LaneRules, Passed};
+use std::time::Duration;
+
+/// Locks the lane's row and reads it and the clock.
+const TAKE_LANE: Sql = sql!(
+    "insert into lanes (lane, version) values ($1, 0) on conflict (lane) do update set version = lanes.version "
+    "returning version, returns_after, " NOW
+);
+/// Who holds the lane, whose turn it is, and who is first in line; one row.
+const LINE: Sql = sql!(
+    "select (select min(id) from operations where lane = $1), "
+    "(select id from flows where lane = $1 and turn_until is not null), "
+    "(select turn_until from flows where lane = $1 and turn_until is not null), "
+    "(select id from operations where parked_on = $1 order by place_in_line, received_at, id limit 1), "
+    "(select coalesce(place_in_line, received_at) from operations where parked_on = $1 order by place_in_line, received_at, id limit 1), "
+    "(select id from flows where lane = $1 and in_line = 1 order by since, id limit 1), "
+    "(select since from flows where lane = $1 and in_line = 1 order by since, id limit 1)"
+);
+const HAND_ON: Sql = sql!(
+    "update operations set lane = $1, parked_on = null, fence = fence + 1, due_at = " NOW " where id = $2 and parked_on = $1 returning id"
+);
+const GIVE_TURN: Sql = sql!("update flows set in_line = 0, turn_since = $2, turn_until = $3, open_since = $2 where id = $1");
+const COUNT_MISS: Sql = sql!("update flows set missed = missed + 1 where id = $1 returning missed");
+const BACK_IN_LINE: Sql = sql!("update flows set in_line = 1, since = $2, turn_since = null, turn_until = null where id = $1");
+const SUPERSEDE: Sql = sql!(
+    "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
+    "where flow_id = $1 and state = 'waiting' returning id"
+);
+const SUPERSEDE_OVERDUE: Sql = sql!(
+    "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
+    "where state = 'waiting' and wait_until <= $2 and flow_id in (select id from flows where lane = $1) returning id"
+);
+const FLOW_BY_ID: Sql =
+    sql!("select id, attempts, since, turn_since from flows where id = $1 and intent = $2 and open_since is not null");
+const FLOW_BY_INTENT: Sql = sql!(
+    "select id, attempts, since, turn_since from flows where intent = $1 and open_since > " NOW
+    " - $2 order by open_since desc limit 1"
+);
+const CONTINUE_FLOW: Sql = sql!(
+    "update flows set attempts = $2, open_since = null, in_line = 0, turn_since = null, turn_until = null, missed = 0, "
+    "lane = $3, since = $4 where id = $1"
+);
+const NEW_FLOW: Sql = sql!("insert into flows (id, intent, attempts, lane, since) values ($1, $2, 1, $3, $4)");
+const JOINED: Sql = sql!(
+    "update operations set flow_id = $3, attempt = $4, place_in_line = $5 where id = $1 and fence = $2 and due_at is not null"
+);
+const RETURNED: Sql = sql!("update lanes set returns_after = $2 where lane = $1");
+const AWAIT_TURN: Sql = sql!("update flows set in_line = 1, open_since = $2, lane = coalesce(lane, $3) where id = $1");
+const OVER: Sql = sql!("update flows set in_line = 0, turn_since = null, turn_until = null, open_since = null where id = $1");
+/// The lanes on which time has brought something about, or that nobody holds while somebody is in line.
+pub(super) const DUE_LANES: Sql = sql!(
+    "select lane from flows where turn_until <= " NOW
+    " union select f.lane from operations o join flows f on f.id = o.flow_id where o.state = 'waiting' and o.wait_until <= " NOW " and f.lane is not null"
+    " union select f.lane from flows f where f.in_line = 1 and f.lane is not null"
+    " and not exists (select 1 from operations o where o.lane = f.lane)"
+    " and not exists (select 1 from flows t where t.lane = f.lane and t.turn_until is not null)"
+    " union select p.parked_on from operations p where p.parked_on is not null"
+    " and not exists (select 1 from operations o where o.lane = p.parked_on)"
+    " and not exists (select 1 from flows t where t.lane = p.parked_on and t.turn_until is not null)"
+    " limit 100"
+);
+/// Whoever waits for it elsewhere looks again.
+const NOTIFY: Sql = Sql { postgres: "select pg_notify('assent_settled', $1)::text", sqlite: "select $1" };
+
+/// A lane whose row this transaction has locked.
+pub(super) async fn lock(tx: &mut dyn Transaction, lane: &str) -> Result<Lane, StoreError> {
+    let row = first(tx.rows(TAKE_LANE, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
+    let returns_after = row.opt_int(1)?.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+    Ok(Lane { name: lane.to_owned(), version: row.int(0)?, returns_after, now: row.int(2)? })
+}
+
+/// How the line stands.
+pub(super) struct Line {
+    pub(super) holder: Option<String>,
+    turn: Option<(FlowId, i64)>,
+    operation: Option<(RecordId, i64)>,
+    flow: Option<(FlowId, i64)>,
+}
+
+impl Line {
+    pub(super) async fn read(tx: &mut dyn Transaction, lane: &str) -> Result<Self, StoreError> {
+        let row = first(tx.rows(LINE, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no line".into()))?;
+        fn pair<T>(row: &Row, index: usize, parse: fn(&str) -> Option<T>) -> Result<Option<(T, i64)>, StoreError> {
+            Ok(row.opt_parsed(index, parse)?.zip(row.opt_int(index + 1)?))
+        }
+        Ok(Self {
+            holder: row.opt_text(0)?.map(str::to_owned),
+            turn: pair(&row, 1, FlowId::parse)?,
+            operation: pair(&row, 3, RecordId::parse)?,
+            flow: pair(&row, 5, FlowId::parse)?,
+        })
+    }
+
+    /// Whether the operation must wait: the lane is held by another one, or for another flow.
+    pub(super) fn is_busy_for(&self, operation: &str, now: i64) -> bool {
+        let is_held = self.holder.as_deref().is_some_and(|holder| holder != operation);
+        let is_turn = self.turn.is_some_and(|(_, until)| until > now);
+        is_held || is_turn
+    }
+
+    /// Whether somebody's turn was missed, so that the line has to move before anybody else takes the lane.
+    pub(super) fn has_missed_turn(&self, now: i64) -> bool {
+        self.turn.is_some_and(|(_, until)| until <= now)
+    }
+}
+
+/// Gives a lane that nobody holds to whoever is first in line.
+pub(super) async fn hand_on(tx: &mut dyn Transaction, lane: &Lane, rules: LaneRules) -> Result<Passed, StoreError> {
+    let mut line = Line::read(tx, &lane.name).await?;
+    if line.holder.is_some() {
+        return Ok(Passed::default());
+    }
+    if let Some((flow, until)) = line.turn {
+        if until > lane.now {
+            return Ok(Passed::default());
+        }
+        miss(tx, flow, lane.now).await?;
+        line = Line::read(tx, &lane.name).await?;
+    }
+    match first_in_line(line.operation.map(|(_, place)| place), line.flow.map(|(_, place)| place)) {
+        None => Ok(Passed::default()),
+        Some(Next::Operation) => {
+            let Some((operation, _)) = line.operation else { return Ok(Passed::default()) };
+            let row = first(tx.rows(HAND_ON, args![lane.name.as_str(), operation.to_string()]).await?);
+            Ok(Passed { handed_to: row.map(|row| row.parsed(0, RecordId::parse)).transpose()?, superseded: Vec::new() })
+        }
+        Some(Next::Flow) => {
+            let Some((flow, _)) = line.flow else { return Ok(Passed::default()) };
+            let until = lane.now + micros(turn_length(lane.returns_after, rules.turn));
+            tx.run(GIVE_TURN, args![flow.to_string(), lane.now, until]).await?;
+            let superseded = supersede(tx, SUPERSEDE, &flow.to_string(), lane.now, rules).await?;
+            Ok(Passed { handed_to: None, superseded })
+        }
+    }
+}
+
+async fn miss(tx: &mut dyn Transaction, flow: FlowId, now: i64) -> Result<(), StoreError> {
+    let flow = flow.to_string();
+    let missed = first(tx.rows(COUNT_MISS, args![flow.as_str()]).await?).map_or(Ok(0), |row| row.int(0))?;
+    match after_missed(u32::try_from(missed).unwrap_or(u32::MAX)) {
+        Missed::BackInLine => tx.run(BACK_IN_LINE, args![flow, now]).await?,
+        Missed::FlowEnds => tx.run(OVER, args![flow]).await?,
+    };
+    Ok(())
+}
+
+/// Tells the clients of waiting operations to start again; which operations.
+async fn supersede(
+    tx: &mut dyn Transaction,
+    which: Sql,
+    of: &str,
+    now: i64,
+    rules: LaneRules,
+) -> Result<Vec<RecordId>, StoreError> {
+    let rows = tx.rows(which, args![of, now]).await?;
+    let mut superseded = Vec::new();
+    for row in rows {
+        let id = row.parsed(0, RecordId::parse)?;
+        events::tell(tx, id, "superseded", &audit_time(timestamp(now)?), rules).await?;
+        notify(tx, id).await?;
+        superseded.push(id);
+    }
+    Ok(superseded)
+}
+
+/// Has requests look again that wait for the operation at another replica.
+pub(super) async fn notify(tx: &mut dyn Transaction, id: RecordId) -> Result<(), StoreError> {
+    tx.rows(NOTIFY, args![id.to_string()]).await.map(|_| ())
+}
+
+/// The flow that this operation continues, or a new one; with its place in line.
+pub(super) async fn join(
+    tx: &mut dyn Transaction,
+    deciding: &Deciding<'_>,
+    lane: &mut Lane,
+    own: &mut Claim,
+) -> Result<(), StoreError> {
+    let intent = super::decide::intent_key(deciding.intent);
+    let mut found = match deciding.requested_flow {
+        Some(flow) => first(tx.rows(FLOW_BY_ID, args![flow.to_string(), intent.as_str()]).await?),
+        None => None,
+    };
+    if found.is_none() && !deciding.intent.kind.is_link() {
+        found = first(tx.rows(FLOW_BY_INTENT, args![intent.as_str(), micros(deciding.rules.join_window)]).await?);
+    }
+    match found {
+        None => {
+            (own.flow, own.attempt, own.place) = (deciding.fresh_flow, 1, Some(own.received_at));
+            tx.run(NEW_FLOW, args![own.flow.to_string(), intent, lane.name.as_str(), own.received_at]).await?;
+        }
+        Some(row) => {
+            own.flow = row.parsed(0, FlowId::parse)?;
+            own.attempt = u32::try_from(row.int(1)?).unwrap_or(u32::MAX).saturating_add(1);
+            own.place = Some(row.opt_int(2)?.unwrap_or(own.received_at));
+            if let Some(turn_since) = row.opt_int(3)? {
+                let after = Duration::from_micros(u64::try_from(own.received_at - turn_since).unwrap_or(0));
+                let average = average_return(lane.returns_after, after);
+                lane.returns_after = Some(average);
+                tx.run(RETURNED, args![lane.name.as_str(), micros(average)]).await?;
+            }
+            // A client that did not wait for its turn: what it left behind is settled, and its place is its own.
+            supersede(tx, SUPERSEDE, &own.flow.to_string(), lane.now, deciding.rules).await?;
+            let args =
+                args![own.flow.to_string(), i64::from(own.attempt), lane.name.as_str(), own.place.unwrap_or(own.received_at)];
+            tx.run(CONTINUE_FLOW, args).await?;
+        }
+    }
+    let place = own.place.unwrap_or(own.received_at);
+    let args = args![deciding.lease.id.to_string(), deciding.lease.fence, own.flow.to_string(), i64::from(own.attempt), place];
+    super::fenced(tx.run(JOINED, args).await?)
+}
+
+/// The flow waits for its turn.
+pub(super) async fn await_turn(tx: &mut dyn Transaction, flow: &str, now: i64, lane: Option<&str>) -> Result<(), StoreError> {
+    tx.run(AWAIT_TURN, args![flow, now, lane.map(str::to_owned)]).await.map(|_| ())
+}
+
+/// The flow has come to its end.
+pub(super) async fn end_flow(tx: &mut dyn Transaction, flow: &str) -> Result<(), StoreError> {
+    tx.run(OVER, args![flow]).await.map(|_| ())
+}
+
+/// Sees to one lane on which time has brought something about.
+pub(super) async fn tidy(tx: &mut dyn Transaction, lane: &str, rules: LaneRules) -> Result<Passed, StoreError> {
+    let lane = lock(tx, lane).await?;
+    let superseded = supersede(tx, SUPERSEDE_OVERDUE, &lane.name, lane.now, rules).await?;
+    let passed = hand_on(tx, &lane, rules).await?;
+    Ok(Passed { handed_to: None, superseded }.and(passed))
+}

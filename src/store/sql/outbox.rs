@@ -1,0 +1,49 @@
+//! The outbox's transactions: which statements run in which.
+
+use super::{SqlStore, events};
+use crate::domain::duration::micros;
+use crate::store::StoreError;
+use crate::store::connection::{Driver, args, first};
+use crate::store::outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
+use async_trait::async_trait;
+use std::time::Duration;
+
+#[async_trait]
+impl<D: Driver> Outbox for SqlStore<D> {
+    async fn claim_events(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEvent>, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let claimed = events::claim(tx.as_mut(), owner, lease, limit).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin().await?;
+        events::finish(tx.as_mut(), lease, delivery).await?;
+        tx.commit().await
+    }
+
+    async fn next_event_due(&self) -> Result<Option<Duration>, StoreError> {
+        let wait = first(self.driver.read(events::NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
+        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+    }
+
+    async fn events(&self, state: Option<&str>, limit: u32) -> Result<Vec<EventView>, StoreError> {
+        let rows = self.driver.read(events::LIST, args![state.unwrap_or_default(), i64::from(limit)]).await?;
+        rows.iter().map(events::view).collect()
+    }
+
+    async fn resend_events(&self, id: Option<&str>, operator: &str) -> Result<u64, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let resent = events::resend(tx.as_mut(), id, operator).await?;
+        tx.commit().await?;
+        Ok(resent)
+    }
+
+    async fn erase_events(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let mut tx = self.driver.begin().await?;
+        let erased = tx.run(events::ERASE, args![micros(older_than)]).await?;
+        tx.commit().await?;
+        Ok(erased)
+    }
+}

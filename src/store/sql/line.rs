@@ -57,7 +57,8 @@ const JOINED: Sql = sql!(
     "update operations set flow_id = $3, attempt = $4, place_in_line = $5 where id = $1 and fence = $2 and due_at is not null"
 );
 const RETURNED: Sql = sql!("update lanes set returns_after = $2 where lane = $1");
-const AWAIT_TURN: Sql = sql!("update flows set in_line = 1, open_since = $2, lane = coalesce(lane, $3) where id = $1");
+const AWAIT_TURN: Sql =
+    sql!("update flows set in_line = 1, open_since = $2, since = coalesce(since, $2), lane = coalesce(lane, $3) where id = $1");
 const OVER: Sql = sql!("update flows set in_line = 0, turn_since = null, turn_until = null, open_since = null where id = $1");
 /// The lanes on which time has brought something about, or that nobody holds while somebody is in line.
 pub(super) const DUE_LANES: Sql = sql!(
@@ -119,15 +120,15 @@ impl Line {
 /// Gives a lane that nobody holds to whoever is first in line.
 pub(super) async fn hand_on(tx: &mut dyn Transaction, lane: &Lane, rules: LaneRules) -> Result<Passed, StoreError> {
     let mut line = Line::read(tx, &lane.name).await?;
-    if line.holder.is_some() {
-        return Ok(Passed::default());
-    }
     if let Some((flow, until)) = line.turn {
         if until > lane.now {
             return Ok(Passed::default());
         }
         miss(tx, flow, lane.now).await?;
         line = Line::read(tx, &lane.name).await?;
+    }
+    if line.holder.is_some() {
+        return Ok(Passed::default());
     }
     match first_in_line(line.operation.map(|(_, place)| place), line.flow.map(|(_, place)| place)) {
         None => Ok(Passed::default()),

@@ -14,6 +14,7 @@ on_both!(
     closed_browsers_hold_up_nobody_for_long,
     a_lost_operation_waits_until_it_is_its_turn,
     a_turn_holds_the_tresor_for_the_client_that_comes_back,
+    a_report_that_is_refused_takes_nobodys_turn,
     three_missed_turns_end_the_flow,
     nobody_waits_longer_than_the_longest_wait,
     a_flow_that_has_spent_its_attempts_fails,
@@ -168,6 +169,27 @@ async fn a_turn_holds_the_tresor_for_the_client_that_comes_back(backend: Backend
     assert_eq!((back.state(), back.body["flow_id"].clone()), ("approved", answer.body["flow_id"].clone()));
     // What it was held up for has made the other one's operation old; that one has its turn now.
     assert_eq!(fresh_answer.await.unwrap().state(), "superseded", "{fresh}");
+}
+
+async fn a_report_that_is_refused_takes_nobodys_turn(backend: Backend) {
+    let (stage, ann, tresor) = stage(backend, |config| config.turn = Duration::from_secs(20)).await;
+    let (lost, mallory) = (stage.user("lost@example.com"), stage.user("mallory@example.com"));
+    let id = stage.simulator.world().share(&ann, &lost, &tresor, stage.now()).unwrap();
+    assert_eq!(stage.begin(&ann, &tresor, "winner", 60).1.await.unwrap().state(), "approved");
+    let report = async |id: &str, requester: &UserId, flow: Option<&str>| {
+        let data = stage.scenario.app().data(Kind::Share, id, requester, flow);
+        stage.scenario.app().report(&data, 60, stage.now().as_second()).await.unwrap()
+    };
+    let answer = report(&id, &ann, None).await;
+    assert_eq!(answer.state(), "superseded");
+    // Mallory names a flow that is not theirs, with an operation that is not theirs, and with one that is not there.
+    let flow = answer.text("flow_id");
+    let again = stage.simulator.world().share(&ann, &lost, &tresor, stage.now()).unwrap();
+    assert_eq!(report(&again, &mallory, Some(flow)).await.state(), "refused");
+    assert_eq!(report("nowhere", &mallory, Some(flow)).await.state(), "failed");
+    assert_eq!(stage.count("flows where turn_until is not null and open_since is not null").await, 1, "it has its turn still");
+    let back = report(&again, &ann, Some(flow)).await;
+    assert_eq!((back.state(), back.text("flow_id"), back.body["attempt"].as_u64()), ("approved", flow, Some(2)));
 }
 
 async fn three_missed_turns_end_the_flow(backend: Backend) {

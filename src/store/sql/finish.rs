@@ -21,7 +21,9 @@ const OUTCOME: Sql = sql!(
 const SETTLE: Sql = sql!(
     "update operations set state = $3, outcome = $4, error_code = $5, settled_at = $6, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
-    "where id = $1 and fence = $2 and due_at is not null returning flow_id, has_effects"
+    "where id = $1 and fence = $2 and due_at is not null "
+    // Before it has joined a flow it only says which one it asks for, and has no part in it.
+    "returning case when place_in_line is not null or decision_id is not null then flow_id end, has_effects"
 );
 const RELEASE_PLACES: Sql = sql!("delete from limit_places where record_id = $1");
 const ERASE_REGISTRATION: Sql = sql!("delete from registrations where user_id = $1");
@@ -92,11 +94,13 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
     if ending.places() == Places::Release {
         tx.run(RELEASE_PLACES, args![id.as_str()]).await?;
     }
-    let flow = settled.text(0)?;
-    match (waits, ending.outcome) {
-        (true, _) => line::await_turn(tx, flow, now.as_microsecond(), lane).await?,
-        (false, Outcome::Superseded) => tx.run(OPEN_FLOW, args![flow, now.as_microsecond()]).await.map(|_| ())?,
-        (false, _) => line::end_flow(tx, flow).await?,
+    match (settled.opt_text(0)?, waits, ending.outcome) {
+        (None, _, _) => {}
+        (Some(flow), true, _) => line::await_turn(tx, flow, now.as_microsecond(), lane).await?,
+        (Some(flow), false, Outcome::Superseded) => {
+            tx.run(OPEN_FLOW, args![flow, now.as_microsecond()]).await?;
+        }
+        (Some(flow), false, _) => line::end_flow(tx, flow).await?,
     }
     if settled.int(1)? != 0 {
         match decision.filter(|_| ending.outcome == Outcome::Applied) {

@@ -2,7 +2,7 @@
 //! intent and places are written together.
 
 use super::finish::write_end;
-use super::line::{self, Line};
+use super::line::{self, Line, Way};
 use super::types::{Claim, Lane};
 use super::{audit_time, effects, events, fenced, timestamp};
 use crate::audit::WrappedKey;
@@ -75,15 +75,14 @@ pub(super) async fn decide(
     if own.place.is_none() {
         line::join(tx, &deciding, &mut held, &mut own).await?;
     }
-    let standing = Line::read(tx, lane).await?;
-    if standing.is_busy_for(&id, held.now) {
+    let way = Line::read(tx, lane).await?.way_of(&id, held.now);
+    if way != Way::Free {
         fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
-        return Ok(Decided::Parked(Passed::default()));
-    }
-    if standing.has_missed_turn(held.now) {
-        // Others may be in line before it: whoever is first gets the lane.
-        fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
-        return Ok(Decided::Parked(line::hand_on(tx, &held, deciding.rules).await?));
+        return Ok(Decided::Parked(match way {
+            // Others may be in line before it: whoever is first gets the lane.
+            Way::TurnMissed => line::hand_on(tx, &held, deciding.rules).await?,
+            Way::Busy | Way::Free => Passed::default(),
+        }));
     }
     if held.version != deciding.seen_version {
         fenced(tx.run(HOLD, args![id.as_str(), fence, lane]).await?)?;

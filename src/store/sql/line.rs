@@ -104,17 +104,28 @@ impl Line {
         })
     }
 
-    /// Whether the operation must wait: the lane is held by another one, or for another flow.
-    pub(super) fn is_busy_for(&self, operation: &str, now: i64) -> bool {
-        let is_held = self.holder.as_deref().is_some_and(|holder| holder != operation);
-        let is_turn = self.turn.is_some_and(|(_, until)| until > now);
-        is_held || is_turn
+    /// Whether an operation may go on. Whoever holds the lane does, even if it is somebody's turn: the release before this
+    /// one takes lanes without asking for turns.
+    pub(super) fn way_of(&self, operation: &str, now: i64) -> Way {
+        match (self.holder.as_deref(), self.turn) {
+            (Some(holder), _) if holder == operation => Way::Free,
+            (Some(_), _) => Way::Busy,
+            (None, Some((_, until))) if until > now => Way::Busy,
+            (None, Some(_)) => Way::TurnMissed,
+            (None, None) => Way::Free,
+        }
     }
+}
 
-    /// Whether somebody's turn was missed, so that the line has to move before anybody else takes the lane.
-    pub(super) fn has_missed_turn(&self, now: i64) -> bool {
-        self.turn.is_some_and(|(_, until)| until <= now)
-    }
+/// Whether an operation may take the lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It may, or has it.
+    Free,
+    /// Another one holds it, or it is held for another flow.
+    Busy,
+    /// Somebody missed a turn, so the line has to move before anybody takes it.
+    TurnMissed,
 }
 
 /// Gives a lane that nobody holds to whoever is first in line.

@@ -7,6 +7,7 @@ on_both!(
     a_decision_is_written_with_its_intent_and_read_back,
     a_lane_has_one_operation_in_flight_and_is_handed_on_in_order_of_arrival,
     facts_older_than_the_lane_are_gathered_again,
+    whoever_holds_a_lane_goes_on_although_it_is_somebodys_turn,
     an_escalation_holds_no_lane,
     places_in_limits_are_counted_kept_and_released,
     a_superseded_flow_is_continued_by_id_and_by_equal_intent_but_not_by_another_intent,
@@ -96,6 +97,27 @@ async fn facts_older_than_the_lane_are_gathered_again(backend: Backend) {
     assert!(matches!(third.decide(store, Verdict::Approve, Step::Send).await, Decided::Parked(_)));
     second.seen = 1;
     second.approve(store).await;
+}
+
+async fn whoever_holds_a_lane_goes_on_although_it_is_somebodys_turn(backend: Backend) {
+    // The release before this one takes lanes without asking for turns, and leaves the turn of whoever comes back as it is.
+    for turn_until in ["9000000000000000", "1"] {
+        let (database, store) = open(backend).await;
+        let store = store.as_ref();
+        let id = received(store, "a").await;
+        let case = Case::of(claim_one(store).await, "t");
+        let lane = case.lane.as_str();
+        let hold = format!("update operations set lane = '{lane}', place_in_line = received_at, attempt = 2");
+        database.try_run(&hold).await.unwrap();
+        let turn = format!(
+            "insert into flows (id, intent, attempts, lane, since, turn_since, turn_until) select flow_id, 'x', 2, '{lane}', 1, 1, {turn_until} from operations"
+        );
+        database.try_run(&turn).await.unwrap();
+        let ruling = case.approve(store).await;
+        case.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+        assert_eq!(store.operation(id).await.unwrap().unwrap().state, State::Approved);
+        assert_eq!(database.texts("select id from flows where turn_until is not null").await, [""; 0]);
+    }
 }
 
 async fn an_escalation_holds_no_lane(backend: Backend) {

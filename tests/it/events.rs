@@ -22,6 +22,7 @@ on_both!(
     what_is_not_taken_is_sent_again_under_the_same_id,
     a_web_app_that_asks_for_rest_gets_it,
     a_redirect_is_a_failure_and_a_dead_event_is_sent_again_by_hand,
+    an_event_that_waits_for_an_earlier_one_keeps_nobody_awake,
     gone_means_stop,
     without_a_web_app_nothing_is_written,
 );
@@ -141,8 +142,8 @@ async fn every_end_and_every_escalation_is_told_once_and_signed_with_both_secret
     until("all are delivered", async || states(&stage).await == ["delivered 1", "delivered 1", "delivered 1"]).await;
 }
 
-async fn a_superseded_flow_is_told_in_order(backend: Backend) {
-    let (stage, app) = stage(backend, &[300, 300]).await;
+/// A share that loses to somebody else's, and the one after it that is approved; the first delivery is refused.
+async fn lose_and_come_back(stage: &Stage, app: &WebApp) {
     let ann = stage.user("ann@example.com");
     let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
     stage.simulator.world().approve_creation(&tresor).unwrap();
@@ -161,10 +162,23 @@ async fn a_superseded_flow_is_told_in_order(backend: Backend) {
     let flow = answer.text("flow_id").to_owned();
     let answer = stage.report(stage.scenario.app().data(Kind::Share, &again, &ann, Some(&flow)), "approve").await;
     assert_eq!(answer.state(), "approved");
+}
+
+async fn a_superseded_flow_is_told_in_order(backend: Backend) {
+    let (stage, app) = stage(backend, &[300, 300]).await;
+    lose_and_come_back(&stage, &app).await;
     app.has(3).await;
     assert_eq!(app.types(), ["operation.superseded", "operation.superseded", "operation.approved"]);
     assert_eq!(app.all()[0].body["data"]["error_code"], "LatestGkfNotKnownByClient");
     assert_eq!(app.all()[2].body["data"]["attempt"], 2);
+}
+
+async fn an_event_that_waits_for_an_earlier_one_keeps_nobody_awake(backend: Backend) {
+    let (stage, app) = stage(backend, &[3_600_000]).await;
+    lose_and_come_back(&stage, &app).await;
+    until("the first is put off", async || states(&stage).await == ["pending 1", "pending 0"]).await;
+    let due = stage.daemon.engine.store().next_event_due().await.unwrap().unwrap();
+    assert!(due > Duration::from_secs(1800), "{due:?}");
 }
 
 async fn what_is_not_taken_is_sent_again_under_the_same_id(backend: Backend) {

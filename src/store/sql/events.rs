@@ -37,7 +37,11 @@ const AGAIN: Sql = sql!(
     "update events set due_at = " NOW " + $4, owner = null, last_answer = $3, tries = tries + 1 "
     "where seq = $1 and fence = $2 and due_at is not null"
 );
-pub(super) const NEXT: Sql = sql!("select min(due_at) - " NOW " from events where due_at is not null");
+/// Of what [`CLAIM`] would give: an event that waits for an earlier one is no reason to be awake.
+pub(super) const NEXT: Sql = sql!(
+    "select min(e.due_at) - " NOW " from events e where e.due_at is not null and not exists (select 1 from events o "
+    "where o.flow_id = e.flow_id and o.state = 'pending' and o.seq < e.seq)"
+);
 pub(super) const LIST: Sql = sql!(
     "select id, type, record_id, flow_id, state, tries, last_answer, created_at, due_at from events "
     "where ($1 = '' or state = $1) and ($1 <> '' or state <> 'delivered') order by seq limit $2"

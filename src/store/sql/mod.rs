@@ -176,8 +176,7 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn next_effect_due(&self) -> Result<Option<Duration>, StoreError> {
-        const NEXT: super::dialect::Sql = sql!("select min(due_at) - " NOW " from effects where due_at is not null");
-        let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
+        let wait = first(self.driver.read(effects::NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
         Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
     }
 

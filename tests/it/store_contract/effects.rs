@@ -58,6 +58,8 @@ async fn effects_are_due_with_the_outcome_and_run_one_after_the_other(backend: B
     let held = claimed.iter().find(|claimed| claimed.effect.action == state && !claimed.effect.enable).unwrap();
     store.effect_again(held.lease, Duration::from_secs(60), true).await.unwrap();
     assert!(store.claim_effects("you", LEASE, 9).await.unwrap().is_empty(), "the next one waits for it");
+    let due = store.next_effect_due().await.unwrap().unwrap();
+    assert!(due > Duration::from_secs(30), "nobody is awake for one that waits: {due:?}");
     assert!(matches!(store.finish_effect(held.lease, &EffectResult::Done).await, Ok(())), "its worker still has the lease");
     let next = store.claim_effects("you", LEASE, 9).await.unwrap();
     assert_eq!(

@@ -46,6 +46,12 @@ pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A duration of so many microseconds; what is negative is over, and is none.
+#[must_use]
+pub fn from_micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

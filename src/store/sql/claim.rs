@@ -1,5 +1,6 @@
 //! Who works on what: due operations are taken under a new fence, so that a stale worker's writes change nothing.
 
+use crate::domain::duration::from_micros;
 use crate::domain::ids::{DecisionId, FlowId, OperationId, RecordId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::OperationKey;
@@ -66,7 +67,7 @@ pub(super) fn read(row: &Row) -> Result<Claimed, StoreError> {
 }
 
 fn duration(micros: Option<i64>) -> Duration {
-    Duration::from_micros(u64::try_from(micros.unwrap_or(0)).unwrap_or(0))
+    from_micros(micros.unwrap_or(0))
 }
 
 fn read_members(text: &str) -> Option<Vec<UserId>> {

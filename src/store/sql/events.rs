@@ -25,12 +25,8 @@ const CLAIM: Sql = sql!(
     "where e.due_at <= " NOW " and not exists (select 1 from events o where o.flow_id = e.flow_id and o.state = 'pending' "
     "and o.seq < e.seq) order by e.due_at, e.seq limit $3" SKIP_LOCKED ") returning seq, fence, id, type, body, tries"
 );
-const DELIVERED: Sql = sql!(
-    "update events set state = 'delivered', due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
-    "where seq = $1 and fence = $2 and due_at is not null"
-);
-const DEAD: Sql = sql!(
-    "update events set state = 'dead', due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
+const SETTLE: Sql = sql!(
+    "update events set state = $4, due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
     "where seq = $1 and fence = $2 and due_at is not null"
 );
 const AGAIN: Sql = sql!(
@@ -116,8 +112,8 @@ fn read(row: &Row) -> Result<ClaimedEvent, StoreError> {
 pub(super) async fn finish(tx: &mut dyn Transaction, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError> {
     let (seq, fence) = (lease.seq, lease.fence);
     let touched = match delivery {
-        Delivery::Done(answer) => tx.run(DELIVERED, args![seq, fence, answer.as_str()]).await?,
-        Delivery::Dead(answer) => tx.run(DEAD, args![seq, fence, answer.as_str()]).await?,
+        Delivery::Done(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "delivered"]).await?,
+        Delivery::Dead(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "dead"]).await?,
         Delivery::Again { answer, delay } => tx.run(AGAIN, args![seq, fence, answer.as_str(), micros(*delay)]).await?,
     };
     fenced(touched)

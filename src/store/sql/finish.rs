@@ -12,8 +12,6 @@ use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Finishing, Passed};
 
 const OWN: Sql = sql!("select lane, case when home <> owner then home end from operations where id = $1 and fence = $2");
-/// Every outcome moves the lane's version; the row stays locked until the commit.
-const MOVE_LANE: Sql = sql!("update lanes set version = version + 1 where lane = $1");
 const OUTCOME: Sql = sql!(
     "insert into outcomes (id, decision_id, at, kind, operation_id, outcome, error_code, detail, reconciled) "
     "values ($1" AS_UUID ", $2" AS_UUID ", $3" AS_TIME ", $4, $5, $6, $7, $8, $9)"
@@ -38,22 +36,20 @@ const REMEMBER_TRESOR: Sql = sql!(
     "insert into tresors (id, creator_id, created_at) select tresor_id, actor_id, $2 from decisions "
     "where id = $1" AS_UUID " and tresor_id is not null and actor_id is not null on conflict (id) do nothing"
 );
+
 pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
     let id = finishing.lease.id.to_string();
     let own = first(tx.rows(OWN, args![id.as_str(), finishing.lease.fence]).await?).ok_or(StoreError::Fenced)?;
-    let lane = own.opt_text(0)?.map(str::to_owned);
-    if let Some(lane) = &lane {
-        tx.run(MOVE_LANE, args![lane.as_str()]).await?;
-    }
-    write_end(tx, finishing, lane.as_deref()).await?;
+    let lane = match own.opt_text(0)? {
+        Some(lane) => Some(line::lock_and_move(tx, lane).await?),
+        None => None,
+    };
+    write_end(tx, finishing, lane.as_ref().map(|lane| lane.name.as_str())).await?;
     if own.opt_text(1)?.is_some() {
         line::notify(tx, finishing.lease.id).await?;
     }
     match lane {
-        Some(lane) => {
-            let lane = line::lock(tx, &lane).await?;
-            line::hand_on(tx, &lane, finishing.rules).await
-        }
+        Some(lane) => line::hand_on(tx, &lane, finishing.rules).await,
         None => Ok(Passed::default()),
     }
 }

@@ -4,29 +4,29 @@
 
 use super::types::{Claim, Lane};
 use super::{audit_time, events, timestamp};
-use crate::domain::duration::micros;
+use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{FlowId, RecordId};
 use crate::flow::{Missed, Next, after_missed, average_return, first_in_line, turn_length};
 use crate::store::StoreError;
 use crate::store::connection::{Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Deciding, LaneRules, Passed};
-use std::time::Duration;
 
 /// Locks the lane's row and reads it and the clock.
 const TAKE_LANE: Sql = sql!(
     "insert into lanes (lane, version) values ($1, 0) on conflict (lane) do update set version = lanes.version "
     "returning version, returns_after, " NOW
 );
+/// Every outcome moves the lane's version; the row stays locked until the commit.
+const MOVE_LANE: Sql = sql!("update lanes set version = version + 1 where lane = $1 returning version, returns_after, " NOW);
 /// Who holds the lane, whose turn it is, and who is first in line; one row.
 const LINE: Sql = sql!(
-    "select (select min(id) from operations where lane = $1), "
-    "(select id from flows where lane = $1 and turn_until is not null), "
-    "(select turn_until from flows where lane = $1 and turn_until is not null), "
-    "(select id from operations where parked_on = $1 order by place_in_line, received_at, id limit 1), "
-    "(select coalesce(place_in_line, received_at) from operations where parked_on = $1 order by place_in_line, received_at, id limit 1), "
-    "(select id from flows where lane = $1 and in_line = 1 order by since, id limit 1), "
-    "(select since from flows where lane = $1 and in_line = 1 order by since, id limit 1)"
+    "select h.id, t.id, t.turn_until, o.id, o.place, f.id, f.since from (select 1) one "
+    "left join (select min(id) as id from operations where lane = $1) h on true "
+    "left join (select id, turn_until from flows where lane = $1 and turn_until is not null) t on true "
+    "left join (select id, coalesce(place_in_line, received_at) as place from operations where parked_on = $1 "
+    "order by place_in_line, received_at, id limit 1) o on true "
+    "left join (select id, since from flows where lane = $1 and in_line = 1 order by since, id limit 1) f on true"
 );
 const HAND_ON: Sql = sql!(
     "update operations set lane = $1, parked_on = null, fence = fence + 1, due_at = " NOW " where id = $2 and parked_on = $1 returning id"
@@ -77,14 +77,22 @@ const NOTIFY: Sql = Sql { postgres: "select pg_notify('assent_settled', $1)::tex
 
 /// A lane whose row this transaction has locked.
 pub(super) async fn lock(tx: &mut dyn Transaction, lane: &str) -> Result<Lane, StoreError> {
-    let row = first(tx.rows(TAKE_LANE, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
-    let returns_after = row.opt_int(1)?.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
-    Ok(Lane { name: lane.to_owned(), version: row.int(0)?, returns_after, now: row.int(2)? })
+    locked(tx, TAKE_LANE, lane).await
+}
+
+/// The same, with an outcome on it: its version moves.
+pub(super) async fn lock_and_move(tx: &mut dyn Transaction, lane: &str) -> Result<Lane, StoreError> {
+    locked(tx, MOVE_LANE, lane).await
+}
+
+async fn locked(tx: &mut dyn Transaction, statement: Sql, lane: &str) -> Result<Lane, StoreError> {
+    let row = first(tx.rows(statement, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
+    Ok(Lane { name: lane.to_owned(), version: row.int(0)?, returns_after: row.opt_int(1)?.map(from_micros), now: row.int(2)? })
 }
 
 /// How the line stands.
 pub(super) struct Line {
-    pub(super) holder: Option<String>,
+    holder: Option<String>,
     turn: Option<(FlowId, i64)>,
     operation: Option<(RecordId, i64)>,
     flow: Option<(FlowId, i64)>,
@@ -162,10 +170,9 @@ async fn miss(tx: &mut dyn Transaction, flow: FlowId, now: i64) -> Result<(), St
     let flow = flow.to_string();
     let missed = first(tx.rows(COUNT_MISS, args![flow.as_str()]).await?).map_or(Ok(0), |row| row.int(0))?;
     match after_missed(u32::try_from(missed).unwrap_or(u32::MAX)) {
-        Missed::BackInLine => tx.run(BACK_IN_LINE, args![flow, now]).await?,
-        Missed::FlowEnds => tx.run(OVER, args![flow]).await?,
-    };
-    Ok(())
+        Missed::BackInLine => tx.run(BACK_IN_LINE, args![flow, now]).await.map(|_| ()),
+        Missed::FlowEnds => end_flow(tx, &flow).await,
+    }
 }
 
 /// Tells the clients of waiting operations to start again; which operations.
@@ -207,29 +214,28 @@ pub(super) async fn join(
     if found.is_none() && !deciding.intent.kind.is_link() {
         found = first(tx.rows(FLOW_BY_INTENT, args![intent.as_str(), micros(deciding.rules.join_window)]).await?);
     }
-    match found {
+    let place = match found {
         None => {
-            (own.flow, own.attempt, own.place) = (deciding.fresh_flow, 1, Some(own.received_at));
+            (own.flow, own.attempt) = (deciding.fresh_flow, 1);
             tx.run(NEW_FLOW, args![own.flow.to_string(), intent, lane.name.as_str(), own.received_at]).await?;
+            own.received_at
         }
         Some(row) => {
             own.flow = row.parsed(0, FlowId::parse)?;
             own.attempt = u32::try_from(row.int(1)?).unwrap_or(u32::MAX).saturating_add(1);
-            own.place = Some(row.opt_int(2)?.unwrap_or(own.received_at));
+            let place = row.opt_int(2)?.unwrap_or(own.received_at);
             if let Some(turn_since) = row.opt_int(3)? {
-                let after = Duration::from_micros(u64::try_from(own.received_at - turn_since).unwrap_or(0));
-                let average = average_return(lane.returns_after, after);
+                let average = average_return(lane.returns_after, from_micros(own.received_at - turn_since));
                 lane.returns_after = Some(average);
                 tx.run(RETURNED, args![lane.name.as_str(), micros(average)]).await?;
             }
             // A client that did not wait for its turn: what it left behind is settled, and its place is its own.
             supersede(tx, SUPERSEDE, &own.flow.to_string(), lane.now, deciding.rules).await?;
-            let args =
-                args![own.flow.to_string(), i64::from(own.attempt), lane.name.as_str(), own.place.unwrap_or(own.received_at)];
-            tx.run(CONTINUE_FLOW, args).await?;
+            tx.run(CONTINUE_FLOW, args![own.flow.to_string(), i64::from(own.attempt), lane.name.as_str(), place]).await?;
+            place
         }
-    }
-    let place = own.place.unwrap_or(own.received_at);
+    };
+    own.place = Some(place);
     let args = args![deciding.lease.id.to_string(), deciding.lease.fence, own.flow.to_string(), i64::from(own.attempt), place];
     super::fenced(tx.run(JOINED, args).await?)
 }

@@ -22,7 +22,7 @@ use super::types::{
 };
 use super::{Judge, Store, StoreError};
 use crate::audit::WrappedKey;
-use crate::domain::duration::micros;
+use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Intent, Lane};
@@ -42,6 +42,12 @@ pub(super) struct SqlStore<D> {
 impl<D: Driver> SqlStore<D> {
     pub(super) fn new(driver: D) -> Self {
         Self { driver, archived: Arc::default() }
+    }
+
+    /// How long until the time that a statement gives as its distance from now; nothing where it gives none.
+    async fn time_until(&self, next: super::dialect::Sql) -> Result<Option<Duration>, StoreError> {
+        let wait = first(self.driver.read(next, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
+        Ok(wait.map(from_micros))
     }
 
     fn is_archived(&self, hash: &str) -> bool {
@@ -176,8 +182,7 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn next_effect_due(&self) -> Result<Option<Duration>, StoreError> {
-        let wait = first(self.driver.read(effects::NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
-        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+        self.time_until(effects::NEXT).await
     }
 
     async fn leased(&self, lease: &Lease) -> Result<Claimed, StoreError> {
@@ -288,8 +293,7 @@ impl<D: Driver> Store for SqlStore<D> {
             " union all select min(turn_until) from flows where turn_until is not null"
             " union all select min(wait_until) from operations where state = 'waiting') times"
         );
-        let wait = first(self.driver.read(NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
-        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+        self.time_until(NEXT).await
     }
 
     async fn activate_policy(&self, hash: &str, body: &str, replica: &str) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use super::{SqlStore, events};
 use crate::domain::duration::micros;
 use crate::store::StoreError;
-use crate::store::connection::{Driver, args, first};
+use crate::store::connection::{Driver, args};
 use crate::store::outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -24,8 +24,7 @@ impl<D: Driver> Outbox for SqlStore<D> {
     }
 
     async fn next_event_due(&self) -> Result<Option<Duration>, StoreError> {
-        let wait = first(self.driver.read(events::NEXT, args![]).await?).map(|row| row.opt_int(0)).transpose()?.flatten();
-        Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+        self.time_until(events::NEXT).await
     }
 
     async fn events(&self, state: Option<&str>, limit: u32) -> Result<Vec<EventView>, StoreError> {

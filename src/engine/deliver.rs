@@ -2,6 +2,7 @@
 //! within a flow. No body is ever changed between two deliveries.
 
 use super::Engine;
+use super::rounds::{AT_ONCE, LOOK_EVERY, all_done, in_rounds, rest_until};
 use super::settings::random_share;
 use crate::domain::webhook::{self, WebhookSecret};
 use crate::store::{ClaimedEvent, Delivery, StoreError};
@@ -13,10 +14,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How many events are delivered at the same time.
-const AT_ONCE: u32 = 8;
-/// How often a replica looks for events that nobody told it of: another replica's, or after a crash.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How much longer than a call an event belongs to its sender.
 const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// However long a web app asks to be left alone, it is asked again after this.
@@ -130,31 +127,14 @@ impl Receiver {
 
 impl Engine {
     /// Delivers events until `stop` says so; nothing where there is no web app to be told.
-    pub async fn run_events(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        if self.receiver.is_none() {
-            return;
-        }
-        while !*stop.borrow() {
-            let wait = match self.deliver_some().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    if !error.is_transient() {
-                        tracing::error!(error.message = %error, "events cannot be delivered");
-                    }
-                    LOOK_EVERY
-                }
-            };
-            tokio::select! {
-                () = self.events_due.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
-            }
-        }
+    pub async fn run_events(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let Some(receiver) = &self.receiver else { return };
+        let round = || Arc::clone(&self).deliver_some(Arc::clone(receiver));
+        in_rounds(&self.events_due, stop, "events cannot be delivered", round).await;
     }
 
     /// Delivers what is due; how long to wait before looking again.
-    async fn deliver_some(self: &Arc<Self>) -> Result<Duration, StoreError> {
-        let Some(receiver) = &self.receiver else { return Ok(LOOK_EVERY) };
+    async fn deliver_some(self: Arc<Self>, receiver: Arc<Receiver>) -> Result<Duration, StoreError> {
         loop {
             if receiver.is_gone.load(Ordering::Relaxed) {
                 return Ok(LOOK_EVERY);
@@ -165,29 +145,17 @@ impl Engine {
             let lease = receiver.outbound.timeout + LEASE_MARGIN;
             let claimed = self.store.claim_events(&self.settings.replica, lease, AT_ONCE).await?;
             if claimed.is_empty() {
-                let due = self.store.next_event_due().await?;
-                return Ok(due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(50), LOOK_EVERY)));
+                return Ok(rest_until(self.store.next_event_due().await?, Duration::from_millis(50)));
             }
-            let tasks: Vec<_> = claimed
-                .into_iter()
-                .map(|event| {
-                    let engine = Arc::clone(self);
-                    tokio::spawn(async move { engine.deliver(event).await })
-                })
-                .collect();
-            for task in tasks {
-                // Another replica may have taken it over; the web app knows it by its id.
-                if let Ok(Err(error)) = task.await
-                    && !matches!(error, StoreError::Fenced)
-                {
-                    return Err(error);
-                }
-            }
+            let deliver = |event| {
+                let (engine, receiver) = (Arc::clone(&self), Arc::clone(&receiver));
+                tokio::spawn(async move { engine.deliver(&receiver, event).await })
+            };
+            all_done(claimed.into_iter().map(deliver).collect()).await?;
         }
     }
 
-    async fn deliver(&self, event: ClaimedEvent) -> Result<(), StoreError> {
-        let Some(receiver) = &self.receiver else { return Ok(()) };
+    async fn deliver(&self, receiver: &Receiver, event: ClaimedEvent) -> Result<(), StoreError> {
         let answered = receiver.send(&event, self.clock.now().as_second()).await;
         let next = usize::try_from(event.tries).ok().and_then(|tries| receiver.outbound.schedule.get(tries)).copied();
         let delivery = match (answered.is_taken, answered.is_gone, next) {

@@ -2,6 +2,7 @@
 //! action, so that the last decision has the last word.
 
 use super::Engine;
+use super::rounds::{AT_ONCE, all_done, in_rounds, rest_until};
 use crate::domain::disposition::Disposition;
 use crate::domain::effect::{Action, Effect};
 use crate::store::{ClaimedEffect, EffectResult, StoreError};
@@ -10,55 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How many effects are worked on at the same time.
-const AT_ONCE: u32 = 8;
-/// How often a replica looks for effects that nobody told it of: another replica's, or after a crash.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 impl Engine {
     /// Works off effects until `stop` says so.
-    pub async fn run_effects(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let wait = match self.work_off_some().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    if !error.is_transient() {
-                        tracing::error!(error.message = %error, "effects cannot be worked off");
-                    }
-                    LOOK_EVERY
-                }
-            };
-            tokio::select! {
-                () = self.effects_due.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
-            }
-        }
+    pub async fn run_effects(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let round = || Arc::clone(&self).work_off_some();
+        in_rounds(&self.effects_due, stop, "effects cannot be worked off", round).await;
     }
 
     /// Works off what is due; how long to wait before looking again.
-    async fn work_off_some(self: &Arc<Self>) -> Result<Duration, StoreError> {
+    async fn work_off_some(self: Arc<Self>) -> Result<Duration, StoreError> {
         loop {
             let claimed = self.store.claim_effects(&self.settings.replica, self.settings.lease, AT_ONCE).await?;
             if claimed.is_empty() {
-                let due = self.store.next_effect_due().await?;
-                return Ok(due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(20), LOOK_EVERY)));
+                return Ok(rest_until(self.store.next_effect_due().await?, Duration::from_millis(20)));
             }
-            let tasks: Vec<_> = claimed
-                .into_iter()
-                .map(|claimed| {
-                    let engine = Arc::clone(self);
-                    tokio::spawn(async move { engine.work_off(claimed).await })
-                })
-                .collect();
-            for task in tasks {
-                // Another replica may have taken it over; it will end it.
-                if let Ok(Err(error)) = task.await
-                    && !matches!(error, StoreError::Fenced)
-                {
-                    return Err(error);
-                }
-            }
+            let work_off = |claimed| {
+                let engine = Arc::clone(&self);
+                tokio::spawn(async move { engine.work_off(claimed).await })
+            };
+            all_done(claimed.into_iter().map(work_off).collect()).await?;
         }
     }
 

@@ -20,6 +20,7 @@ mod policy_files;
 mod reconcile;
 mod registration;
 mod rollout;
+mod rounds;
 mod settings;
 mod waiters;
 
@@ -79,7 +80,7 @@ pub struct Engine {
     waiters: waiters::Waiters,
     wake: Notify,
     effects_due: Notify,
-    receiver: Option<deliver::Receiver>,
+    receiver: Option<Arc<deliver::Receiver>>,
     events_due: Notify,
     workers: Arc<Semaphore>,
     /// Work may be waiting for a worker to be free.
@@ -119,7 +120,7 @@ impl Engine {
     /// TLS cannot be set up.
     pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Result<Arc<Self>, reqwest::Error> {
         let Parts { store, platform, directory, clock, master_key, outbound } = parts;
-        let receiver = outbound.map(deliver::Receiver::new).transpose()?;
+        let receiver = outbound.map(deliver::Receiver::new).transpose()?.map(Arc::new);
         let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
         let workers = Arc::new(Semaphore::new(settings.workers));
         Ok(Arc::new(Self {

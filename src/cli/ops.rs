@@ -3,6 +3,7 @@
 use super::{ConfigArgument, Failure, config, output};
 use crate::store::{self, EventView};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 /// How many rows are shown at most.
 const MOST_ROWS: u32 = 1000;
@@ -58,23 +59,23 @@ async fn events(options: EventsOptions) -> Result<(), Failure> {
         if let (Some(id), 0) = (&options.resend, resent) {
             return Err(Failure::no(format!("there is no event `{id}` that is dead or was delivered; see `assent ops events`")));
         }
-        return say(
-            options.json,
-            &serde_json::json!({ "resent": resent }),
-            &match resent {
-                0 => "no event is dead".to_owned(),
-                1 => "1 event is sent again".to_owned(),
-                more => format!("{more} events are sent again"),
-            },
-        );
+        if options.json {
+            return output::print_json(&json!({ "resent": resent }));
+        }
+        match resent {
+            0 => println!("no event is dead"),
+            1 => println!("1 event is sent again"),
+            more => println!("{more} events are sent again"),
+        }
+        return Ok(());
     }
     let events = store.events(options.dead.then_some("dead"), MOST_ROWS).await?;
     if options.json {
-        return say(true, &serde_json::json!({ "events": events }), "");
+        return output::print_json(&json!({ "events": events }));
     }
     if events.is_empty() {
-        let none = if options.dead { "no event is dead" } else { "no event waits to be delivered" };
-        return say(false, &(), none);
+        println!("{}", if options.dead { "no event is dead" } else { "no event waits to be delivered" });
+        return Ok(());
     }
     let rows: Vec<Vec<String>> = events.iter().map(row).collect();
     output::table(&["id", "type", "state", "tries", "next", "last answer", "record"], &rows);
@@ -92,16 +93,6 @@ fn row(event: &EventView) -> Vec<String> {
         event.last_answer.clone().unwrap_or_else(|| "-".to_owned()),
         event.record_id.clone(),
     ]
-}
-
-fn say<T: serde::Serialize>(json: bool, value: &T, sentence: &str) -> Result<(), Failure> {
-    if json {
-        let text = serde_json::to_string_pretty(value).map_err(|error| Failure::input(error.to_string()))?;
-        println!("{text}");
-    } else {
-        println!("{sentence}");
-    }
-    Ok(())
 }
 
 /// Who acts: as told, or who is logged in on this machine.

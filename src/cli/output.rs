@@ -1,5 +1,6 @@
 //! Colour, only on a terminal and only unless `NO_COLOR` says otherwise; tables; and telemetry.
 
+use super::Failure;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
@@ -47,6 +48,13 @@ pub(super) fn start_logging(default: &str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, as in a test, changes nothing.
     let _ = if std::io::stderr().is_terminal() { builder.with_target(false).try_init() } else { builder.json().try_init() };
+}
+
+/// A value for programs.
+pub(super) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::input(error.to_string()))?;
+    println!("{text}");
+    Ok(())
 }
 
 /// Rows under their names, each column as wide as its widest value.

@@ -1,6 +1,7 @@
 //! How `assent admin` answers: aligned lines for people, the platform's entities for programs; questions and progress.
 
 use crate::cli::Failure;
+use crate::cli::output::print_json;
 use serde::Serialize;
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -34,9 +35,7 @@ impl Screen {
     }
 
     pub(super) fn print_json<T: Serialize>(self, entity: &T) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(entity).map_err(|error| Failure::input(error.to_string()))?;
-        println!("{text}");
-        Ok(())
+        print_json(entity)
     }
 }
 

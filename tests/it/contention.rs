@@ -22,7 +22,12 @@ rules:
 "#;
 
 /// Shares a tresor with all of them at the same moment; how many flows ended in which state.
-async fn share_all(scenarios: &[Scenario], ann: &UserId, tresors: &[TresorId], users: &[UserId]) -> BTreeMap<String, usize> {
+pub(crate) async fn share_all(
+    scenarios: &[Scenario],
+    ann: &UserId,
+    tresors: &[TresorId],
+    users: &[UserId],
+) -> BTreeMap<String, usize> {
     let mut flows = JoinSet::new();
     for (index, user) in users.iter().enumerate() {
         let scenario = scenarios[index % scenarios.len()].clone();

@@ -1,13 +1,14 @@
 //! Turn-taking: whoever lost to a conflict waits in line, is told to start again when it is its turn, and finds the tresor
 //! held for it. N clients at once so make about 2N operations, and not N².
 
+use crate::contention::share_all;
 use crate::harness::{Backend, Setting, Stage, on_both, until};
 use assent::cli::config::Config;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
-use assent::simulator::{Answer, Scenario};
+use assent::simulator::Answer;
 use std::time::Duration;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 on_both!(
     two_hundred_simultaneous_shares_cost_two_operations_each,
@@ -65,18 +66,6 @@ impl Stage {
     }
 }
 
-/// Everybody is shared into the tresor at the same moment, and starts again whenever told to.
-async fn share_all(scenarios: &[Scenario], ann: &UserId, tresor: &TresorId, users: &[UserId]) -> usize {
-    let mut flows = JoinSet::new();
-    for (index, user) in users.iter().enumerate() {
-        let scenario = scenarios[index % scenarios.len()].clone();
-        let (ann, tresor, user) = (ann.clone(), tresor.clone(), user.clone());
-        flows.spawn(async move { scenario.share(&ann, &user, &tresor).await.unwrap().state().to_owned() });
-    }
-    let ended = flows.join_all().await;
-    ended.iter().filter(|state| *state == "approved").count()
-}
-
 async fn two_hundred_simultaneous_shares_cost_two_operations_each(backend: Backend) {
     let (stage, ann, tresor) = stage(backend, |_| {}).await;
     let mut scenarios = vec![stage.scenario.clone()];
@@ -87,7 +76,7 @@ async fn two_hundred_simultaneous_shares_cost_two_operations_each(backend: Backe
         scenarios.push(scenario);
     }
     let users: Vec<_> = (0..200).map(|number| stage.user(&format!("user{number}@example.com"))).collect();
-    assert_eq!(share_all(&scenarios, &ann, &tresor, &users).await, 200);
+    assert_eq!(share_all(&scenarios, &ann, std::slice::from_ref(&tresor), &users).await["approved"], 200);
     let operations = stage.count("operations where kind = 'share'").await;
     assert!(operations <= 440, "{operations} operations for 200 approvals");
     assert_eq!(stage.members(&tresor).len(), 201);
@@ -101,7 +90,8 @@ async fn closed_browsers_hold_up_nobody_for_long(backend: Backend) {
     let users: Vec<_> = (0..30).map(|number| stage.user(&format!("user{number}@example.com"))).collect();
     // Among them six whose browsers are closed: they never start again.
     let closed: Vec<_> = (0..6).map(|number| stage.begin(&ann, &tresor, &format!("closed{number}"), 0)).collect();
-    assert_eq!(share_all(std::slice::from_ref(&stage.scenario), &ann, &tresor, &users).await, 30);
+    let (scenarios, tresors) = (std::slice::from_ref(&stage.scenario), std::slice::from_ref(&tresor));
+    assert_eq!(share_all(scenarios, &ann, tresors, &users).await["approved"], 30);
     for (id, answer) in closed {
         assert_eq!(answer.await.unwrap().status, 202);
         until("it is final", async || ["approved", "superseded"].contains(&stage.state_of(&id).await.as_str())).await;

@@ -3,6 +3,7 @@
 use super::calendar::read_calendar;
 use super::condition::Names;
 use super::model::{Defaults, Policy, PolicyHash, Rule};
+use super::review::read_review;
 use super::rule::read_rule;
 use super::sets::NamedList;
 use crate::domain::diagnostic::{Diagnostic, Severity, Spot, nearest};
@@ -177,7 +178,7 @@ fn section<'n>(problems: &mut Problems<'_>, node: Option<&'n Node>, name: &str) 
 }
 
 fn read_defaults(problems: &mut Problems<'_>, node: &Node) -> Option<Defaults> {
-    let fields = problems.mapping(node, "`defaults`", &["verdict", "on_unknown"])?;
+    let fields = problems.mapping(node, "`defaults`", &["verdict", "on_unknown", "review"])?;
     let mut read = |name: &str, fallback: Verdict| match fields.get(name) {
         None => Some(fallback),
         Some(node) if node.value == Value::Text("approve".to_owned()) => {
@@ -194,7 +195,11 @@ fn read_defaults(problems: &mut Problems<'_>, node: &Node) -> Option<Defaults> {
     };
     let preset = Defaults::default();
     let (verdict, on_unknown) = (read("verdict", preset.verdict), read("on_unknown", preset.on_unknown));
-    Some(Defaults { verdict: verdict?, on_unknown: on_unknown? })
+    let review = match fields.get("review") {
+        Some(node) => read_review(problems, node).map(|stated| stated.or(preset.review)),
+        None => Some(preset.review),
+    };
+    Some(Defaults { verdict: verdict?, on_unknown: on_unknown?, review: review? })
 }
 
 fn read_list(problems: &mut Problems<'_>, node: &Node, files: &[SourceFile]) -> Option<Vec<String>> {

@@ -2,6 +2,7 @@
 
 use super::limit::{Limit, LimitKey, LimitQuery};
 use super::question::{Condition, Operand, Question, Set, Test, Word, Words};
+use super::review::{ReviewTerms, StatedTerms};
 use super::sets::NamedList;
 use super::template::Template;
 use super::tree::{Slot, Tree};
@@ -34,11 +35,13 @@ pub struct Defaults {
     pub verdict: Verdict,
     /// Where a rule cannot be decided: reject or escalate.
     pub on_unknown: Verdict,
+    /// On which terms a person is asked.
+    pub review: ReviewTerms,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { verdict: Verdict::Reject, on_unknown: Verdict::Escalate }
+        Self { verdict: Verdict::Reject, on_unknown: Verdict::Escalate, review: ReviewTerms::default() }
     }
 }
 
@@ -212,6 +215,8 @@ pub struct Rule {
     pub(super) then: Vec<Then>,
     /// What is shown with an invitation link that it approves.
     pub(super) additional_info: Option<Template>,
+    /// On which terms a person is asked, if it escalates.
+    pub(super) review: StatedTerms,
 }
 
 impl Rule {

@@ -5,6 +5,7 @@ use super::condition::{Names, Reader};
 use super::kinds::read_kinds;
 use super::model::{Exception, Rule, RuleMode};
 use super::read_limit::read_limit;
+use super::review::{StatedTerms, read_review};
 use super::template::Template;
 use super::then::read_then;
 use crate::domain::diagnostic::Diagnostic;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 /// The keys of a rule.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "id",
     "description",
     "mode",
@@ -30,6 +31,7 @@ pub(super) const KEYS: [&str; 14] = [
     "message",
     "then",
     "additional_info",
+    "review",
 ];
 
 /// Reads a rule; `None` where something is wrong with it, which has been reported.
@@ -74,6 +76,7 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, names: &mut Names, node: &N
     let message = fields.get("message").map(|message| Template::parse(problems, message, "message", kinds));
     let then = fields.get("then").map(|then| read_then(problems, names, then, kinds, effect.unwrap_or(Verdict::Reject)));
     let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, kinds, effect));
+    let review = fields.get("review").map(|review| read_review_of(problems, review, effect));
     let is_filled = problems.filled(fields);
     let part = |name: &str| fields.get(name).map(|part| canonical(part.to_json()));
     let written = serde_json::json!([part("when"), part("except"), part("then"), part("additional_info")]).to_string();
@@ -99,6 +102,7 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, names: &mut Names, node: &N
         message: whole(message)?,
         then: whole(then)?.unwrap_or_default(),
         additional_info: whole(info)?,
+        review: whole(review)?.unwrap_or_default(),
     })
 }
 
@@ -202,6 +206,17 @@ fn read_additional_info(problems: &mut Problems<'_>, node: &Node, on: KindSet, e
         return None;
     }
     Template::parse(problems, node, "additional_info", KindSet::default().with(Kind::InvitationLinkCreation))
+}
+
+/// The terms of a review; only an escalation has one.
+fn read_review_of(problems: &mut Problems<'_>, node: &Node, effect: Option<Verdict>) -> Option<StatedTerms> {
+    if effect.is_some_and(|effect| effect != Verdict::Escalate) {
+        let message = "`review` says how an escalation waits for a person, and this rule makes none";
+        let problem = Diagnostic::error("misplaced-key", problems.file(), node.spot, message);
+        problems.add(problem.with_help("for what `on_unknown` escalates, put it into `defaults`"));
+        return None;
+    }
+    read_review(problems, node)
 }
 
 fn read_id(problems: &mut Problems<'_>, node: &Node) -> Option<String> {

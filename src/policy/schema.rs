@@ -53,6 +53,7 @@ pub fn rule_schema() -> Value {
             ("message", template()),
             ("then", json!({ "type": "array", "minItems": 1, "items": effect() })),
             ("additional_info", template()),
+            ("review", review()),
         ],
         &["id", "on", "effect"],
     );
@@ -64,7 +65,7 @@ pub fn rule_schema() -> Value {
     let mut schema = object(
         &[
             ("version", json!({ "const": 1 })),
-            ("defaults", object(&[("verdict", word.clone()), ("on_unknown", word)], &[])),
+            ("defaults", object(&[("verdict", word.clone()), ("on_unknown", word), ("review", review())], &[])),
             ("lists", json!({ "type": "object", "additionalProperties": list })),
             ("calendars", json!({ "type": "object", "additionalProperties": calendar })),
             ("rules", json!({ "type": ["array", "null"], "items": rule })),
@@ -143,6 +144,10 @@ fn reference(name: &str) -> Value {
 
 fn duration() -> Value {
     json!({ "type": "string", "pattern": DURATION })
+}
+
+fn review() -> Value {
+    object(&[("ttl", duration()), ("on_timeout", json!({ "enum": ["reject", "keep"], "default": "reject" }))], &[])
 }
 
 fn count() -> Value {

@@ -72,6 +72,8 @@ pub struct Config {
     pub max_wait: Duration,
     /// How many operations a flow may need.
     pub max_attempts: u32,
+    /// How long to go on serving after readiness was taken back.
+    pub drain: Duration,
     /// Who may use the API.
     pub tokens: Vec<Token>,
     /// The key for personal data and for what waits in the queue.
@@ -81,7 +83,7 @@ pub struct Config {
 const TOP: [&str; 10] =
     ["listen", "database", "zerokit", "webhooks", "policies", "directory", "intake", "engine", "tokens", "encryption"];
 const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
-const ENGINE: [&str; 11] = [
+const ENGINE: [&str; 12] = [
     "mode",
     "workers",
     "lease",
@@ -93,6 +95,7 @@ const ENGINE: [&str; 11] = [
     "turn",
     "max_wait",
     "max_attempts",
+    "drain",
 ];
 
 /// Reads a file and the environment.
@@ -120,6 +123,15 @@ pub fn read_database_url(path: &Path) -> Result<String, Failure> {
         reader.database_url(database)
     });
     finish(url, reader.problems.into_found(), &text)
+}
+
+/// Whether there is a web app to be told, for commands that need no more.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn has_outbound(path: &Path) -> Result<bool, Failure> {
+    let (_, root) = read_tree(path)?;
+    Ok(root.to_json().pointer("/webhooks/outbound").is_some_and(|outbound| !outbound.is_null()))
 }
 
 /// What `assent admin` needs: where the platform is, and whether verdicts can be recorded.
@@ -228,7 +240,7 @@ impl<'f> Reader<'f> {
         let registration_max_age = self.duration(intake, "registration_max_age", Duration::from_hours(24));
         let mode = self.choice(engine, "mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
         let workers = self.number(engine, "workers", 64, 1..=4096);
-        let lease = self.duration(engine, "lease", Duration::from_secs(15));
+        let lease = self.duration(engine, "lease", Duration::from_secs(13));
         let quiet_period = self.duration(engine, "quiet_period", Duration::from_secs(10));
         let retry_budget = self.number(engine, "retry_budget", 12, 1..=1000);
         let retry_base = self.duration(engine, "retry_base", Duration::from_millis(200));
@@ -237,7 +249,11 @@ impl<'f> Reader<'f> {
         let turn = self.duration(engine, "turn", Duration::from_secs(3));
         let max_wait = self.duration(engine, "max_wait", Duration::from_mins(1));
         let max_attempts = self.number(engine, "max_attempts", 10, 1..=1000);
+        let drain = self.duration(engine, "drain", Duration::from_secs(3));
         let tokens = self.tokens(top);
+        if drain.is_some_and(|drain| drain > Duration::from_secs(10)) {
+            self.problems.error("bad-value", Spot::default(), "`engine.drain` must be at most 10s: a stop is over within 25s");
+        }
         let (call_timeout, lease, quiet_period) = (call_timeout?, lease?, quiet_period?);
         self.check_times(call_timeout, lease, quiet_period);
         Some(Config {
@@ -266,6 +282,7 @@ impl<'f> Reader<'f> {
             turn: turn?,
             max_wait: max_wait?,
             max_attempts: max_attempts?,
+            drain: drain?,
             tokens: tokens?,
             encryption: encryption?,
         })
@@ -280,8 +297,8 @@ impl<'f> Reader<'f> {
 
     /// Times that would let one worker's call outlive its lease, or a lost call outlive the quiet period.
     fn check_times(&mut self, call: Duration, lease: Duration, quiet: Duration) {
-        if call * 3 > lease {
-            self.problems.error("bad-value", Spot::default(), "`zerokit.timeout` must be at most a third of `engine.lease`");
+        if call * 3 >= lease {
+            self.problems.error("bad-value", Spot::default(), "`zerokit.timeout` must be under a third of `engine.lease`");
         }
         if call > quiet {
             self.problems.error("bad-value", Spot::default(), "`engine.quiet_period` must be at least `zerokit.timeout`");
@@ -333,7 +350,7 @@ impl<'f> Reader<'f> {
         let keys = ["url", "secret", "secret_file", "timeout"];
         let Some(section) = self.optional_section(webhooks, "outbound", &keys)? else { return Some(None) };
         let secrets = self.secrets(section, "secret");
-        let timeout = self.duration(Some(section), "timeout", Duration::from_secs(15));
+        let timeout = self.duration(Some(section), "timeout", Duration::from_secs(10));
         let text = self.text(section, "url")?;
         let Some(url) = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
             let spot = section.get("url").map(|node| node.spot).unwrap_or_default();

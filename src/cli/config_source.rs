@@ -3,10 +3,11 @@
 use super::Failure;
 use crate::domain::diagnostic::Spot;
 use crate::domain::yaml::{self, Key, Node, Value};
+use crate::fault;
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 50] = [
+pub const KEYS: [&str; 51] = [
     "listen",
     "database.url",
     "database.connections",
@@ -54,6 +55,7 @@ pub const KEYS: [&str; 50] = [
     "engine.turn",
     "engine.max_wait",
     "engine.max_attempts",
+    "engine.drain",
     "tokens",
     "encryption.key",
     "encryption.key_file",
@@ -61,7 +63,7 @@ pub const KEYS: [&str; 50] = [
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {
-    const HARMLESS: [&str; 36] = [
+    const HARMLESS: [&str; 37] = [
         "listen",
         "connections",
         "service_url",
@@ -95,6 +97,7 @@ pub(super) fn without_secrets(text: &str) -> String {
         "turn",
         "max_wait",
         "max_attempts",
+        "drain",
         "role",
         "name",
         "user_id",
@@ -143,11 +146,11 @@ fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
         "directory.sql.connections",
     ];
     // Variables of the program that are no keys of the configuration.
-    const OTHERS: [&str; 4] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_STOP_AT", "ASSENT_STOP_MARK"];
+    const OTHERS: [&str; 3] = ["ASSENT_CONFIG", "ASSENT_LOG", "ASSENT_TOKEN"];
+    let is_other = |name: &str| OTHERS.contains(&name) || fault::VARIABLES.contains(&name);
     let mut found = Vec::new();
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut variables: Vec<_> =
-        variables.filter(|(name, _)| name.starts_with("ASSENT_") && !OTHERS.contains(&name.as_str())).collect();
+    let mut variables: Vec<_> = variables.filter(|(name, _)| name.starts_with("ASSENT_") && !is_other(name)).collect();
     variables.sort();
     for (name, value) in variables {
         let key = name.strip_prefix("ASSENT_").unwrap_or_default().to_lowercase().replace("__", ".");

@@ -85,8 +85,11 @@ impl Daemon {
         Ok(Self { engine, address, stop, server, worker, effects, events, policies })
     }
 
-    /// Stops taking requests, lets what is under way finish, and ends.
+    /// Says that it is not ready, goes on serving until whoever routes requests has noticed, then stops taking them, lets
+    /// what is under way finish, gives back what does not, and ends: within 25 seconds.
     pub async fn stop(self) {
+        self.engine.drain();
+        tokio::time::sleep(self.engine.drain_time()).await;
         let _ = self.stop.send(true);
         self.engine.stop_waiting();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server).await;
@@ -113,6 +116,8 @@ pub(super) fn engine(
         mode: config.mode,
         workers: config.workers,
         lease: config.lease,
+        call_timeout: config.call_timeout,
+        drain: config.drain,
         quiet_period: config.quiet_period,
         retry_base: config.retry_base,
         retry_max: config.retry_max,

@@ -158,7 +158,7 @@ fn demo_config(
         registration_max_age: Duration::from_hours(24),
         mode: Mode::Enforce,
         workers: 16,
-        lease: Duration::from_secs(15),
+        lease: Duration::from_secs(13),
         quiet_period: Duration::from_secs(10),
         retry_budget: 12,
         retry_base: Duration::from_millis(200),
@@ -167,6 +167,7 @@ fn demo_config(
         turn: Duration::from_secs(3),
         max_wait: Duration::from_mins(1),
         max_attempts: 10,
+        drain: Duration::ZERO,
         tokens: Vec::new(),
         encryption: MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?,
     })

@@ -55,7 +55,7 @@ enum Command {
     Policy(policy::Command),
     /// Call the platform's admin API by hand: one command an endpoint
     Admin(admin::Options),
-    /// Look after a running installation: events to the web app
+    /// Look after a running installation: reviews, pauses, what is unknown, events to the web app
     #[command(subcommand)]
     Ops(ops::Command),
     /// Run an emulated platform, to develop and test against

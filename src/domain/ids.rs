@@ -137,6 +137,10 @@ own_id! {
     EventId
 }
 own_id! {
+    /// One row of `reviews`.
+    ReviewId
+}
+own_id! {
     /// One row of `operator_actions`.
     ActionId
 }

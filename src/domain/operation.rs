@@ -52,10 +52,16 @@ impl Lane {
     #[must_use]
     pub fn of(intent: &Intent) -> Self {
         match (&intent.tresor, &intent.subject) {
-            (Some(tresor), _) => Self(format!("tresor:{tresor}")),
+            (Some(tresor), _) => Self::of_tresor(tresor),
             (None, Some(user)) => Self(format!("user:{user}")),
             (None, None) => Self(format!("kind:{}", intent.kind)),
         }
+    }
+
+    /// The lane of a tresor.
+    #[must_use]
+    pub fn of_tresor(tresor: &TresorId) -> Self {
+        Self(format!("tresor:{tresor}"))
     }
 
     /// The lane's name in the database.

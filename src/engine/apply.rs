@@ -1,15 +1,16 @@
 //! Works on one operation: to its decision, to the platform, to its outcome. Every turn is a step of the flow.
 
 use super::decide::Reached;
+use super::hold::Hold;
 use super::payload::Payload;
 use super::settings::Mode;
-use super::{Engine, Notice, fault};
+use super::{Engine, Notice};
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::flow::{AfterConflict, Ending, Event, Finding, Phase, State, Step, step};
-use crate::store::{Claimed, Finishing, LastFailure, Passed, Ruling, Sent, StoreError};
+use crate::store::{ByHand, Claimed, Finishing, LastFailure, Passed, Ruling, Sent, StoreError};
 use crate::zerokit::VerdictCall;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,13 +28,14 @@ pub(super) struct Finished {
 struct Work<'w> {
     claimed: &'w Claimed,
     payload: &'w Payload,
+    hold: &'w Hold,
     started: Instant,
     ruling: Option<Box<Ruling>>,
 }
 
 impl Engine {
     /// Works on an operation until it is settled, parked, or given back for later.
-    pub(super) async fn work(&self, claimed: Claimed) -> Result<Finished, StoreError> {
+    pub(super) async fn work(&self, claimed: Claimed, hold: &Hold) -> Result<Finished, StoreError> {
         let opened = claimed.payload.as_ref().map(|sealed| Payload::open(&self.master_key, claimed.lease.id, sealed)).transpose();
         let (payload, is_readable) = match opened {
             Ok(payload) => (payload.unwrap_or_default(), true),
@@ -43,7 +45,7 @@ impl Engine {
             }
         };
         let started = Instant::now().checked_sub(claimed.age).unwrap_or_else(Instant::now);
-        let mut work = Work { claimed: &claimed, payload: &payload, started, ruling: None };
+        let mut work = Work { claimed: &claimed, payload: &payload, hold, started, ruling: None };
         if claimed.tries >= self.settings.retry_budget {
             let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| self.sent_phase(&work, sent));
             // Whatever the budget says, a last look may still show what became of the verdict.
@@ -78,7 +80,6 @@ impl Engine {
             Reached::Parked(passed) => Ok(Finished { settled: false, passed }),
             Reached::Ruled { ruling, sent: Some(sent), .. } => {
                 work.ruling = Some(ruling);
-                fault::reach("after-intent").await;
                 self.carry_out(&work, sent, Step::Send).await
             }
             Reached::Ruled { ruling, sent: None, passed } => {
@@ -103,7 +104,7 @@ impl Engine {
         let mut after: Option<LastFailure> = claimed.last_failure.clone();
         loop {
             let age = sent.age + sent_at.elapsed();
-            let observes = self.settings.mode == Mode::Observe && claimed.by_hand.is_none();
+            let observes = self.settings.mode == Mode::Observe && !claimed.by_hand.as_ref().is_some_and(ByHand::is_persons);
             if observes && matches!(next, Step::Send | Step::Resend) {
                 // Committed before the operator switched to observing: nothing goes out any more.
                 let detail = "observe mode: the verdict was not sent again";
@@ -111,6 +112,7 @@ impl Engine {
             }
             let event = match next {
                 Step::Send => {
+                    self.assure(work).await?;
                     let registration = work.payload.registration.as_ref();
                     let call = VerdictCall {
                         kind,
@@ -121,7 +123,6 @@ impl Engine {
                     };
                     let answer = self.platform.send_verdict(call).await;
                     self.health.note(&answer);
-                    fault::reach("after-answer").await;
                     match answer {
                         Ok(()) => Event::Accepted,
                         Err(failure) => {
@@ -150,6 +151,18 @@ impl Engine {
             };
             next = step(self.sent_phase(work, &sent), event).map_err(|illegal| StoreError::Judge(illegal.to_string()))?;
         }
+    }
+
+    /// Asks whether the lease stands where that is not certain for as long as the call may take: whoever was stopped for a
+    /// while does not act on what it no longer has.
+    async fn assure(&self, work: &Work<'_>) -> Result<(), StoreError> {
+        if work.hold.covers(self.settings.call_timeout) {
+            return Ok(());
+        }
+        let since = Instant::now();
+        self.store.extend(&work.claimed.lease, self.settings.lease).await?;
+        work.hold.renew(since);
+        Ok(())
     }
 
     fn sent_phase(&self, work: &Work<'_>, sent: &Sent) -> Phase {

@@ -6,9 +6,10 @@ use super::payload::Payload;
 use crate::domain::ids::RecordId;
 use crate::domain::operation::{OperationKey, Registration};
 use crate::flow::State;
-use crate::store::{ByHand, HandOrder, OperationView, Ordered, StoreError};
+use crate::store::{ByHand, HandOrder, HandRole, OperationView, Ordered, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the operator's process looks whether its operation has got the lane.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -49,11 +50,12 @@ impl Engine {
         registration: Option<Registration>,
         at_most: Duration,
     ) -> Result<OperationView, HandError> {
-        let deadline = tokio::time::Instant::now() + at_most;
+        let deadline = Instant::now() + at_most;
         let id = RecordId::generate();
         let payload = registration.map(|registration| Payload { registration: Some(registration), ..Payload::default() });
         let payload = payload.map(|payload| payload.seal(&self.master_key, id)).transpose().map_err(|_| HandError::Seal)?;
         let (owner, lease) = (self.settings.replica.clone(), self.settings.lease);
+        let mut since = Instant::now();
         let lease = match self.store.order_by_hand(HandOrder { id, key, by_hand, payload, owner, lease }).await? {
             Ordered::Taken(lease) => lease,
             Ordered::InTheWay(view) => return Err(HandError::InTheWay(view)),
@@ -61,15 +63,16 @@ impl Engine {
         let mut claimed = Some(self.store.leased(&lease).await?);
         loop {
             if let (Some(claimed), Ok(permit)) = (claimed, Arc::clone(&self.workers).acquire_owned().await) {
-                self.spawn(claimed, permit);
+                self.spawn(claimed, permit, since);
             }
-            let wait = LOOK_EVERY.min(deadline.saturating_duration_since(tokio::time::Instant::now()));
+            let wait = LOOK_EVERY.min(deadline.saturating_duration_since(Instant::now()));
             let view = self.wait(lease.id, wait).await?;
             let view = view.ok_or_else(|| StoreError::Corrupt("the operation vanished".into()))?;
-            if view.state.is_final() || tokio::time::Instant::now() >= deadline {
+            if view.state.is_final() || Instant::now() >= deadline {
                 return Ok(view);
             }
             // It may have waited in line for its lane, or for another try; a daemon may be the first to take it up.
+            since = Instant::now();
             claimed = self.store.claim_one(lease.id, &self.settings.replica, self.settings.lease).await?;
         }
     }
@@ -78,11 +81,19 @@ impl Engine {
 impl ByHand {
     /// Who decided, as it stands in `decided_by`.
     pub(super) fn decided_by(&self) -> String {
-        format!("operator:{}", self.operator)
+        match self.role {
+            HandRole::Operator => format!("operator:{}", self.operator),
+            HandRole::Reviewer => format!("reviewer:{}", self.operator),
+            HandRole::Timeout => self.operator.clone(),
+        }
     }
 
     /// Why, as it stands in `reason`.
     pub(super) fn reason(&self) -> String {
-        self.comment.clone().unwrap_or_else(|| format!("decided by hand by {}", self.operator))
+        match (self.role, &self.comment) {
+            (HandRole::Reviewer, Some(comment)) => format!("rejected by {}: {comment}", self.operator),
+            (_, Some(comment)) => comment.clone(),
+            (_, None) => format!("decided by hand by {}", self.operator),
+        }
     }
 }

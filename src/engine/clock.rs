@@ -4,6 +4,7 @@
 //! clocks are wrong still agree.
 
 use crate::domain::clock::Clock;
+use crate::fault;
 use crate::store::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -38,5 +39,6 @@ impl Clock for DatabaseClock {
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
 fn machine_now() -> Timestamp {
-    Timestamp::now()
+    let offset = SignedDuration::from_secs(fault::clock_offset());
+    Timestamp::now().saturating_add(offset).unwrap_or(Timestamp::MAX)
 }

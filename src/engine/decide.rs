@@ -3,6 +3,7 @@
 use super::Engine;
 use super::gather::{Gathered, NotGathered};
 use super::payload::Payload;
+use super::review::{escalation, with_grant};
 use super::settings::Mode;
 use crate::audit::{DecisionRecord, MasterKey, PersonKey, WrappedKey, personal_facts, public_facts};
 use crate::domain::disposition::Disposition;
@@ -89,27 +90,36 @@ impl Engine {
             persons: &persons,
             policy: (&policy.hash.0, &policy.body),
             members_before: gathered.members.as_deref().filter(|_| kind.changes_members()),
+            pausable: !by_hand.is_some_and(ByHand::is_persons),
         };
         let rule = |ground: Ground| -> Result<Ruling, NoRuling> {
             if self.policy().hash != policy.hash {
                 return Err(NoRuling::PolicyMoved);
             }
             let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
-            let evaluation = by_hand.map_or_else(|| evaluate(policy, input), said_by_hand);
+            let (evaluation, reviewer) = match by_hand {
+                Some(by_hand) => (said_by_hand(by_hand), None),
+                None => with_grant(evaluate(policy, input), ground.grant.as_ref(), &gathered.facts, &self.master_key),
+            };
             let mode = match (ground.committed, self.settings.mode) {
                 (Some(committed), _) if committed != evaluation.verdict => SendMode::Contradiction,
                 // What a person said is sent, whatever the daemon's own verdicts are good for.
-                (_, Mode::Observe) if by_hand.is_none() => SendMode::Observe,
+                (_, Mode::Observe) if !by_hand.is_some_and(ByHand::is_persons) => SendMode::Observe,
                 (_, Mode::Observe | Mode::Enforce) => SendMode::Enforce,
             };
             let event = Event::Decided { verdict: evaluation.verdict, kind, mode };
             let next = step(Phase::Deciding, event).map_err(|error| error.to_string())?;
             let id = DecisionId::generate();
+            let escalation = match next {
+                Step::AwaitReview => Some(escalation(policy, &evaluation, &gathered.facts, &self.master_key)?),
+                _ => None,
+            };
             let facts_personal = seal_personal(&self.master_key, id, &personal, &ground.person_keys)?;
             let message = evaluation.message.clone();
             let (additional_info, effects) = (evaluation.additional_info.clone(), evaluation.effects.clone());
-            let record = self.record(id, claimed, policy, gathered, &ground, evaluation, facts_personal)?;
-            Ok(Ruling { record, message, additional_info, effects, step: next })
+            let mut record = self.record(id, claimed, policy, gathered, &ground, evaluation, facts_personal)?;
+            record.decided_by = reviewer.unwrap_or(record.decided_by);
+            Ok(Ruling { record, message, additional_info, effects, step: next, escalation })
         };
         self.store.decide(deciding, &rule).await
     }

@@ -5,6 +5,7 @@ use super::Engine;
 use super::rounds::{AT_ONCE, LOOK_EVERY, all_done, in_rounds, rest_until};
 use super::settings::random_share;
 use crate::domain::webhook::{self, WebhookSecret};
+use crate::fault::{self, Moment, Step};
 use crate::store::{ClaimedEvent, Delivery, StoreError};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How much longer than a call an event belongs to its sender.
-const LEASE_MARGIN: Duration = Duration::from_secs(20);
+const LEASE_MARGIN: Duration = Duration::from_secs(3);
 /// However long a web app asks to be left alone, it is asked again after this.
 const MOST_PATIENCE: Duration = Duration::from_hours(1);
 
@@ -93,7 +94,10 @@ impl Receiver {
             .header(webhook::TIMESTAMP, now)
             .header(webhook::SIGNATURE, signatures.join(" "))
             .body(event.body.clone());
-        match request.send().await {
+        fault::reach(Step::Deliver, Moment::Before).await;
+        let sent = request.send().await;
+        fault::reach(Step::Deliver, Moment::After).await;
+        match sent {
             Ok(response) => {
                 let status = response.status();
                 let wants_rest = matches!(

@@ -3,12 +3,13 @@
 use super::Engine;
 use super::apply::Finished;
 use super::clock::DatabaseClock;
+use super::hold::Hold;
 use crate::store::{Claimed, Lease, Passed, StoreError};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::Instant;
 
 /// How often a replica looks for work that nobody told it of: another replica's, or after a crash.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -16,16 +17,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const KEEP_EVENTS: Duration = Duration::from_hours(7 * 24);
 /// How often clock and partitions are seen to.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(30);
+/// How long busy workers may go on when the daemon stops; then what they have in hand is given back.
+const FINISH_WITHIN: Duration = Duration::from_secs(8);
 
 impl Engine {
     /// Works until `stop` says so, then waits for the workers that are busy.
     pub async fn run(self: Arc<Self>, clock: Arc<DatabaseClock>, mut stop: watch::Receiver<bool>) {
         let mut maintenance = tokio::time::interval(MAINTAIN_EVERY);
+        let mut looked_at_reviews = Instant::now();
         loop {
             if *stop.borrow() {
                 break;
             }
             self.tidy().await;
+            if looked_at_reviews.elapsed() >= LOOK_EVERY {
+                looked_at_reviews = Instant::now();
+                self.expire_reviews().await;
+            }
             let wait = self.claim_some().await;
             tokio::select! {
                 () = self.wake.notified() => {}
@@ -35,7 +43,60 @@ impl Engine {
             }
         }
         let all = u32::try_from(self.settings.workers).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(Duration::from_secs(20), self.workers.acquire_many(all)).await;
+        if tokio::time::timeout(FINISH_WITHIN, self.workers.acquire_many(all)).await.is_err() {
+            self.release().await;
+        }
+    }
+
+    /// Gives back what is still in hand, so that another replica need not wait for the leases to end. What may be at the
+    /// platform is found out by whoever takes it up.
+    async fn release(&self) {
+        let in_hand: Vec<_> = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, held)| held).collect();
+        let count = in_hand.len();
+        let give_back = in_hand.into_iter().map(|(lease, task)| async move {
+            task.abort();
+            self.store.reschedule(&lease, Duration::ZERO, false, false, None).await
+        });
+        let mut released = 0;
+        for given_back in give_back {
+            match tokio::time::timeout(Duration::from_secs(1), given_back).await {
+                Ok(Ok(())) => released += 1,
+                // Ended meanwhile, or the database is away: then the lease ends by itself.
+                Ok(Err(_)) => {}
+                Err(_) => break,
+            }
+        }
+        tracing::warn!(
+            operations.unfinished = count,
+            operations.released = released,
+            "stopped with work in hand; others take it up"
+        );
+    }
+
+    /// From now on it takes no work that others can do, and says that it is not ready.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// How long it goes on serving once it is draining.
+    #[must_use]
+    pub const fn drain_time(&self) -> Duration {
+        self.settings.drain
+    }
+
+    async fn expire_reviews(&self) {
+        match self.store.expire_reviews().await {
+            Ok(0) => {}
+            Ok(expired) => tracing::info!(operations.rejected = expired, "escalations were not reviewed in time"),
+            Err(error) if error.is_transient() => {}
+            Err(error) => tracing::error!(error.message = %error, "overdue reviews cannot be seen to"),
+        }
     }
 
     /// Turns that were missed and waits that are over; cheap where there are none.
@@ -95,6 +156,7 @@ impl Engine {
             return LOOK_EVERY;
         }
         let limit = u32::try_from(permits.len()).unwrap_or(1);
+        let since = Instant::now();
         match self.store.claim(&self.settings.replica, self.settings.lease, limit).await {
             Ok(claimed) if claimed.is_empty() => {
                 let due = self.store.next_due().await.ok().flatten();
@@ -102,7 +164,7 @@ impl Engine {
             }
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
-                    self.spawn(claimed, permit);
+                    self.spawn(claimed, permit, since);
                 }
                 Duration::ZERO
             }
@@ -133,16 +195,23 @@ impl Engine {
         }
     }
 
-    /// Works on one operation in a task of its own; the permit is its place among the workers.
-    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit) {
+    /// Works on one operation in a task of its own; the permit is its place among the workers, and its lease was taken by
+    /// a write that began at `since`.
+    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit, since: Instant) {
         let engine = Arc::clone(self);
-        tokio::spawn(async move {
-            let lease = claimed.lease;
+        let lease = claimed.lease;
+        // It waits until it is noted as being in hand, so that it cannot be over before that.
+        let (noted, is_noted) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let _ = is_noted.await;
+            let held = Held { engine: Arc::clone(&engine), lease };
+            let hold = Hold::new(since, engine.settings.lease);
             let worked = tokio::select! {
                 biased;
-                worked = engine.work(claimed) => worked,
-                lost = engine.heartbeat(lease) => Err(lost),
+                worked = engine.work(claimed, &hold) => worked,
+                lost = engine.heartbeat(lease, &hold) => Err(lost),
             };
+
             match worked {
                 Ok(Finished { settled, passed }) => {
                     if settled {
@@ -154,11 +223,14 @@ impl Engine {
                 Err(StoreError::Fenced) => tracing::debug!(record.id = %lease.id, "lost the lease"),
                 Err(error) => engine.give_back(lease, &error).await,
             }
+            drop(held);
             drop(permit);
             if engine.starved.load(Ordering::Relaxed) {
                 engine.wake.notify_one();
             }
         });
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.id, (lease, task.abort_handle()));
+        let _ = noted.send(());
     }
 
     /// After a failed write the operation is given back at once if the database allows, else when the lease is over.
@@ -176,15 +248,36 @@ impl Engine {
     }
 
     /// Prolongs the lease for as long as the work goes on; ends only when the lease is lost.
-    async fn heartbeat(&self, lease: Lease) -> StoreError {
+    async fn heartbeat(&self, lease: Lease, hold: &Hold) -> StoreError {
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;
-            // Anything else may pass before the lease is over.
-            if let Err(StoreError::Fenced) = self.store.extend(&lease, self.settings.lease).await {
-                // The work may just have committed its end, which also ends the lease: let it say so.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                return StoreError::Fenced;
+            let since = Instant::now();
+            match self.store.extend(&lease, self.settings.lease).await {
+                Ok(()) => hold.renew(since),
+                Err(StoreError::Fenced) => {
+                    // The work may just have committed its end, which also ends the lease: let it say so.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    return StoreError::Fenced;
+                }
+                // Anything else may pass before the lease is over.
+                Err(_) => {}
             }
+        }
+    }
+}
+
+/// What a worker has in hand, until it is dropped: ended, aborted, or in a panic.
+struct Held {
+    engine: Arc<Engine>,
+    lease: Lease,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut in_hand = self.engine.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same operation may be in another worker's hands here by now.
+        if in_hand.get(&self.lease.id).is_some_and(|(lease, _)| *lease == self.lease) {
+            in_hand.remove(&self.lease.id);
         }
     }
 }

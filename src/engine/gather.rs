@@ -8,6 +8,7 @@ use crate::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
 use crate::domain::ids::{FlowId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Details, Intent, Lane};
+use crate::fault::{self, Moment, Step};
 use crate::policy::Policy;
 use crate::store::{Claimed, LaneFacts, StoreError};
 use crate::zerokit::Failure;
@@ -132,11 +133,13 @@ impl Engine {
             Some(user) => self.directory.person(prefix, user, payload.users.get(user), needed).await,
             None => Vec::new(),
         };
+        fault::reach(Step::Ask, Moment::Before).await;
         let (actor, subject, requester) = tokio::join!(
             ask("actor", intent.actor.as_ref()),
             ask("subject", intent.subject.as_ref()),
             ask("requester", claimed.requester.as_ref()),
         );
+        fault::reach(Step::Ask, Moment::After).await;
         [actor, subject, requester].concat()
     }
 

@@ -8,6 +8,7 @@ use crate::domain::operation::Notification;
 use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A verified and parsed notification.
 #[derive(Debug, Clone)]
@@ -84,6 +85,7 @@ impl Engine {
             replica: self.settings.replica.clone(),
             lease: worker.as_ref().map(|_| self.settings.lease),
         };
+        let since = Instant::now();
         match self.store.receive(new).await? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
             Received::Incomplete => Err(IntakeError::UnknownRegistration),
@@ -105,7 +107,7 @@ impl Engine {
                             last_failure: None,
                             attempt: 1,
                         };
-                        self.spawn(claimed, worker);
+                        self.spawn(claimed, worker, since);
                     }
                     _ => self.wake.notify_one(),
                 }

@@ -10,15 +10,16 @@ mod decide;
 mod deliver;
 mod dispatch;
 mod effects;
-mod fault;
 mod gather;
 mod health;
 mod history;
+mod hold;
 mod intake;
 mod payload;
 mod policy_files;
 mod reconcile;
 mod registration;
+mod review;
 mod rollout;
 mod rounds;
 mod settings;
@@ -43,12 +44,14 @@ use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::flow::State;
 use crate::policy::{Evaluation, Inquiry, InvalidInquiry, Policy};
-use crate::store::{OperationView, Store, StoreError};
+use crate::store::{Lease, OperationView, Store, StoreError};
 use crate::zerokit::Client;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::task::AbortHandle;
 
 /// What the engine is put together from.
 pub struct Parts {
@@ -86,6 +89,10 @@ pub struct Engine {
     /// Work may be waiting for a worker to be free.
     starved: AtomicBool,
     notices: broadcast::Sender<Notice>,
+    /// Set once it is to stop: not ready any more.
+    draining: AtomicBool,
+    /// What workers are busy with.
+    in_hand: Mutex<HashMap<RecordId, (Lease, AbortHandle)>>,
 }
 
 /// What became of one operation, for whoever watches: the demo, later a console. Ids only, no personal data.
@@ -140,6 +147,8 @@ impl Engine {
             workers,
             starved: AtomicBool::new(false),
             notices: broadcast::channel(1024).0,
+            draining: AtomicBool::new(false),
+            in_hand: Mutex::default(),
         }))
     }
 

@@ -37,6 +37,8 @@ pub struct Settings {
     pub workers: usize,
     /// How long an operation belongs to a worker that says nothing more.
     pub lease: Duration,
+    /// How long one call to the platform may take.
+    pub call_timeout: Duration,
     /// How long after a call whose answer was lost the platform is taken to be done with it.
     pub quiet_period: Duration,
     /// The first back-off; each next one is twice as long.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// Whether a policy without tests is none.
     pub require_tests: bool,
+    /// How long to go on serving after readiness was taken back, so that whoever routes requests notices.
+    pub drain: Duration,
     /// How long the secrets of a registration are kept for its validation.
     pub registration_max_age: Duration,
 }

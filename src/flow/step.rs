@@ -261,6 +261,11 @@ fn after_finding(
     match (finding, after.map(|(disposition, _)| disposition)) {
         (Finding::Applied, _) => Step::End(ending(Outcome::Applied)),
         (Finding::NotApplied, Some(Disposition::Conflict)) => Step::End(ending(Outcome::Superseded)),
+        // Consumed by the first call, whose answer was lost, and without an effect: it lost to another approval. What the
+        // platform forgets for another reason starts again in vain, and not for ever.
+        (Finding::NotApplied, Some(Disposition::Gone)) if sends > 1 => Step::End(
+            ending(Outcome::Superseded).detail("the answer was lost; the platform forgot the operation, without an effect"),
+        ),
         (Finding::NotApplied, Some(Disposition::Already | Disposition::Gone | Disposition::Denied)) => {
             Step::End(ending(Outcome::Failed).detail("the platform refused the verdict, and shows no effect"))
         }
@@ -342,6 +347,17 @@ mod tests {
         assert_eq!(outcome(&found(Finding::NotApplied, true, 2)), Some(Outcome::Unknown));
         assert_eq!(outcome(&found(Finding::Applied, false, 1)), Some(Outcome::Applied));
         assert_eq!(outcome(&found(Finding::CannotTell, true, 1)), Some(Outcome::Unknown));
+    }
+
+    #[test]
+    fn an_approval_whose_lost_answer_was_a_conflict_starts_again() {
+        let found = |sends| {
+            let phase =
+                Phase::Sent { kind: Kind::Share, verdict: Verdict::Approve, sends, after_conflict: AfterConflict::TakeTurns };
+            let after = Some((Disposition::Gone, "BadInput".to_owned()));
+            outcome(&step(phase, Event::Found { finding: Finding::NotApplied, quiet: true, after }).unwrap())
+        };
+        assert_eq!((found(1), found(2)), (Some(Outcome::Failed), Some(Outcome::Superseded)));
     }
 
     #[test]

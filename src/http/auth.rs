@@ -43,6 +43,15 @@ pub struct Token {
     pub user_id: Option<String>,
 }
 
+impl Token {
+    /// The one whose text this is, found in constant time.
+    #[must_use]
+    pub fn find<'t>(tokens: &'t [Token], text: &str) -> Option<&'t Token> {
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        tokens.iter().find(|token| constant_time::verify_slices_are_equal(&token.sha256, hash.as_ref()).is_ok())
+    }
+}
+
 /// The token that the request carries; every role may read operations.
 pub(super) fn authenticate<'t>(tokens: &'t [Token], headers: &HeaderMap) -> Result<&'t Token, Problem> {
     let unauthorized = |detail: &str| {
@@ -51,9 +60,7 @@ pub(super) fn authenticate<'t>(tokens: &'t [Token], headers: &HeaderMap) -> Resu
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, bearer) = bearer.ok_or_else(|| unauthorized("send a token as `Authorization: Bearer TOKEN`"))?;
-    let hash = digest::digest(&digest::SHA256, bearer.trim().as_bytes());
-    let found = tokens.iter().find(|token| constant_time::verify_slices_are_equal(&token.sha256, hash.as_ref()).is_ok());
-    found.ok_or_else(|| unauthorized("this token is not among `tokens` of the configuration"))
+    Token::find(tokens, bearer.trim()).ok_or_else(|| unauthorized("this token is not among `tokens` of the configuration"))
 }
 
 /// The token that the request carries, which must have a role.

@@ -19,6 +19,9 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let not_ready = |detail: String| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).with_header(header::RETRY_AFTER, "5").into_response()
     };
+    if api.engine.is_draining() {
+        return not_ready("the daemon is stopping; send requests to another replica".to_owned());
+    }
     match tokio::time::timeout(Duration::from_secs(2), api.engine.store().check_schema()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return not_ready(error.to_string()),

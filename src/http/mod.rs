@@ -4,6 +4,7 @@
 //! approval.
 
 mod auth;
+mod fields;
 mod health;
 mod metrics;
 mod notification;
@@ -12,6 +13,7 @@ mod policy;
 mod prefer;
 mod problem;
 mod registrations;
+mod review;
 
 pub use auth::{Role, Token};
 pub use problem::Problem;
@@ -21,8 +23,9 @@ use crate::domain::webhook::WebhookSecret;
 use crate::engine::Engine;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +53,15 @@ pub struct Api {
 
 /// The routes.
 pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let engine = Arc::clone(&api.engine);
+    // Whoever keeps a connection to a daemon that stops is told to open its next one elsewhere.
+    let say_goodbye = map_response(move |mut response: Response| {
+        if engine.is_draining() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(response)
+    });
     let layers = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             // The panic itself was already reported by the panic hook; its text may hold anything, so it is not sent.
@@ -60,6 +72,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/operations", post(notification::receive))
         .route("/v1/operations/{id}", get(operations::show))
+        .route("/v1/operations/{id}/review", post(review::review))
         .route("/v1/registrations", post(registrations::begin))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/evaluate", post(policy::evaluate))
@@ -71,7 +84,8 @@ pub fn router(api: Api) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address has other methods")
         })
         .layer(layers)
-        .with_state(Arc::new(api))
+        .layer(say_goodbye)
+        .with_state(api)
 }
 
 /// Serves until `stop` says so, then lets the requests that are under way finish.

@@ -1,7 +1,8 @@
 //! `POST /v1/operations`: verifies a notification over its raw body, reads it field by field, stores it, answers.
 
+use super::fields::Object;
 use super::{Api, Problem, prefer};
-use crate::domain::ids::{FlowId, InvalidId, OperationId, UserId};
+use crate::domain::ids::{FlowId, OperationId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Notification, OperationKey, ReportedRegistration, UserClaims};
 use crate::domain::secret::Secret;
@@ -14,7 +15,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,45 +67,6 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Problem> {
         (None, _) => Err(untrusted(format!("header `{name}` is missing"))),
         (Some(_), Some(_)) => Err(untrusted(format!("header `{name}` is there twice"))),
         (Some(Err(_)), None) => Err(untrusted(format!("header `{name}` is not readable"))),
-    }
-}
-
-/// An object and the path to it, so that every complaint names the field.
-struct Object<'v> {
-    path: String,
-    map: &'v Map<String, Value>,
-}
-
-impl<'v> Object<'v> {
-    fn of(path: &str, value: &'v Value, known: &[&str]) -> Result<Self, Problem> {
-        let map = value.as_object().ok_or_else(|| Problem::field(path, "must be an object"))?;
-        if let Some(unknown) = map.keys().find(|key| !known.is_empty() && !known.contains(&key.as_str())) {
-            let near = crate::domain::diagnostic::nearest(unknown, known.iter().copied());
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(Problem::field(format!("{path}.{unknown}"), format!("is not a field of a notification{hint}")));
-        }
-        Ok(Self { path: path.to_owned(), map })
-    }
-
-    fn name(&self, key: &str) -> String {
-        format!("{}.{key}", self.path)
-    }
-
-    fn get(&self, key: &str) -> Option<&'v Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn opt_text(&self, key: &str) -> Result<Option<&'v str>, Problem> {
-        let text = |value: &'v Value| value.as_str().ok_or_else(|| Problem::field(self.name(key), "must be a text"));
-        self.get(key).map(text).transpose()
-    }
-
-    fn text(&self, key: &str) -> Result<&'v str, Problem> {
-        self.opt_text(key)?.ok_or_else(|| Problem::field(self.name(key), "is missing"))
-    }
-
-    fn id<T>(&self, key: &str, make: impl Fn(&str) -> Result<T, InvalidId>) -> Result<T, Problem> {
-        make(self.text(key)?).map_err(|error| Problem::field(self.name(key), error))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::ids::TresorId;
 use crate::zerokit::{AdminKey, Endpoint, TenantId};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(super) struct CallRecord {
 struct Flight {
     now: BTreeMap<TresorId, u32>,
     most: BTreeMap<TresorId, u32>,
+    /// Which verdicts were ever told on an operation, whatever came of them.
+    told: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
 /// One verdict under way; ends when dropped.
@@ -124,6 +126,13 @@ impl Simulator {
         lock(&self.shared.flight).most.values().copied().max().unwrap_or(0)
     }
 
+    /// The operations that were told more than one verdict: to approve, and to reject.
+    #[must_use]
+    pub fn contradicted(&self) -> Vec<String> {
+        let flight = lock(&self.shared.flight);
+        flight.told.iter().filter(|(_, told)| told.len() > 1).map(|(operation, _)| operation.clone()).collect()
+    }
+
     /// The names of all endpoints that were called and let in, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<&'static str> {
@@ -152,7 +161,8 @@ impl Shared {
     }
 
     /// Notes that a verdict on an operation is under way, until what is returned is dropped.
-    pub(super) fn begin_flight(&self, operation: &str) -> Option<Flying<'_>> {
+    pub(super) fn begin_flight(&self, operation: &str, verdict: &'static str) -> Option<Flying<'_>> {
+        lock(&self.flight).told.entry(operation.to_owned()).or_default().insert(verdict);
         let tresor = lock(&self.world).tresor_of(operation)?;
         let mut flight = lock(&self.flight);
         let now = flight.now.entry(tresor.clone()).or_default();

@@ -177,8 +177,8 @@ async fn custom(shared: &Shared, method: &Method, name: &str) -> Response {
 }
 
 fn verdict_in_flight<'s>(shared: &'s Shared, endpoint: Endpoint, payload: &Payload) -> Option<Flying<'s>> {
-    let is_verdict = endpoint.name.starts_with("Approve") || endpoint.name.starts_with("Reject");
-    let (Payload::Bytes(body), true) = (payload, is_verdict) else { return None };
+    let verdict = ["Approve", "Reject"].into_iter().find(|verdict| endpoint.name.starts_with(verdict))?;
+    let Payload::Bytes(body) = payload else { return None };
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    shared.begin_flight(body.get("OperationId").or_else(|| body.get("TresorId"))?.as_str()?)
+    shared.begin_flight(body.get("OperationId").or_else(|| body.get("TresorId"))?.as_str()?, verdict)
 }

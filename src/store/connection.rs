@@ -3,6 +3,7 @@
 use super::dialect::Sql;
 use super::error::StoreError;
 use crate::domain::ids::RecordId;
+use crate::fault::Step;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone)]
 pub(super) enum Arg {
     Int(i64),
+    NoInt,
     Bool(bool),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
@@ -18,6 +20,12 @@ pub(super) enum Arg {
 impl From<i64> for Arg {
     fn from(value: i64) -> Self {
         Arg::Int(value)
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Arg::NoInt, Arg::Int)
     }
 }
 
@@ -110,8 +118,8 @@ impl Row {
 /// A database.
 #[async_trait]
 pub(super) trait Driver: Send + Sync + 'static {
-    /// A transaction that may write. Never dropped midway, whoever waits for it.
-    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// A transaction that may write, for one step. Never dropped midway, whoever waits for it.
+    async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError>;
     /// One statement outside a transaction.
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// Applies the migrations that are missing; how many.

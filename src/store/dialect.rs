@@ -21,6 +21,19 @@ macro_rules! word {
     (sqlite SKIP_LOCKED) => {
         ""
     };
+    // Of a join only the operation; SQLite has one writer.
+    (postgres LOCK_OPERATION) => {
+        " for update of o"
+    };
+    (sqlite LOCK_OPERATION) => {
+        ""
+    };
+    (postgres SHARED_LOCK) => {
+        " for share"
+    };
+    (sqlite SHARED_LOCK) => {
+        ""
+    };
     (postgres AS_UUID) => {
         "::uuid"
     };

@@ -9,6 +9,7 @@
 mod connection;
 mod dialect;
 mod error;
+mod operating;
 mod outbox;
 mod postgres;
 mod recorded;
@@ -17,14 +18,15 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
+pub use operating::{EVERYTHING, Escalation, Grant, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Passed, Person,
-    Received, Ruling, Sent,
+    HandRole, LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Passed,
+    Person, Received, Ruling, Sent,
 };
 
 use crate::audit::WrappedKey;
@@ -41,7 +43,7 @@ pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sy
 
 /// What the engine keeps.
 #[async_trait]
-pub trait Store: Outbox + Send + Sync {
+pub trait Store: Outbox + Operating + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
 

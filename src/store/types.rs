@@ -1,5 +1,7 @@
 //! What goes into the store and comes out of it.
 
+use super::StoreError;
+use super::operating::{Escalation, Grant};
 use crate::audit::{DecisionRecord, WrappedKey};
 use crate::domain::disposition::Disposition;
 use crate::domain::effect::Effect;
@@ -143,17 +145,49 @@ pub struct Claimed {
 /// What the platform answered: what that means, and the error code.
 pub type LastFailure = (Disposition, String);
 
-/// A verdict that an operator gave by hand.
+/// Who gave a verdict in the policy's place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandRole {
+    /// An operator, by hand.
+    #[default]
+    Operator,
+    /// A reviewer of what was escalated.
+    Reviewer,
+    /// Nobody: the time for a review was over.
+    Timeout,
+}
+
+/// A verdict that somebody gave in the policy's place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByHand {
     /// Approve or reject.
     pub verdict: Verdict,
+    /// In which role.
+    #[serde(default)]
+    pub role: HandRole,
     /// Who.
     pub operator: String,
-    /// Why, if the operator said so.
+    /// Why, if that was said.
     pub comment: Option<String>,
     /// What is shown with an invitation link that is approved.
     pub additional_info: Option<String>,
+}
+
+impl ByHand {
+    /// As it stands in the queue.
+    ///
+    /// # Errors
+    /// Never, as it holds texts alone.
+    pub(super) fn to_json(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|error| StoreError::Judge(error.to_string()))
+    }
+
+    /// Whether a person said so: that is sent even where the daemon only observes, or pauses.
+    #[must_use]
+    pub const fn is_persons(&self) -> bool {
+        !matches!(self.role, HandRole::Timeout)
+    }
 }
 
 /// An operator's verdict, to be stored and carried out.
@@ -294,6 +328,8 @@ pub struct Deciding<'d> {
     pub policy: (&'d str, &'d str),
     /// The members known before a call, where the kind changes them.
     pub members_before: Option<&'d [UserId]>,
+    /// Whether a pause stops it: what a person decides goes on.
+    pub pausable: bool,
 }
 
 /// What the deciding transaction saw under its locks: the ground the judge stands on.
@@ -311,6 +347,8 @@ pub struct Ground {
     pub attempt: u32,
     /// The verdict that was committed on this operation before, if any.
     pub committed: Option<Verdict>,
+    /// What a reviewer allowed its flow, if that stands.
+    pub grant: Option<Grant>,
 }
 
 /// What the judge says.
@@ -326,6 +364,8 @@ pub struct Ruling {
     pub effects: Vec<Effect>,
     /// What follows: `Send`, `AwaitReview` or `End`.
     pub step: Step,
+    /// On which terms a person is asked, if one is.
+    pub escalation: Option<Escalation>,
 }
 
 /// How a lane is handed on, and what is written with it.

@@ -101,7 +101,7 @@ async fn a_database_that_nobody_migrated_says_how() {
     let ran = assent(&["serve", "--check", "--config", config], &[]).await;
     assert_eq!((ran.status, ran.err.as_str()), (2, "error: the database's schema is not up to date; run `assent migrate`\n"));
     let ran = assent(&["migrate", "--config", config], &[]).await;
-    assert_eq!((ran.status, ran.out.as_str()), (0, "5 migrations applied; the schema is up to date\n"), "{}", ran.err);
+    assert_eq!((ran.status, ran.out.as_str()), (0, "6 migrations applied; the schema is up to date\n"), "{}", ran.err);
     let ran = assent(&["migrate", "--config", config], &[]).await;
     assert_eq!((ran.status, ran.out.as_str()), (0, "the schema is up to date\n"));
     let ran = assent(&["serve", "--check", "--config", config], &[]).await;
@@ -152,6 +152,12 @@ async fn every_command_explains_itself_with_an_example() {
         &["admin", "approve-invitation-link-creation", "--help"],
         &["admin", "upload-custom-content", "--help"],
         &["ops", "events", "--help"],
+        &["ops", "review", "--help"],
+        &["ops", "unknown", "--help"],
+        &["ops", "resolve", "--help"],
+        &["ops", "pause", "--help"],
+        &["ops", "resume", "--help"],
+        &["ops", "pauses", "--help"],
         &["policy", "check", "--help"],
         &["policy", "test", "--help"],
         &["policy", "explain", "--help"],
@@ -236,7 +242,7 @@ async fn the_example_configuration_names_every_key_and_works() {
     let config = assent::cli::config::read(&path).unwrap_or_else(|failure| panic!("{}", failure.message()));
     assert_eq!(config.inbound_secrets.len(), 2);
     assert_eq!(config.service.tenant.as_str(), "tenant1234");
-    assert_eq!((config.lease, config.quiet_period, config.retry_budget), (Duration::from_secs(15), Duration::from_secs(10), 12));
+    assert_eq!((config.lease, config.quiet_period, config.retry_budget), (Duration::from_secs(13), Duration::from_secs(10), 12));
 }
 
 #[tokio::test(flavor = "multi_thread")]

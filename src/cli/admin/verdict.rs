@@ -13,7 +13,7 @@ use crate::domain::operation::{OperationKey, Registration};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::engine::{DatabaseClock, HandError, start_policy};
 use crate::flow::State;
-use crate::store::{self, ByHand, OperationView};
+use crate::store::{self, ByHand, HandRole, OperationView};
 use crate::zerokit::{Endpoint, ErrorCode, VerdictCall};
 use clap::Args;
 use std::sync::Arc;
@@ -100,8 +100,13 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
     let engine = engine(&config, store, policy, clock as Arc<dyn Clock>)?;
-    let by_hand =
-        ByHand { verdict: command.verdict, operator, comment: command.by_hand.comment, additional_info: command.additional_info };
+    let by_hand = ByHand {
+        verdict: command.verdict,
+        role: HandRole::Operator,
+        operator,
+        comment: command.by_hand.comment,
+        additional_info: command.additional_info,
+    };
     let key = OperationKey { kind: command.kind, operation_id: command.id };
     let view = engine.decide_by_hand(key, by_hand, command.registration, PATIENCE).await.map_err(|error| match error {
         HandError::InTheWay(_) => Failure::no(error.to_string()),

@@ -92,6 +92,12 @@ impl World {
         self.tresor(tresor).map(|tresor| tresor.members.clone())
     }
 
+    /// The most members that approvals ever made of any tresor.
+    #[must_use]
+    pub fn most_members(&self) -> usize {
+        self.tresors.values().map(|tresor| tresor.most_members).max().unwrap_or(0)
+    }
+
     fn pending(&self, kind: Kind, id: &str) -> Result<&Operation, Refusal> {
         self.operations.get(id).filter(|operation| operation.kind == kind).ok_or(self.unknown_operation)
     }
@@ -170,6 +176,7 @@ impl World {
                     return Err(ErrorCode::TargetUserAlreadyTresorMember);
                 }
                 tresor.members.push(about);
+                tresor.most_members = tresor.most_members.max(tresor.members.len());
             }
             (Kind::Kick, Some(about), _) => {
                 if !is_member(&about) {

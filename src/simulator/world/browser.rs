@@ -130,6 +130,14 @@ impl World {
         self.tresor_mut(tresor).map(|tresor| tresor.members.push(user.clone()))
     }
 
+    /// A user is no member any more without having been kicked.
+    ///
+    /// # Errors
+    /// There is no such tresor.
+    pub fn remove_member(&mut self, tresor: &TresorId, user: &UserId) -> Result<(), Refusal> {
+        self.tresor_mut(tresor).map(|tresor| tresor.members.retain(|member| member != user))
+    }
+
     /// A link is there without having been made; its name.
     ///
     /// # Errors

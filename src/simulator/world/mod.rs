@@ -52,6 +52,8 @@ struct Tresor {
     approved: bool,
     deleted: bool,
     members: Vec<UserId>,
+    /// The most members that approvals ever made of it.
+    most_members: usize,
     version: u64,
     /// Who made each.
     links: BTreeMap<String, UserId>,

@@ -6,6 +6,7 @@ use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
 use crate::domain::ids::RecordId;
+use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
@@ -39,8 +40,9 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
 
 fn bind(sql: Sql, args: Vec<Arg>) -> Query {
-    args.into_iter().fold(sqlx::query(sql.postgres), |query, arg| match arg {
+    args.into_iter().fold(sqlx::query(fault::sql(sql.postgres)), |query, arg| match arg {
         Arg::Int(value) => query.bind(value),
+        Arg::NoInt => query.bind(None::<i64>),
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
@@ -62,12 +64,13 @@ fn plain(row: &PgRow) -> Result<Row, StoreError> {
 
 #[async_trait]
 impl Driver for PostgresDriver {
-    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+    async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError> {
+        fault::reach(step, Moment::Before).await;
         // `Pool::begin` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
         let pool = self.0.clone();
         let begun = tokio::spawn(async move { pool.begin().await }).await;
         let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
-        Ok(Box::new(PostgresTransaction(transaction)))
+        Ok(Box::new(PostgresTransaction { transaction, step }))
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
@@ -114,19 +117,26 @@ async fn applied(pool: &PgPool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     Ok(sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(pool).await?)
 }
 
-struct PostgresTransaction(sqlx::Transaction<'static, Postgres>);
+struct PostgresTransaction {
+    transaction: sqlx::Transaction<'static, Postgres>,
+    step: Step,
+}
 
 #[async_trait]
 impl Transaction for PostgresTransaction {
     async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&mut *self.0).await?.iter().map(plain).collect()
+        bind(sql, args).fetch_all(&mut *self.transaction).await?.iter().map(plain).collect()
     }
 
     async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
-        Ok(bind(sql, args).execute(&mut *self.0).await?.rows_affected())
+        Ok(bind(sql, args).execute(&mut *self.transaction).await?.rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        if !fault::is_lost(self.step) {
+            self.transaction.commit().await?;
+        }
+        fault::reach(self.step, Moment::After).await;
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ const TAKE_OVER: Sql = sql!(
 );
 
 pub(super) async fn order(tx: &mut dyn Transaction, order: HandOrder) -> Result<Ordered, StoreError> {
-    let by_hand = serde_json::to_string(&order.by_hand).map_err(|error| StoreError::Judge(error.to_string()))?;
+    let by_hand = order.by_hand.to_json()?;
     let (owner, lease) = (order.owner.as_str(), micros(order.lease));
     let key = args![order.key.kind.as_str(), order.key.operation_id.as_str()];
     let mut args =

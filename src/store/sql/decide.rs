@@ -4,7 +4,7 @@
 use super::finish::write_end;
 use super::line::{self, Line, Way};
 use super::types::{Claim, Lane};
-use super::{audit_time, effects, events, fenced, timestamp};
+use super::{audit_time, effects, events, fenced, pauses, reviews, timestamp};
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
 use crate::domain::ids::{FlowId, UserId};
@@ -18,8 +18,9 @@ use crate::store::{Judge, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const OWN: Sql =
-    sql!("select flow_id, attempt, place_in_line, received_at, decision_id from operations where id = $1 and fence = $2");
+const OWN: Sql = sql!(
+    "select flow_id, attempt, place_in_line, received_at, decision_id, basis, case when home <> owner then home end from operations where id = $1 and fence = $2"
+);
 const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
 const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
@@ -56,9 +57,6 @@ const INTEND: Sql = sql!(
     "update operations set verdict = $3, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "
     "where id = $1 and fence = $2"
 );
-const AWAIT_REVIEW: Sql = sql!(
-    "update operations set state = 'escalated', due_at = null, owner = null, lane = null, parked_on = null where id = $1 and fence = $2"
-);
 
 pub(super) async fn decide(
     tx: &mut dyn Transaction,
@@ -71,9 +69,13 @@ pub(super) async fn decide(
     let lane = deciding.lane.as_str();
     let mut held = line::lock(tx, lane).await?;
     let own = first(tx.rows(OWN, args![id.as_str(), fence]).await?).ok_or(StoreError::Fenced)?;
+    let waits_elsewhere = own.opt_text(6)?.is_some();
     let mut own = own_claim(&own)?;
     if own.place.is_none() {
         line::join(tx, &deciding, &mut held, &mut own).await?;
+    }
+    if deciding.pausable && pauses::set_aside(tx, &id, fence, lane).await? {
+        return Ok(Decided::Parked(line::hand_on(tx, &held, deciding.rules).await?));
     }
     let way = Line::read(tx, lane).await?.way_of(&id, held.now);
     if way != Way::Free {
@@ -94,7 +96,12 @@ pub(super) async fn decide(
     let key = deciding.key;
     let committed = first(tx.rows(COMMITTED, args![key.kind.as_str(), key.operation_id.as_str()]).await?);
     let committed = committed.map(|row| row.parsed(0, Verdict::parse)).transpose()?;
-    let ground = Ground { now, counts, person_keys, flow, attempt, committed };
+    // Only what was escalated before, or follows on something that was, can have been reviewed.
+    let grant = match own.was_escalated || attempt > 1 {
+        true => reviews::grant(tx, &flow.to_string(), &intent_key(deciding.intent)).await?,
+        false => None,
+    };
+    let ground = Ground { now, counts, person_keys, flow, attempt, committed, grant };
     let ruling = judge(ground).map_err(|none| match none {
         NoRuling::PolicyMoved => StoreError::PolicyMoved,
         NoRuling::Broken(what) => StoreError::Judge(what),
@@ -118,7 +125,11 @@ pub(super) async fn decide(
     ];
     fenced(tx.run(RULED, args).await?)?;
     effects::plan(tx, deciding.lease.id, &ruling).await?;
-    follow(tx, &deciding, &held, ruling).await
+    let decided = follow(tx, &deciding, &held, ruling).await?;
+    if waits_elsewhere && matches!(&decided, Decided::Ruled { sent: None, .. }) {
+        line::notify(tx, deciding.lease.id).await?;
+    }
+    Ok(decided)
 }
 
 /// Writes what follows from the ruling.
@@ -153,7 +164,7 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, 
             (Some(sent), Passed::default())
         }
         Step::AwaitReview => {
-            fenced(tx.run(AWAIT_REVIEW, args![id, fence]).await?)?;
+            fenced(reviews::await_review(tx, &id, fence, &ruling).await?)?;
             let at = audit_time(ruling.record.decided_at);
             events::tell(tx, deciding.lease.id, State::Escalated.as_str(), &at, deciding.rules).await?;
             (None, line::hand_on(tx, held, deciding.rules).await?)
@@ -178,7 +189,13 @@ fn own_claim(row: &Row) -> Result<Claim, StoreError> {
     let received_at = row.int(3)?;
     // An operation that the release before this one decided on has joined its flow already.
     let place = row.opt_int(2)?.or_else(|| row.opt_text(4).ok().flatten().map(|_| received_at));
-    Ok(Claim { flow: row.parsed(0, FlowId::parse)?, attempt: u32::try_from(row.int(1)?).unwrap_or(u32::MAX), place, received_at })
+    Ok(Claim {
+        flow: row.parsed(0, FlowId::parse)?,
+        attempt: u32::try_from(row.int(1)?).unwrap_or(u32::MAX),
+        place,
+        received_at,
+        was_escalated: row.opt_text(5)?.is_some(),
+    })
 }
 
 pub(super) fn intent_key(intent: &Intent) -> String {
@@ -187,8 +204,12 @@ pub(super) fn intent_key(intent: &Intent) -> String {
         intent.actor.as_ref().map(|user| user.as_str()),
         intent.subject.as_ref().map(|user| user.as_str()),
     ];
-    // Identifiers hold no white space, so the parts cannot run into each other.
-    format!("{} {}", intent.kind, parts.map(|part| part.unwrap_or("-")).join(" "))
+    intent_of_parts(intent.kind.as_str(), parts)
+}
+
+/// Of tresor, actor and subject. Identifiers hold no white space, so the parts cannot run into each other.
+pub(super) fn intent_of_parts(kind: &str, parts: [Option<&str>; 3]) -> String {
+    format!("{kind} {}", parts.map(|part| part.unwrap_or("-")).join(" "))
 }
 
 /// Counts under the locks of the counters, taken in order.

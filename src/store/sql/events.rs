@@ -50,7 +50,7 @@ const RESEND_DEAD: Sql = sql!(
     "update events set state = 'pending', due_at = " NOW ", tries = 0, settled_at = null, fence = fence + 1 where state = 'dead'"
 );
 const ACTED: Sql = sql!(
-    "insert into operator_actions (id, at, operator, action, target) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5)"
+    "insert into operator_actions (id, at, operator, action, target, comment) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5, $6)"
 );
 pub(super) const ERASE: Sql = sql!("delete from events where state = 'delivered' and settled_at <= " NOW " - $1");
 
@@ -140,8 +140,20 @@ pub(super) async fn resend(tx: &mut dyn Transaction, id: Option<&str>, operator:
         None => tx.run(RESEND_DEAD, args![]).await?,
     };
     if touched > 0 {
-        let now = audit_time(transaction_now(tx).await?);
-        tx.run(ACTED, args![ActionId::generate().to_string(), now, operator, "resend_events", id.unwrap_or("dead")]).await?;
+        acted(tx, operator, "resend_events", id.unwrap_or("dead"), None).await?;
     }
     Ok(touched)
+}
+
+/// Records what an operator did, and to what.
+pub(super) async fn acted(
+    tx: &mut dyn Transaction,
+    operator: &str,
+    action: &str,
+    target: &str,
+    comment: Option<&str>,
+) -> Result<(), StoreError> {
+    let now = audit_time(transaction_now(tx).await?);
+    let comment = comment.map(str::to_owned);
+    tx.run(ACTED, args![ActionId::generate().to_string(), now, operator, action, target, comment]).await.map(|_| ())
 }

@@ -2,14 +2,16 @@
 
 use super::{audit_time, effects, events, line, transaction_now};
 use crate::domain::duration::micros;
-use crate::domain::ids::OutcomeId;
+use crate::domain::ids::{DecisionId, OutcomeId, RecordId};
 use crate::domain::kind::Kind;
+use crate::domain::operation::OperationKey;
 use crate::domain::verdict::Outcome;
-use crate::flow::{Places, State};
+use crate::flow::{Ending, Places, State};
 use crate::store::StoreError;
 use crate::store::connection::{Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Finishing, Passed};
+use jiff::Timestamp;
 
 const OWN: Sql = sql!("select lane, case when home <> owner then home end from operations where id = $1 and fence = $2");
 const OUTCOME: Sql = sql!(
@@ -75,6 +77,31 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
         tx.rows(SETTLE, args).await?
     };
     let settled = first(settled).ok_or(StoreError::Fenced)?;
+    record_outcome(tx, key, decision, ending, now).await?;
+    match (settled.opt_text(0)?, waits, ending.outcome) {
+        (None, _, _) => {}
+        (Some(flow), true, _) => line::await_turn(tx, flow, now.as_microsecond(), lane).await?,
+        (Some(flow), false, Outcome::Superseded) => {
+            tx.run(OPEN_FLOW, args![flow, now.as_microsecond()]).await?;
+        }
+        (Some(flow), false, _) => line::end_flow(tx, flow).await?,
+    }
+    let has_effects = settled.int(1)? != 0;
+    follow(tx, Following { record: lease.id, key, decision, ending, has_effects, now }).await?;
+    if !waits {
+        events::tell(tx, lease.id, ending.state.as_str(), &audit_time(now), rules).await?;
+    }
+    Ok(())
+}
+
+/// One more row for the auditor.
+pub(super) async fn record_outcome(
+    tx: &mut dyn Transaction,
+    key: &OperationKey,
+    decision: Option<DecisionId>,
+    ending: &Ending,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut args = args![
         OutcomeId::generate().to_string(),
         decision.map(|decision| decision.to_string()),
@@ -86,33 +113,39 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
         ending.detail.clone(),
     ];
     args.push(crate::store::connection::Arg::Bool(ending.reconciled));
-    tx.run(OUTCOME, args).await?;
+    tx.run(OUTCOME, args).await.map(|_| ())
+}
+
+/// What an end brings about beside itself.
+pub(super) struct Following<'f> {
+    pub(super) record: RecordId,
+    pub(super) key: &'f OperationKey,
+    pub(super) decision: Option<DecisionId>,
+    pub(super) ending: &'f Ending,
+    pub(super) has_effects: bool,
+    pub(super) now: Timestamp,
+}
+
+/// Places in limits, effects, secrets, and what is remembered of a tresor.
+pub(super) async fn follow(tx: &mut dyn Transaction, following: Following<'_>) -> Result<(), StoreError> {
+    let Following { record, key, decision, ending, has_effects, now } = following;
     if ending.places() == Places::Release {
-        tx.run(RELEASE_PLACES, args![id.as_str()]).await?;
+        tx.run(RELEASE_PLACES, args![record.to_string()]).await?;
     }
-    match (settled.opt_text(0)?, waits, ending.outcome) {
-        (None, _, _) => {}
-        (Some(flow), true, _) => line::await_turn(tx, flow, now.as_microsecond(), lane).await?,
-        (Some(flow), false, Outcome::Superseded) => {
-            tx.run(OPEN_FLOW, args![flow, now.as_microsecond()]).await?;
-        }
-        (Some(flow), false, _) => line::end_flow(tx, flow).await?,
-    }
-    if settled.int(1)? != 0 {
+    if has_effects {
         match decision.filter(|_| ending.outcome == Outcome::Applied) {
-            Some(decision) => effects::activate(tx, lease.id, decision).await?,
-            None => effects::cancel(tx, lease.id).await?,
+            Some(decision) => effects::activate(tx, record, decision).await?,
+            None => effects::cancel(tx, record).await?,
         }
     }
-    if (ending.state, key.kind) == (State::Approved, Kind::UserValidation) {
+    match (ending.state, key.kind, decision) {
         // The secret was used; nobody needs it any more.
-        tx.run(ERASE_REGISTRATION, args![key.operation_id.as_str()]).await?;
+        (State::Approved, Kind::UserValidation, _) => {
+            tx.run(ERASE_REGISTRATION, args![key.operation_id.as_str()]).await.map(|_| ())
+        }
+        (State::Approved, Kind::TresorCreation, Some(decision)) => {
+            tx.run(REMEMBER_TRESOR, args![decision.to_string(), now.as_microsecond()]).await.map(|_| ())
+        }
+        _ => Ok(()),
     }
-    if !waits {
-        events::tell(tx, lease.id, ending.state.as_str(), &audit_time(now), rules).await?;
-    }
-    if let (State::Approved, Kind::TresorCreation, Some(decision)) = (ending.state, key.kind, decision) {
-        tx.run(REMEMBER_TRESOR, args![decision.to_string(), now.as_microsecond()]).await?;
-    }
-    Ok(())
 }

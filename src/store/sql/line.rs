@@ -32,8 +32,14 @@ const HAND_ON: Sql = sql!(
     "update operations set lane = $1, parked_on = null, fence = fence + 1, due_at = " NOW " where id = $2 and parked_on = $1 returning id"
 );
 const GIVE_TURN: Sql = sql!("update flows set in_line = 0, turn_since = $2, turn_until = $3, open_since = $2 where id = $1");
+/// A report that names the flow is being read: its client came, and the turn lasts as long as the longest.
+const PROLONG: Sql = sql!(
+    "update flows set turn_until = turn_since + $2 where id = $1 and turn_since + $2 > $3 and exists (select 1 from operations o "
+    "where o.requested_flow = $1 and o.place_in_line is null and o.due_at is not null) returning id"
+);
 const COUNT_MISS: Sql = sql!("update flows set missed = missed + 1 where id = $1 returning missed");
-const BACK_IN_LINE: Sql = sql!("update flows set in_line = 1, since = $2, turn_since = null, turn_until = null where id = $1");
+/// When the turn began stays: whoever comes late tells how long clients need.
+const BACK_IN_LINE: Sql = sql!("update flows set in_line = 1, since = $2, turn_until = null where id = $1");
 const SUPERSEDE: Sql = sql!(
     "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
     "where flow_id = $1 and state = 'waiting' returning id"
@@ -143,6 +149,10 @@ pub(super) async fn hand_on(tx: &mut dyn Transaction, lane: &Lane, rules: LaneRu
         if until > lane.now {
             return Ok(Passed::default());
         }
+        let prolong = args![flow.to_string(), micros(rules.turn), lane.now];
+        if first(tx.rows(PROLONG, prolong).await?).is_some() {
+            return Ok(Passed::default());
+        }
         miss(tx, flow, lane.now).await?;
         line = Line::read(tx, &lane.name).await?;
     }
@@ -225,7 +235,9 @@ pub(super) async fn join(
             own.attempt = u32::try_from(row.int(1)?).unwrap_or(u32::MAX).saturating_add(1);
             let place = row.opt_int(2)?.unwrap_or(own.received_at);
             if let Some(turn_since) = row.opt_int(3)? {
-                let average = average_return(lane.returns_after, from_micros(own.received_at - turn_since));
+                // Until it could be judged: what the platform takes to be read is a part of it.
+                let returned_after = from_micros(lane.now - turn_since).min(deciding.rules.turn);
+                let average = average_return(lane.returns_after, returned_after);
                 lane.returns_after = Some(average);
                 tx.run(RETURNED, args![lane.name.as_str(), micros(average)]).await?;
             }

@@ -9,7 +9,11 @@ mod events;
 mod finish;
 mod intake;
 mod line;
+mod operating;
 mod outbox;
+mod pauses;
+mod resolve;
+mod reviews;
 mod types;
 mod view;
 
@@ -26,6 +30,7 @@ use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Intent, Lane};
+use crate::fault::Step;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -96,7 +101,7 @@ impl<D: Driver> Store for SqlStore<D> {
         const KEEP: super::dialect::Sql =
             sql!("insert into key_sentinel (id, sealed) values (1, $1) on conflict (id) do nothing");
         if fresh.is_some() {
-            let mut tx = self.driver.begin().await?;
+            let mut tx = self.driver.begin(Step::KeepSentinel).await?;
             tx.run(KEEP, vec![super::connection::Arg::Bytes(fresh)]).await?;
             tx.commit().await?;
         }
@@ -105,7 +110,7 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn receive(&self, new: NewOperation) -> Result<Received, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Receive).await?;
         let received = intake::receive(tx.as_mut(), new).await?;
         if !matches!(received, Received::WebhookReused | Received::Incomplete) {
             tx.commit().await?;
@@ -119,21 +124,21 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claimed>, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Claim).await?;
         let rows = tx.rows(claim::CLAIM, args![owner, micros(lease), i64::from(limit)]).await?;
         tx.commit().await?;
         rows.iter().map(claim::read).collect()
     }
 
     async fn claim_one(&self, id: RecordId, owner: &str, lease: Duration) -> Result<Option<Claimed>, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::ClaimOne).await?;
         let row = first(tx.rows(claim::CLAIM_ONE, args![owner, micros(lease), id.to_string()]).await?);
         tx.commit().await?;
         row.map(|row| claim::read(&row)).transpose()
     }
 
     async fn order_by_hand(&self, order: HandOrder) -> Result<Ordered, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::OrderByHand).await?;
         let ordered = by_hand::order(tx.as_mut(), order).await?;
         tx.commit().await?;
         Ok(ordered)
@@ -142,7 +147,7 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn keep_registration(&self, user: &UserId, sealed: Vec<u8>) -> Result<(), StoreError> {
         const KEEP: super::dialect::Sql =
             sql!("insert into registrations (user_id, sealed, created_at) values ($1, $2, " NOW ")");
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::KeepRegistration).await?;
         tx.run(KEEP, vec![user.as_str().into(), super::connection::Arg::Bytes(Some(sealed))]).await?;
         tx.commit().await
     }
@@ -156,27 +161,27 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn erase_registrations(&self, older_than: Duration) -> Result<u64, StoreError> {
         const ERASE: super::dialect::Sql = sql!("delete from registrations where created_at <= " NOW " - $1");
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::EraseRegistrations).await?;
         let erased = tx.run(ERASE, args![micros(older_than)]).await?;
         tx.commit().await?;
         Ok(erased)
     }
 
     async fn claim_effects(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEffect>, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::ClaimEffects).await?;
         let claimed = effects::claim(tx.as_mut(), owner, lease, limit).await?;
         tx.commit().await?;
         Ok(claimed)
     }
 
     async fn effect_again(&self, lease: EffectLease, delay: Duration, counts: bool) -> Result<(), StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::EffectAgain).await?;
         effects::again(tx.as_mut(), lease, delay, counts).await?;
         tx.commit().await
     }
 
     async fn finish_effect(&self, lease: EffectLease, result: &EffectResult) -> Result<(), StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::FinishEffect).await?;
         effects::finish(tx.as_mut(), lease, result).await?;
         tx.commit().await
     }
@@ -193,7 +198,7 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
         const EXTEND: super::dialect::Sql =
             sql!("update operations set due_at = " NOW " + $3 where id = $1 and fence = $2 and due_at is not null");
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Extend).await?;
         fenced(tx.run(EXTEND, args![lease.id.to_string(), lease.fence, micros(duration)]).await?)?;
         tx.commit().await
     }
@@ -226,7 +231,7 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError> {
         let hash = deciding.policy.0;
         let archived = self.is_archived(hash);
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Decide).await?;
         let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
         tx.commit().await?;
         if !archived && matches!(decided, Decided::Ruled { .. }) {
@@ -239,7 +244,7 @@ impl<D: Driver> Store for SqlStore<D> {
         const RESEND: super::dialect::Sql = sql!(
             "update operations set sends = sends + 1, last_failure = null, sent_at = " NOW " where id = $1 and fence = $2 and verdict is not null"
         );
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Resend).await?;
         fenced(tx.run(RESEND, args![lease.id.to_string(), lease.fence]).await?)?;
         tx.commit().await?;
         self.leased(lease).await?.sent.ok_or_else(|| StoreError::Corrupt("a verdict was sent and is not there".into()))
@@ -257,7 +262,7 @@ impl<D: Driver> Store for SqlStore<D> {
             "update operations set due_at = " NOW " + $3, owner = null, tries = tries + $4, "
             "sends = case when $5 = 1 then 0 else sends end, last_failure = coalesce($6, last_failure) where id = $1 and fence = $2 and due_at is not null"
         );
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Reschedule).await?;
         let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
         let args = args![lease.id.to_string(), lease.fence, micros(delay), i64::from(counts), i64::from(unsent), failure];
         fenced(tx.run(RESCHEDULE, args).await?)?;
@@ -265,7 +270,7 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn finish(&self, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::Finish).await?;
         let passed = finish::finish(tx.as_mut(), finishing).await?;
         tx.commit().await?;
         Ok(passed)
@@ -275,7 +280,7 @@ impl<D: Driver> Store for SqlStore<D> {
         let mut passed = Passed::default();
         for row in self.driver.read(line::DUE_LANES, args![]).await? {
             // Each by itself, so that no two lanes are ever locked together.
-            let mut tx = self.driver.begin().await?;
+            let mut tx = self.driver.begin(Step::Tidy).await?;
             let one = line::tidy(tx.as_mut(), row.text(0)?, rules).await?;
             tx.commit().await?;
             passed = passed.and(one);
@@ -291,13 +296,14 @@ impl<D: Driver> Store for SqlStore<D> {
         const NEXT: super::dialect::Sql = sql!(
             "select min(at) - " NOW " from (select min(due_at) as at from operations where due_at is not null"
             " union all select min(turn_until) from flows where turn_until is not null"
+            " union all select min(review_until) from operations where state = 'escalated'"
             " union all select min(wait_until) from operations where state = 'waiting') times"
         );
         self.time_until(NEXT).await
     }
 
     async fn activate_policy(&self, hash: &str, body: &str, replica: &str) -> Result<(), StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::ActivatePolicy).await?;
         archive::activate(tx.as_mut(), hash, body, replica).await?;
         tx.commit().await
     }

@@ -2,6 +2,7 @@
 
 use super::{SqlStore, events};
 use crate::domain::duration::micros;
+use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, args};
 use crate::store::outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
@@ -11,14 +12,14 @@ use std::time::Duration;
 #[async_trait]
 impl<D: Driver> Outbox for SqlStore<D> {
     async fn claim_events(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEvent>, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::ClaimEvents).await?;
         let claimed = events::claim(tx.as_mut(), owner, lease, limit).await?;
         tx.commit().await?;
         Ok(claimed)
     }
 
     async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::FinishEvent).await?;
         events::finish(tx.as_mut(), lease, delivery).await?;
         tx.commit().await
     }
@@ -33,14 +34,14 @@ impl<D: Driver> Outbox for SqlStore<D> {
     }
 
     async fn resend_events(&self, id: Option<&str>, operator: &str) -> Result<u64, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::ResendEvents).await?;
         let resent = events::resend(tx.as_mut(), id, operator).await?;
         tx.commit().await?;
         Ok(resent)
     }
 
     async fn erase_events(&self, older_than: Duration) -> Result<u64, StoreError> {
-        let mut tx = self.driver.begin().await?;
+        let mut tx = self.driver.begin(Step::EraseEvents).await?;
         let erased = tx.run(events::ERASE, args![micros(older_than)]).await?;
         tx.commit().await?;
         Ok(erased)

@@ -23,4 +23,6 @@ pub(super) struct Claim {
     /// Its flow's place in line, once it has joined one.
     pub(super) place: Option<i64>,
     pub(super) received_at: i64,
+    /// Whether a person was asked about it before.
+    pub(super) was_escalated: bool,
 }

@@ -9,6 +9,7 @@ use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
 use crate::domain::ids::RecordId;
+use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -46,8 +47,9 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
 fn bind(sql: Sql, args: Vec<Arg>) -> Query {
-    args.into_iter().fold(sqlx::query(sql.sqlite), |query, arg| match arg {
+    args.into_iter().fold(sqlx::query(fault::sql(sql.sqlite)), |query, arg| match arg {
         Arg::Int(value) => query.bind(value),
+        Arg::NoInt => query.bind(None::<i64>),
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
@@ -71,12 +73,13 @@ fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
 
 #[async_trait]
 impl Driver for SqliteDriver {
-    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+    async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError> {
+        fault::reach(step, Moment::Before).await;
         // `Pool::begin_with` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
         let pool = self.writer.clone();
         let begun = tokio::spawn(async move { pool.begin_with("BEGIN IMMEDIATE").await }).await;
         let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
-        Ok(Box::new(SqliteTransaction(transaction)))
+        Ok(Box::new(SqliteTransaction { transaction, step }))
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
@@ -107,19 +110,26 @@ async fn applied(pool: &SqlitePool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     Ok(sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(pool).await?)
 }
 
-struct SqliteTransaction(sqlx::Transaction<'static, Sqlite>);
+struct SqliteTransaction {
+    transaction: sqlx::Transaction<'static, Sqlite>,
+    step: Step,
+}
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
     async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&mut *self.0).await?.iter().map(plain).collect()
+        bind(sql, args).fetch_all(&mut *self.transaction).await?.iter().map(plain).collect()
     }
 
     async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
-        Ok(bind(sql, args).execute(&mut *self.0).await?.rows_affected())
+        Ok(bind(sql, args).execute(&mut *self.transaction).await?.rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        if !fault::is_lost(self.step) {
+            self.transaction.commit().await?;
+        }
+        fault::reach(self.step, Moment::After).await;
+        Ok(())
     }
 }

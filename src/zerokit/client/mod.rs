@@ -22,6 +22,7 @@ use super::failure::{ClockSkew, Failure};
 use super::signing::{Request, body_hash, sign};
 use super::wire;
 use crate::domain::clock::Clock;
+use crate::fault::{self, Moment};
 use reqwest::{Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,7 +136,9 @@ impl Client {
         };
         // A list that is read item by item is bounded from one piece to the next; the others have their own bound, which
         // says more exactly what was over, and comes first.
+        fault::reach_call(endpoint.name, Moment::Before).await;
         let sent = tokio::time::timeout(at_most + Duration::from_secs(1), builder.send()).await;
+        fault::reach_call(endpoint.name, Moment::After).await;
         let sent = sent.map_err(|_| time_is_over(endpoint))?;
         let response = sent.map_err(|error| self.no_answer(endpoint, &error))?;
         if response.status() == StatusCode::OK { Ok(response) } else { Err(self.refusal(endpoint, response, now).await) }

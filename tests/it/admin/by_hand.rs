@@ -9,7 +9,7 @@ use assent::domain::operation::OperationKey;
 use assent::domain::verdict::Verdict;
 use assent::engine::Mode;
 use assent::simulator::Fault;
-use assent::store::{ByHand, HandOrder, Ordered};
+use assent::store::{ByHand, HandOrder, HandRole, Ordered};
 use assent::zerokit::{Endpoint, ErrorCode};
 use std::time::Duration;
 
@@ -160,7 +160,13 @@ async fn a_daemon_carries_out_what_the_operators_process_left(backend: Backend) 
     let order = HandOrder {
         id: RecordId::generate(),
         key: OperationKey { kind: Kind::Share, operation_id: OperationId::new(id.as_str()).unwrap() },
-        by_hand: ByHand { verdict: Verdict::Reject, operator: "anna".into(), comment: None, additional_info: None },
+        by_hand: ByHand {
+            verdict: Verdict::Reject,
+            role: HandRole::Operator,
+            operator: "anna".into(),
+            comment: None,
+            additional_info: None,
+        },
         payload: None,
         owner: "a process that died".into(),
         lease: Duration::ZERO,
@@ -178,7 +184,13 @@ async fn a_verdict_by_hand_is_sent_in_observe_mode_too(backend: Backend) {
     let order = HandOrder {
         id: RecordId::generate(),
         key: OperationKey { kind: Kind::Share, operation_id: OperationId::new(id.as_str()).unwrap() },
-        by_hand: ByHand { verdict: Verdict::Approve, operator: "anna".into(), comment: None, additional_info: None },
+        by_hand: ByHand {
+            verdict: Verdict::Approve,
+            role: HandRole::Operator,
+            operator: "anna".into(),
+            comment: None,
+            additional_info: None,
+        },
         payload: None,
         owner: "a process that died".into(),
         lease: Duration::ZERO,

@@ -1,7 +1,10 @@
 //! What the tests stand on: throw-away databases, the simulator on a port, daemons in this process.
 
 pub(crate) mod command;
+pub(crate) mod ledger;
 pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod site;
 
 use assent::audit::MasterKey;
 use assent::cli::Daemon;
@@ -203,6 +206,7 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         turn: Duration::from_secs(3),
         max_wait: Duration::from_mins(1),
         max_attempts: 10,
+        drain: Duration::ZERO,
         tokens: vec![token(TOKEN, Role::Auditor), token(APP_TOKEN, Role::App)],
         encryption: MasterKey::parse(ENCRYPTION_KEY).unwrap(),
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::harness::on_both;
 use assent::domain::effect::{Action, Effect};
-use assent::store::{ByHand, EffectResult, HandOrder, Ordered};
+use assent::store::{ByHand, EffectResult, HandOrder, HandRole, Ordered};
 
 on_both!(
     effects_are_due_with_the_outcome_and_run_one_after_the_other,
@@ -90,7 +90,13 @@ fn order(id: &str) -> HandOrder {
     HandOrder {
         id: RecordId::generate(),
         key: key(id),
-        by_hand: ByHand { verdict: Verdict::Reject, operator: "anna".into(), comment: None, additional_info: None },
+        by_hand: ByHand {
+            verdict: Verdict::Reject,
+            role: HandRole::Operator,
+            operator: "anna".into(),
+            comment: None,
+            additional_info: None,
+        },
         payload: None,
         owner: "anna's process".into(),
         lease: LEASE,

@@ -110,7 +110,14 @@ impl Case {
             trace: json!([]),
             shadow: json!([]),
         };
-        Ruling { record, message: Some("message".into()), additional_info: None, effects: self.effects.clone(), step }
+        Ruling {
+            record,
+            message: Some("message".into()),
+            additional_info: None,
+            effects: self.effects.clone(),
+            step,
+            escalation: None,
+        }
     }
 
     async fn decide(&self, store: &dyn Store, verdict: Verdict, step: Step) -> Decided {
@@ -137,6 +144,7 @@ impl Case {
             persons: &self.persons,
             policy: ("hash", "body"),
             members_before: Some(&members),
+            pausable: true,
         };
         store.decide(deciding, judge).await
     }

@@ -1,0 +1,73 @@
+//! `POST /v1/operations/{id}/review`: what a person says of an operation that was escalated. Who is a party to it has no say.
+
+use super::fields::Object;
+use super::{Api, Problem, Role, auth, prefer};
+use crate::domain::ids::{RecordId, UserId};
+use crate::domain::verdict::Verdict;
+use crate::store::{Review, Reviewed};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The longest comment, in bytes.
+const MAX_COMMENT_BYTES: usize = 4096;
+
+pub(super) async fn review(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let token = auth::require(&api.tokens, &headers, Role::Reviewer)?;
+    let not_found = || Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "there is no operation with this id");
+    let id = RecordId::parse(&id).ok_or_else(not_found)?;
+    let (verdict, comment) = read(&body?)?;
+    let user = token.user_id.as_ref().and_then(|user| UserId::new(user.as_str()).ok());
+    let review = Review { id, verdict, reviewer: token.name.clone(), user, comment };
+    // In a task of its own: a client that hangs up must not stop the transaction halfway.
+    let engine = Arc::clone(&api.engine);
+    let reviewed = tokio::spawn(async move { engine.review(review).await }).await;
+    let internal = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "look at the operation, and review it again");
+    match reviewed.map_err(internal)?? {
+        Reviewed::Taken(view) => {
+            let view = match prefer::wait(&headers) {
+                Some(wait) => api.engine.wait(id, wait).await?.ok_or_else(not_found)?,
+                None => view,
+            };
+            Ok(Json(view).into_response())
+        }
+        Reviewed::NoSuchOperation => Err(not_found()),
+        Reviewed::NotEscalated(view) => {
+            let detail = format!("this operation is {}; only one that is escalated can be reviewed", view.state);
+            Err(Problem::new(StatusCode::CONFLICT, "not-escalated", detail))
+        }
+        Reviewed::Involved => {
+            let detail =
+                "the reviewer is the requester, the actor or the subject of this operation; somebody else must review it";
+            Err(Problem::new(StatusCode::FORBIDDEN, "involved", detail))
+        }
+    }
+}
+
+fn read(body: &Bytes) -> Result<(Verdict, String), Problem> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
+        Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
+    })?;
+    let fields = Object::of("", &body, &["verdict", "comment"])?;
+    let verdict = match fields.text("verdict")? {
+        "approve" => Verdict::Approve,
+        "reject" => Verdict::Reject,
+        _ => return Err(Problem::field("verdict", "must be `approve` or `reject`")),
+    };
+    let comment = fields.text("comment")?.trim();
+    if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES || comment.contains('\0') {
+        return Err(Problem::field("comment", format!("must say why, in at most {MAX_COMMENT_BYTES} bytes")));
+    }
+    Ok((verdict, comment.to_owned()))
+}

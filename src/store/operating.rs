@@ -1,0 +1,153 @@
+//! What people do to operations beside the policy, as the engine and the commands see it: reviews of what was escalated,
+//! pauses, and the closing of what could not be established. Each act is recorded with its doer's name.
+
+use super::StoreError;
+use super::types::{LaneRules, OperationView};
+use crate::domain::ids::{RecordId, UserId};
+use crate::domain::verdict::Verdict;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// On which terms an operation waits for a person, and what that stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Escalation {
+    /// How long it waits, and how long an approval by a reviewer stands.
+    pub ttl: std::time::Duration,
+    /// Whether it is rejected when nobody reviewed it in that time.
+    pub rejects: bool,
+    /// The rules and facts behind it, in the policy's own form; no values.
+    pub basis: String,
+}
+
+/// What a reviewer allowed, as long as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who.
+    pub reviewer: String,
+    /// Why.
+    pub comment: String,
+    /// What the escalation stood on.
+    pub basis: String,
+}
+
+/// A reviewer's verdict on an operation that was escalated.
+#[derive(Debug, Clone)]
+pub struct Review {
+    /// The operation.
+    pub id: RecordId,
+    /// Approve or reject.
+    pub verdict: Verdict,
+    /// Who.
+    pub reviewer: String,
+    /// The platform's user behind the reviewer.
+    pub user: Option<UserId>,
+    /// Why.
+    pub comment: String,
+}
+
+/// What became of a review.
+#[derive(Debug, Clone)]
+pub enum Reviewed {
+    /// It stands, and the operation is worked on again.
+    Taken(OperationView),
+    /// There is no such operation.
+    NoSuchOperation,
+    /// Nobody is asked: it was not escalated, or is decided already.
+    NotEscalated(OperationView),
+    /// The reviewer is the requester, the actor or the subject of it.
+    Involved,
+}
+
+/// What became of the closing of an operation whose end was unknown.
+#[derive(Debug, Clone)]
+pub enum Resolved {
+    /// It is closed.
+    Closed(OperationView),
+    /// There is no such operation.
+    NoSuchOperation,
+    /// Its end is known, or still to come.
+    NotUnknown(OperationView),
+}
+
+/// An operation that somebody has to see to, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenView {
+    /// The record.
+    pub id: RecordId,
+    /// The kind.
+    pub kind: String,
+    /// The operation at the platform.
+    pub operation_id: String,
+    /// The tresor.
+    pub tresor_id: Option<String>,
+    /// Who started it.
+    pub actor_id: Option<String>,
+    /// Whom it concerns.
+    pub subject_id: Option<String>,
+    /// What was decided.
+    pub verdict: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The platform's error code, or one of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is rejected if nobody reviews it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A pause as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PauseView {
+    /// `*` for everything, or a lane.
+    pub scope: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who.
+    pub operator: String,
+    /// Why.
+    pub comment: Option<String>,
+    /// How many operations wait for its end.
+    pub waiting: i64,
+}
+
+/// The scope of a pause of everything.
+pub const EVERYTHING: &str = "*";
+
+/// What people do to operations.
+#[async_trait]
+pub trait Operating: Send + Sync {
+    /// Stores a reviewer's verdict and has the operation worked on again, in one transaction.
+    async fn review(&self, review: Review) -> Result<Reviewed, StoreError>;
+
+    /// Sees to escalations that nobody reviewed in time, and to grants that stand no longer; how many are rejected.
+    async fn expire_reviews(&self) -> Result<u64, StoreError>;
+
+    /// The operations that wait for a reviewer, the longest waiting first.
+    async fn escalated(&self, limit: u32) -> Result<Vec<OpenView>, StoreError>;
+
+    /// The operations whose end is unknown, the oldest first.
+    async fn unknown(&self, limit: u32) -> Result<Vec<OpenView>, StoreError>;
+
+    /// Writes what became of an operation whose end was unknown, as an operator found out.
+    async fn resolve(
+        &self,
+        id: RecordId,
+        is_applied: bool,
+        operator: &str,
+        comment: &str,
+        rules: LaneRules,
+    ) -> Result<Resolved, StoreError>;
+
+    /// Stops verdicts on everything, or on one lane; false where that was so already.
+    async fn pause(&self, scope: &str, operator: &str, comment: Option<&str>) -> Result<bool, StoreError>;
+
+    /// Lets verdicts go on; how many operations waited, or nothing where there was no such pause.
+    async fn resume(&self, scope: &str, operator: &str, comment: Option<&str>) -> Result<Option<u64>, StoreError>;
+
+    /// The pauses in force.
+    async fn pauses(&self) -> Result<Vec<PauseView>, StoreError>;
+}

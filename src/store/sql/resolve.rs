@@ -1,0 +1,75 @@
+//! Closes an operation whose end was unknown, as an operator found out: one more outcome, and what follows from it.
+
+use super::finish::{Following, follow, record_outcome};
+use super::reviews::read_view;
+use super::{events, line, transaction_now};
+use crate::domain::ids::{DecisionId, OperationId, RecordId, TresorId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::{Intent, Lane, OperationKey};
+use crate::domain::verdict::{Outcome, Verdict};
+use crate::flow::Ending;
+use crate::store::StoreError;
+use crate::store::connection::{Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::operating::Resolved;
+use crate::store::types::LaneRules;
+
+const UNKNOWN: Sql = sql!(
+    "select o.decision_id, o.kind, o.operation_id, d.verdict, d.tresor_id, d.actor_id, d.subject_id, o.has_effects "
+    "from operations o join decisions d on d.id = o.decision_id" AS_UUID " where o.id = $1 and o.state = 'unknown'"
+);
+const CLOSE: Sql = sql!(
+    "update operations set state = $2, outcome = $3, error_code = null, settled_at = $4 where id = $1 and state = 'unknown'"
+);
+/// What was not to be done while nobody knew is to be done after all.
+const REVIVE: Sql = sql!(
+    "update effects set state = 'planned', result_at = null where decision_id = $1" AS_UUID " and state = 'cancelled'"
+);
+pub(super) const LIST: Sql = sql!(
+    "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, o.error_code, o.settled_at, null "
+    "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
+    " where o.state = 'unknown' order by o.settled_at, o.id limit $1"
+);
+
+pub(super) async fn resolve(
+    tx: &mut dyn Transaction,
+    id: RecordId,
+    is_applied: bool,
+    operator: &str,
+    comment: &str,
+    rules: LaneRules,
+) -> Result<Resolved, StoreError> {
+    let Some(row) = first(tx.rows(UNKNOWN, args![id.to_string()]).await?) else {
+        return Ok(read_view(tx, id).await?.map_or(Resolved::NoSuchOperation, Resolved::NotUnknown));
+    };
+    let decision = row.parsed(0, DecisionId::parse)?;
+    let verdict = row.parsed(3, Verdict::parse)?;
+    let intent = Intent {
+        kind: row.parsed(1, Kind::parse)?,
+        tresor: row.opt_parsed(4, |text| TresorId::new(text).ok())?,
+        actor: row.opt_parsed(5, |text| UserId::new(text).ok())?,
+        subject: row.opt_parsed(6, |text| UserId::new(text).ok())?,
+    };
+    let key = OperationKey { kind: intent.kind, operation_id: row.parsed(2, |text| OperationId::new(text).ok())? };
+    // Whoever gathered facts meanwhile gathers them again: this is an outcome on the lane like any other.
+    line::lock_and_move(tx, Lane::of(&intent).as_str()).await?;
+    let now = transaction_now(tx).await?;
+    let outcome = if is_applied { Outcome::Applied } else { Outcome::Failed };
+    let detail = format!("resolved by operator:{operator}: {comment}");
+    let ending = Ending::new(outcome, Some(verdict)).detail(detail).reconciled();
+    let closed = args![id.to_string(), ending.state.as_str(), outcome.as_str(), now.as_microsecond()];
+    if tx.run(CLOSE, closed).await? != 1 {
+        // Another operator was faster.
+        return Ok(read_view(tx, id).await?.map_or(Resolved::NoSuchOperation, Resolved::NotUnknown));
+    }
+    record_outcome(tx, &key, Some(decision), &ending, now).await?;
+    let has_effects = row.int(7)? != 0;
+    if is_applied && has_effects {
+        tx.run(REVIVE, args![decision.to_string()]).await?;
+    }
+    follow(tx, Following { record: id, key: &key, decision: Some(decision), ending: &ending, has_effects, now }).await?;
+    events::acted(tx, operator, "resolve", &id.to_string(), Some(comment)).await?;
+    events::tell(tx, id, ending.state.as_str(), &super::audit_time(now), rules).await?;
+    let view = read_view(tx, id).await?;
+    view.map(Resolved::Closed).ok_or_else(|| StoreError::Corrupt("an operation vanished".into()))
+}

@@ -5,14 +5,26 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) struct Cluster {
     pub(crate) url: String,
-    /// Its standard input is the leash: when this process ends, the cluster is stopped and erased.
+    /// Its standard input is the leash: when this process ends, the cluster is stopped and erased. A line in it restarts it.
     keeper: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// Restarts the server: `fast` breaks all connections, `immediate` is a crash. It blocks until it is there again.
+    pub(crate) fn restart(&mut self, mode: &str) {
+        use std::io::Write as _;
+        writeln!(self.keeper.stdin.as_mut().unwrap(), "{mode}").unwrap();
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "Postgres did not start again");
+    }
 }
 
 impl Drop for Cluster {
@@ -50,7 +62,10 @@ pub(crate) fn start() -> Cluster {
         "{bin}/initdb" -D "$data" -U assent -A trust --no-sync -E UTF8 --locale=C >/dev/null
         "{bin}/pg_ctl" -D "$data" -s -w -l "$data/log" -o "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=$data -c fsync=off -c max_connections=400" start >/dev/null
         echo ready
-        cat >/dev/null || true
+        while read -r mode; do
+            "{bin}/pg_ctl" -D "$data" -s -w -m "$mode" -l "$data/log" restart >/dev/null
+            echo ready
+        done
         "{bin}/pg_ctl" -D "$data" -s -m immediate stop || true
         rm -rf "$data""#,
         bin = bin.display()
@@ -67,9 +82,10 @@ pub(crate) fn start() -> Cluster {
     };
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell to start Postgres with");
     let mut line = String::new();
-    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut said = BufReader::new(keeper.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n", "Postgres did not start; its messages stand above");
-    Cluster { url: format!("postgres://assent@127.0.0.1:{port}"), keeper }
+    Cluster { url: format!("postgres://assent@127.0.0.1:{port}"), keeper, said }
 }
 
 fn cluster() -> &'static Cluster {
@@ -81,6 +97,15 @@ async fn run(database: &str, sql: String) {
     let mut connection = sqlx::PgConnection::connect(&format!("{}/{database}", cluster().url)).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// A migrated database on a cluster of its own, so that it can be restarted.
+pub(crate) async fn own_cluster() -> (Cluster, String) {
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap();
+    let url = format!("{}/postgres", cluster.url);
+    let store = assent::store::open(&url, 1).await.unwrap();
+    store.migrate().await.unwrap();
+    (cluster, url)
 }
 
 /// A migrated database of its own.

@@ -1,0 +1,77 @@
+//! The daemon in a process of its own, to be killed, stopped and told.
+
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// A daemon that was started; it may not serve yet, or never.
+pub(crate) struct Process {
+    child: Child,
+    address: watch::Receiver<Option<SocketAddr>>,
+}
+
+impl Process {
+    /// Starts it with a configuration and an environment.
+    pub(crate) fn start(program: &str, config: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--migrate", "--config"])
+            .arg(config)
+            .env("ASSENT_LOG", "info")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (serves, address) = watch::channel(None);
+        let show = std::env::var_os("ASSENT_TEST_SHOW_LOGS").is_some();
+        // Its log must be read on, or it would block.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if show {
+                    eprintln!("{line}");
+                }
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["fields"]["message"] == "assent serves" {
+                    let _ = serves.send(event["fields"]["http.address"].as_str().and_then(|text| text.parse().ok()));
+                }
+            }
+        });
+        Self { child, address }
+    }
+
+    /// Where it listens, once it serves; nothing if it ended before.
+    pub(crate) async fn serves(&self) -> Option<SocketAddr> {
+        let mut address = self.address.clone();
+        let waited = tokio::time::timeout(Duration::from_secs(60), address.wait_for(Option::is_some)).await;
+        waited.expect("it serves within a minute").ok().and_then(|address| *address)
+    }
+
+    /// Where it listens, if it serves by now.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        *self.address.borrow()
+    }
+
+    /// Sends a signal by its name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let Some(id) = self.child.id() else { return };
+        let sent = std::process::Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
+        assert!(sent.unwrap().success(), "no such process");
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
+        tokio::time::timeout(within, self.child.wait()).await.expect("it ended in time").unwrap()
+    }
+}

@@ -13,6 +13,7 @@
 
 mod admin;
 mod architecture;
+mod cancellation;
 mod commands;
 mod contention;
 mod crash;
@@ -23,11 +24,14 @@ mod error_codes;
 mod events;
 mod harness;
 mod intake;
+mod operating;
 mod operations;
 mod policy;
 mod reconciliation;
 mod registrations;
+mod replicas;
 mod reviews;
+mod shutdown;
 mod simulator;
 mod store_contract;
 mod turns;

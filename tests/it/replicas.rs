@@ -1,0 +1,201 @@
+//! Several daemons on one database, each a process of its own: one notification is one operation, clocks do not matter, and
+//! whoever was stopped and wakes up changes nothing.
+
+use crate::drill::{Drill, POLICY};
+use crate::harness::ledger;
+use crate::harness::site::Site;
+use crate::harness::{Backend, until};
+use assent::domain::ids::{TresorId, UserId};
+use assent::domain::kind::Kind;
+use assent::simulator::{Fault, World};
+use assent::zerokit::Endpoint;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const LIMIT: &str = r#"
+version: 1
+rules:
+  - {id: velocity, on: [share], effect: reject, limit: {count: share, per: actor.id, within: 24h, max: 10}}
+  - {id: all, on: [share], effect: approve}
+"#;
+
+fn person(site: &Site) -> UserId {
+    site.simulator.world().add_user().unwrap()
+}
+
+fn tresor(site: &Site, by: &UserId) -> TresorId {
+    let mut world = site.simulator.world();
+    let tresor = world.create_tresor(by).unwrap();
+    world.approve_creation(&tresor).unwrap();
+    tresor
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_notification_sent_a_thousand_times_at_once_over_three_replicas_is_one_operation() {
+    let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({})).await);
+    let mut daemons = Vec::new();
+    for _ in 0..3 {
+        daemons.push(site.serve(&[]).await);
+    }
+    let (ann, bob) = (person(&site), person(&site));
+    let place = tresor(&site, &ann);
+    let id = site.simulator.world().share(&ann, &bob, &place, site.simulator.now()).unwrap();
+    let message = site.message(&Drill::data(Kind::Share, &id, &ann, "approve"));
+    let mut sent = JoinSet::new();
+    for _ in 0..1000 {
+        let (site, message) = (Arc::clone(&site), message.clone());
+        sent.spawn(async move {
+            // As a web app does: again until it is answered.
+            loop {
+                if let Some(answered) = site.try_report(&message, 0).await {
+                    return (answered.status, answered.text("id").to_owned());
+                }
+            }
+        });
+    }
+    let answers: BTreeSet<_> = sent.join_all().await.into_iter().collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let (status, record) = answers.first().unwrap();
+    assert_eq!(*status, 202);
+    assert_eq!(site.comes_to(record, &["approved", "failed", "unknown"]).await.text("state"), "approved");
+    for (table, number) in [("operations", "1"), ("notifications", "1"), ("decisions", "1"), ("outcomes", "1")] {
+        assert_eq!(site.database.texts(format!("select cast(count(*) as text) from {table}")).await, [number], "{table}");
+    }
+    assert_eq!(site.simulator.world().effects().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_whose_clocks_differ_by_an_hour_behave_the_same() {
+    let site = Arc::new(Site::new(Backend::Postgres, LIMIT, json!({})).await);
+    let mut daemons = Vec::new();
+    for offset in ["-3600", "0", "3600"] {
+        daemons.push(site.serve(&[("ASSENT_CLOCK_OFFSET", offset)]).await);
+    }
+    let drill = Drill::new(Arc::clone(&site), None, None);
+    let ann = person(&site);
+    let tresors: Vec<_> = (0..5).map(|_| tresor(&site, &ann)).collect();
+    // Signed calls to the platform, signed notifications, a limit, and a conflict now and then: each replica has a part in it.
+    let share_all = async |number: usize| {
+        let mut flows = JoinSet::new();
+        for index in 0..number {
+            let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[index % 5].clone(), person(&site));
+            flows.spawn(async move {
+                let now = drill.site.simulator.now();
+                let share = |world: &mut World| world.share(&ann, &bob, &place, now);
+                drill.pursue(Kind::Share, &ann, "approve", &share).await.unwrap().text("state").to_owned()
+            });
+        }
+        flows.join_all().await
+    };
+    let first = share_all(8).await;
+    assert_eq!(first, ["approved"; 8]);
+    // The one whose clock is ahead dies with work in hand: the others take it over, and not before its lease is over.
+    site.simulator.plan_fault(Endpoint::APPROVE_SHARE, Fault::HangBefore, 2);
+    let more = tokio::spawn({
+        let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[0].clone(), person(&site));
+        async move {
+            let now = drill.site.simulator.now();
+            let share = |world: &mut World| world.share(&ann, &bob, &place, now);
+            drill.pursue(Kind::Share, &ann, "approve", &share).await.unwrap().text("state").to_owned()
+        }
+    });
+    until("somebody is busy", async || {
+        site.database.texts("select cast(count(*) as text) from operations where sends > 0 and outcome is null").await == ["1"]
+    })
+    .await;
+    let ahead = daemons.pop().unwrap();
+    site.addresses.lock().unwrap().retain(|address| Some(*address) != ahead.address());
+    ahead.kill().await;
+    let ended = more.await.unwrap();
+    assert!(["approved", "unknown"].contains(&ended.as_str()), "{ended}");
+    let rest = share_all(6).await;
+    assert_eq!(rest.iter().filter(|state| *state == "approved").count(), 1, "{rest:?}");
+    assert_eq!(rest.iter().filter(|state| *state == "rejected").count(), 5, "{rest:?}");
+    until("all is told", async || ledger::violations(&site, &BTreeSet::new()).await.0.is_empty()).await;
+    let (wrong, _) = ledger::violations(&site, &BTreeSet::new()).await;
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// Two replicas; the first one has an operation in hand and is stopped when `is_stopped_when` says so, and wakes up after the other
+/// one has ended it.
+async fn stopped_and_woken(fault: Fault, endpoint: Endpoint, sends: &str) {
+    let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({})).await);
+    let first = site.serve(&[]).await;
+    let (ann, bob) = (person(&site), person(&site));
+    let place = tresor(&site, &ann);
+    let id = site.simulator.world().share(&ann, &bob, &place, site.simulator.now()).unwrap();
+    site.simulator.plan_fault(endpoint, fault, 1);
+    let data = Drill::data(Kind::Share, &id, &ann, "approve");
+    let record = site.report(&data, 0).await.text("id").to_owned();
+    until("the first one waits for the platform", async || {
+        let is_sent = site.database.texts("select cast(sends as text) from operations").await == [sends];
+        is_sent && site.simulator.calls().contains(&endpoint.name)
+    })
+    .await;
+    first.signal("STOP");
+    site.addresses.lock().unwrap().clear();
+    let second = site.serve(&[]).await;
+    assert_eq!(site.comes_to(&record, &["approved", "failed", "unknown"]).await.text("state"), "approved");
+    let written = "select (select cast(count(*) as text) from decisions) || (select cast(count(*) as text) from outcomes) || (select cast(max(fence) as text) from operations)";
+    let (before, calls) =
+        (site.database.texts(written).await, site.simulator.calls().iter().filter(|call| **call == "ApproveShare").count());
+    first.signal("CONT");
+    // Whatever it still wanted to write or send it has tried by the time it takes in something new.
+    *site.addresses.lock().unwrap() = vec![first.address().unwrap()];
+    let (carl, dora) = (person(&site), person(&site));
+    let other = tresor(&site, &carl);
+    let id = site.simulator.world().share(&carl, &dora, &other, site.simulator.now()).unwrap();
+    let next = site.report(&Drill::data(Kind::Share, &id, &carl, "approve"), 0).await.text("id").to_owned();
+    assert_eq!(site.comes_to(&next, &["approved"]).await.text("state"), "approved");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let fence = before[0][2..].to_owned();
+    let fences = site.database.texts(format!("select cast(fence as text) from operations where id = '{record}'")).await;
+    assert_eq!(fences, [fence], "somebody touched it again");
+    let decisions =
+        "select cast(count(*) as text) from decisions where operation_id = (select operation_id from operations where id = 'ID')";
+    for table in [decisions.to_owned(), decisions.replace("decisions", "outcomes")] {
+        assert_eq!(site.database.texts(table.replace("ID", &record)).await, ["1"]);
+    }
+    let now = site.simulator.calls().iter().filter(|call| **call == "ApproveShare").count();
+    assert_eq!(now, calls + 1, "whoever woke up sent a verdict that was not its own any more");
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_before_it_decided_decides_nothing_when_it_wakes() {
+    stopped_and_woken(Fault::Delay(Duration::from_millis(250)), Endpoint::SHARE_DETAILS, "0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_in_a_call_ends_nothing_when_it_wakes() {
+    stopped_and_woken(Fault::HangBefore, Endpoint::APPROVE_SHARE, "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_whose_work_hangs_delays_nobody_else() {
+    let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({ "workers": 4 })).await);
+    let _daemon = site.serve(&[]).await;
+    let drill = Drill::new(Arc::clone(&site), None, None);
+    let (ann, bob) = (person(&site), person(&site));
+    let place = tresor(&site, &ann);
+    site.simulator.world().add_member(&place, &bob).unwrap();
+    // Kicks on one tresor hang again and again, as many as there are workers.
+    site.simulator.plan_fault(Endpoint::APPROVE_KICK, Fault::HangBefore, 100);
+    let mut kicks = Vec::new();
+    for _ in 0..6 {
+        let id = site.simulator.world().kick(&ann, &bob, &place, site.simulator.now()).unwrap();
+        kicks.push(site.report(&Drill::data(Kind::Kick, &id, &ann, "approve"), 0).await.text("id").to_owned());
+    }
+    for _ in 0..10 {
+        let (carl, dora) = (person(&site), person(&site));
+        let other = tresor(&site, &carl);
+        let now = site.simulator.now();
+        let share = |world: &mut World| world.share(&carl, &dora, &other, now);
+        assert_eq!(drill.pursue(Kind::Share, &carl, "approve", &share).await.unwrap().text("state"), "approved");
+    }
+    let first = site.call("GET", &format!("/v1/operations/{}", kicks[5]), crate::harness::TOKEN, None).await;
+    assert!(["received", "running"].contains(&first.text("state")), "the lane moves on although its work hangs: {}", first.body);
+}

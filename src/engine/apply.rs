@@ -9,6 +9,7 @@ use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
+use crate::fault;
 use crate::flow::{AfterConflict, Ending, Event, Finding, Phase, State, Step, step};
 use crate::store::{ByHand, Claimed, Finishing, LastFailure, Passed, Ruling, Sent, StoreError};
 use crate::zerokit::VerdictCall;
@@ -117,7 +118,11 @@ impl Engine {
                     let call = VerdictCall {
                         kind,
                         operation_id: &claimed.key.operation_id,
-                        verdict: sent.verdict,
+                        verdict: if fault::is_planted("other-verdict") && sent.sends > 1 {
+                            Verdict::Reject
+                        } else {
+                            sent.verdict
+                        },
                         registration,
                         additional_info: sent.additional_info.as_deref(),
                     };
@@ -125,8 +130,14 @@ impl Engine {
                     self.health.note(&answer);
                     match answer {
                         Ok(()) => Event::Accepted,
+                        Err(_) if fault::is_planted("uncertain-is-applied") => Event::Accepted,
                         Err(failure) => {
-                            let (disposition, code) = (failure.on_verdict(), failure.code().to_owned());
+                            let (mut disposition, code) = (failure.on_verdict(), failure.code().to_owned());
+                            if disposition == Disposition::Conflict && fault::is_planted("conflict-is-failure")
+                                || disposition == Disposition::Uncertain && fault::is_planted("uncertain-is-failed")
+                            {
+                                disposition = Disposition::Denied;
+                            }
                             after = Some((disposition, code.clone()));
                             Event::Answered { disposition, code }
                         }
@@ -173,7 +184,8 @@ impl Engine {
             None if attempt >= self.settings.max_attempts => AfterConflict::Fail,
             None => AfterConflict::TakeTurns,
         };
-        Phase::Sent { kind: claimed.key.kind, verdict: sent.verdict, sends: sent.sends, after_conflict }
+        let sends = if fault::is_planted("second-answer-for-the-first") { 1 } else { sent.sends };
+        Phase::Sent { kind: claimed.key.kind, verdict: sent.verdict, sends, after_conflict }
     }
 
     /// What the platform shows; the intent is read again after a restart.

@@ -8,6 +8,8 @@ use super::settings::Mode;
 use crate::audit::{DecisionRecord, MasterKey, PersonKey, WrappedKey, personal_facts, public_facts};
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, UserId};
+use crate::domain::verdict::Verdict;
+use crate::fault;
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace, evaluate};
 use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Passed, Person, Ruling, Sent, StoreError};
@@ -97,10 +99,13 @@ impl Engine {
                 return Err(NoRuling::PolicyMoved);
             }
             let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
-            let (evaluation, reviewer) = match by_hand {
+            let (mut evaluation, reviewer) = match by_hand {
                 Some(by_hand) => (said_by_hand(by_hand), None),
                 None => with_grant(evaluate(policy, input), ground.grant.as_ref(), &gathered.facts, &self.master_key),
             };
+            if evaluation.verdict == Verdict::Escalate && fault::is_planted("escalation-is-approval") {
+                evaluation.verdict = Verdict::Approve;
+            }
             let mode = match (ground.committed, self.settings.mode) {
                 (Some(committed), _) if committed != evaluation.verdict => SendMode::Contradiction,
                 // What a person said is sent, whatever the daemon's own verdicts are good for.

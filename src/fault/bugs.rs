@@ -35,4 +35,75 @@ const fn code(name: &'static str, what: &'static str) -> Bug {
 }
 
 /// All of them.
-pub const ALL: &[Bug] = &[];
+pub const ALL: &[Bug] = &[
+    sql(
+        "no-fence",
+        "whoever lost a lease writes all the same",
+        &[("fence = $2 and due_at is not null", "$2 = $2"), ("fence = $2", "$2 = $2")],
+    ),
+    sql("no-intent", "nobody knows that a verdict was sent", &[("sends = 1", "sends = 0")]),
+    sql("no-lane", "an operation in flight holds no lane", &[("lane = $5, parked_on", "lane = substr($5, 1, 0), parked_on")]),
+    sql("lane-not-moved", "an outcome does not make facts old", &[("set version = version + 1", "set version = version")]),
+    sql(
+        "places-not-released",
+        "a place stays taken for what did not happen",
+        &[("delete from limit_places where record_id = $1", "delete from limit_places where record_id = $1 and 1 = 0")],
+    ),
+    sql(
+        "places-not-counted",
+        "an approval takes no place that counts",
+        &[("taken_at) values ($1, $2", "taken_at) values ('x' || $1, $2")],
+    ),
+    sql("limits-not-locked", "two can take the last place", &[("do update set limit_key = excluded.limit_key", "do nothing")]),
+    sql(
+        "members-forgotten",
+        "nobody knows who was there before the call",
+        &[("members_before = $4", "members_before = case when $4 = '' then $4 end")],
+    ),
+    sql(
+        "events-never-sent",
+        "the outbox is never looked into",
+        &[("from events e where e.due_at <= ", "from events e where 1 = 0 and e.due_at <= ")],
+    ),
+    sql(
+        "event-delivered-too-early",
+        "an event counts as delivered before it is",
+        &[(
+            "update events set owner = $1, fence = fence + 1, due_at = ",
+            "update events set state = 'delivered', owner = $1, fence = fence + 1, due_at = null + ",
+        )],
+    ),
+    sql("notification-kept", "what is personal stays in the queue", &[("payload = null", "payload = payload")]),
+    sql(
+        "line-forgotten",
+        "nobody is handed a lane",
+        &[("where id = $2 and parked_on = $1", "where id = $2 and parked_on = $1 and 1 = 0")],
+    ),
+    sql("pause-ignored", "a pause stops nothing", &[("where scope in ('*', $1)", "where scope in ('?', '?' || $1)")]),
+    sql(
+        "resume-forgets",
+        "what waited for the end of a pause waits on",
+        &[("where paused_on = $1", "where paused_on = $1 and 1 = 0")],
+    ),
+    sql(
+        "leases-stolen",
+        "operations are claimed from whoever has them",
+        &[("from operations where due_at <= ", "from operations where due_at < 60000000 + ")],
+    ),
+    sql(
+        "sends-forgotten",
+        "what may be at the platform is forgotten when an operation is given back",
+        &[("sends = case when $5 = 1 then 0 else sends end", "sends = 0 * $5")],
+    ),
+    lost("received-and-not-stored", "a notification is answered and never committed", Step::Receive),
+    lost("decided-and-not-stored", "a verdict is sent whose decision was never committed", Step::Decide),
+    lost("ended-and-not-stored", "an outcome is told and never committed", Step::Finish),
+    lost("effect-done-and-not-stored", "what became of an effect is never committed", Step::FinishEffect),
+    code("uncertain-is-applied", "no answer is taken for consent"),
+    code("uncertain-is-failed", "no answer is taken for a refusal"),
+    code("second-answer-for-the-first", "the answer to a second call is taken for that to the first"),
+    code("other-verdict", "a lost approval is followed by a rejection"),
+    code("anybody-may-report", "a report by somebody else is believed"),
+    code("escalation-is-approval", "what a person should decide is approved"),
+    code("conflict-is-failure", "a flow ends at its first conflict"),
+];

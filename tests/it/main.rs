@@ -14,6 +14,7 @@
 mod admin;
 mod architecture;
 mod cancellation;
+mod chaos;
 mod commands;
 mod contention;
 mod crash;
@@ -26,6 +27,7 @@ mod harness;
 mod intake;
 mod operating;
 mod operations;
+mod planted;
 mod policy;
 mod reconciliation;
 mod registrations;

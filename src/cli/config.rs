@@ -10,6 +10,7 @@ use super::config_source::{read_tree, without_secrets};
 use crate::audit::MasterKey;
 use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
+use crate::domain::ids::UserId;
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
 use crate::engine::{Mode, Outbound, RETRY_SCHEDULE};
@@ -367,6 +368,21 @@ impl<'f> Reader<'f> {
         tokens.into_iter().collect()
     }
 
+    /// The platform's user behind a token; `none` says that there is none.
+    #[expect(clippy::option_option, reason = "a wrong user and nobody are different things")]
+    fn user_of_token(&mut self, node: &Node) -> Option<Option<UserId>> {
+        match self.problems.text(node, "user_id")? {
+            "none" => Some(None),
+            text => match UserId::new(text) {
+                Ok(user) => Some(Some(user)),
+                Err(error) => {
+                    self.problems.error("bad-value", node.spot, format!("`user_id` {error}"));
+                    None
+                }
+            },
+        }
+    }
+
     fn token(&mut self, node: &Node) -> Option<Token> {
         let fields = self.problems.mapping(node, "a token", &["name", "role", "sha256", "user_id"])?;
         let name = self.text(fields, "name")?.to_owned();
@@ -385,7 +401,13 @@ impl<'f> Reader<'f> {
             return None;
         }
         let user_id = match fields.get("user_id") {
-            Some(node) => Some(self.problems.text(node, "user_id")?.to_owned()),
+            Some(node) => self.user_of_token(node)?,
+            None if role == Role::Reviewer => {
+                let what = "a reviewer must have `user_id`, so that nobody reviews what they have a part in";
+                let problem = Diagnostic::error("missing-key", self.problems.file(), fields.spot, what);
+                self.problems.add(problem.with_help("write `user_id: none` for somebody who is no user of the platform"));
+                return None;
+            }
             None => None,
         };
         Some(Token { name, role, sha256, user_id })

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The meaning of an answer that is not a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// The operation was built against an older state of its tresor and is lost; the client must start again.

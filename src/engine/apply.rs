@@ -105,7 +105,7 @@ impl Engine {
         let mut after: Option<LastFailure> = claimed.last_failure.clone();
         loop {
             let age = sent.age + sent_at.elapsed();
-            let observes = self.settings.mode == Mode::Observe && !claimed.by_hand.as_ref().is_some_and(ByHand::is_persons);
+            let observes = self.settings.mode == Mode::Observe && !claimed.by_hand.as_ref().is_some_and(ByHand::is_operators);
             if observes && matches!(next, Step::Send | Step::Resend) {
                 // Committed before the operator switched to observing: nothing goes out any more.
                 let detail = "observe mode: the verdict was not sent again";
@@ -113,7 +113,14 @@ impl Engine {
             }
             let event = match next {
                 Step::Send => {
-                    self.assure(work).await?;
+                    match self.assure(work).await {
+                        Ok(()) => {}
+                        // Nothing has left this process yet, and so it is committed.
+                        Err(error) if error.is_transient() && sent.sends == 1 && work.ruling.is_some() => {
+                            return self.again(claimed, self.settings.backoff(claimed.tries), true, None).await;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     let registration = work.payload.registration.as_ref();
                     let call = VerdictCall {
                         kind,

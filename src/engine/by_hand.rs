@@ -91,7 +91,7 @@ impl ByHand {
     /// Why, as it stands in `reason`.
     pub(super) fn reason(&self) -> String {
         match (self.role, &self.comment) {
-            (HandRole::Reviewer, Some(comment)) => format!("rejected by {}: {comment}", self.operator),
+            (HandRole::Reviewer, Some(comment)) => format!("{}ed by {}: {comment}", self.verdict, self.operator),
             (_, Some(comment)) => comment.clone(),
             (_, None) => format!("decided by hand by {}", self.operator),
         }

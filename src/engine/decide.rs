@@ -11,7 +11,7 @@ use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::verdict::Verdict;
 use crate::fault;
 use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
-use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace, evaluate};
+use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace};
 use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Passed, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Engine {
             persons: &persons,
             policy: (&policy.hash.0, &policy.body),
             members_before: gathered.members.as_deref().filter(|_| kind.changes_members()),
-            pausable: !by_hand.is_some_and(ByHand::is_persons),
+            pausable: !by_hand.is_some_and(ByHand::is_operators),
         };
         let rule = |ground: Ground| -> Result<Ruling, NoRuling> {
             if self.policy().hash != policy.hash {
@@ -101,7 +101,7 @@ impl Engine {
             let input = Input { kind, facts: &gathered.facts, counts: &ground.counts, now: ground.now };
             let (mut evaluation, reviewer) = match by_hand {
                 Some(by_hand) => (said_by_hand(by_hand), None),
-                None => with_grant(evaluate(policy, input), ground.grant.as_ref(), &gathered.facts, &self.master_key),
+                None => with_grant(policy, input, ground.grant.as_ref(), &self.master_key),
             };
             if evaluation.verdict == Verdict::Escalate && fault::is_planted("escalation-is-approval") {
                 evaluation.verdict = Verdict::Approve;
@@ -109,14 +109,14 @@ impl Engine {
             let mode = match (ground.committed, self.settings.mode) {
                 (Some(committed), _) if committed != evaluation.verdict => SendMode::Contradiction,
                 // What a person said is sent, whatever the daemon's own verdicts are good for.
-                (_, Mode::Observe) if !by_hand.is_some_and(ByHand::is_persons) => SendMode::Observe,
+                (_, Mode::Observe) if !by_hand.is_some_and(ByHand::is_operators) => SendMode::Observe,
                 (_, Mode::Observe | Mode::Enforce) => SendMode::Enforce,
             };
             let event = Event::Decided { verdict: evaluation.verdict, kind, mode };
             let next = step(Phase::Deciding, event).map_err(|error| error.to_string())?;
             let id = DecisionId::generate();
             let escalation = match next {
-                Step::AwaitReview => Some(escalation(policy, &evaluation, &gathered.facts, &self.master_key)?),
+                Step::AwaitReview => Some(escalation(policy, kind, &evaluation, &gathered.facts, &self.master_key)?),
                 _ => None,
             };
             let facts_personal = seal_personal(&self.master_key, id, &personal, &ground.person_keys)?;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How often a replica looks for work that nobody told it of: another replica's, or after a crash.
@@ -19,6 +20,8 @@ const KEEP_EVENTS: Duration = Duration::from_hours(7 * 24);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(30);
 /// How long busy workers may go on when the daemon stops; then what they have in hand is given back.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
+/// How long giving back may take.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(3);
 
 impl Engine {
     /// Works until `stop` says so, then waits for the workers that are busy.
@@ -53,19 +56,20 @@ impl Engine {
     async fn release(&self) {
         let in_hand: Vec<_> = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, held)| held).collect();
         let count = in_hand.len();
-        let give_back = in_hand.into_iter().map(|(lease, task)| async move {
+        let mut giving_back = JoinSet::new();
+        for (lease, task) in in_hand {
             task.abort();
-            self.store.reschedule(&lease, Duration::ZERO, false, false, None).await
-        });
-        let mut released = 0;
-        for given_back in give_back {
-            match tokio::time::timeout(Duration::from_secs(1), given_back).await {
-                Ok(Ok(())) => released += 1,
-                // Ended meanwhile, or the database is away: then the lease ends by itself.
-                Ok(Err(_)) => {}
-                Err(_) => break,
-            }
+            let store = Arc::clone(&self.store);
+            giving_back.spawn(async move { store.reschedule(&lease, Duration::ZERO, false, false, None).await });
         }
+        // What has ended meanwhile needs nothing; where the database is away the leases end by themselves.
+        let mut released = 0;
+        let _ = tokio::time::timeout(GIVE_BACK_WITHIN, async {
+            while let Some(given_back) = giving_back.join_next().await {
+                released += usize::from(matches!(given_back, Ok(Ok(()))));
+            }
+        })
+        .await;
         tracing::warn!(
             operations.unfinished = count,
             operations.released = released,

@@ -3,19 +3,21 @@
 use super::Engine;
 use crate::audit::MasterKey;
 use crate::domain::fact::FactSet;
+use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
-use crate::policy::{Basis, Evaluation, OnTimeout, Policy};
+use crate::policy::{Basis, Evaluation, Input, OnTimeout, Policy, evaluate};
 use crate::store::{Escalation, Grant, Review, Reviewed, StoreError};
 
 /// What an escalation asks for. Of facts only keyed digests leave this function.
 pub(super) fn escalation(
     policy: &Policy,
+    kind: Kind,
     evaluation: &Evaluation,
     facts: &FactSet,
     key: &MasterKey,
 ) -> Result<Escalation, String> {
     let terms = policy.review_terms(evaluation);
-    let basis = Basis::of(policy, evaluation, facts, |text| key.fingerprint(text.as_bytes()));
+    let basis = Basis::of(policy, kind, evaluation, facts, |text| key.fingerprint(text.as_bytes()));
     let basis = serde_json::to_string(&basis).map_err(|error| error.to_string())?;
     Ok(Escalation { ttl: terms.ttl, rejects: terms.on_timeout == OnTimeout::Reject, basis })
 }
@@ -23,25 +25,27 @@ pub(super) fn escalation(
 /// What the policy says, with what a reviewer allowed; and the reviewer, if that is what counts. A rule that rejects counts
 /// more than any review, and so does anything that was not reviewed.
 pub(super) fn with_grant(
-    evaluation: Evaluation,
+    policy: &Policy,
+    input: Input<'_>,
     grant: Option<&Grant>,
-    facts: &FactSet,
     key: &MasterKey,
 ) -> (Evaluation, Option<String>) {
+    let evaluation = evaluate(policy, input);
     let Some(grant) = grant.filter(|_| evaluation.verdict != Verdict::Approve) else { return (evaluation, None) };
     // What cannot be read allows nothing.
     let Ok(basis) = serde_json::from_str::<Basis>(&grant.basis) else { return (evaluation, None) };
-    if !basis.allows(&evaluation, facts, |text| key.fingerprint(text.as_bytes())) {
+    if !basis.allows(policy, &evaluation, input.facts, |text| key.fingerprint(text.as_bytes())) {
         return (evaluation, None);
     }
     let reason = format!("approved by {}: {}", grant.reviewer, grant.comment);
+    let (additional_info, effects) = policy.approval(input.kind, &evaluation, input.facts);
     let approved = Evaluation {
         verdict: Verdict::Approve,
         rules: Vec::new(),
         reason,
         message: None,
-        additional_info: None,
-        effects: Vec::new(),
+        additional_info,
+        effects,
         ..evaluation
     };
     (approved, Some(format!("reviewer:{}", grant.reviewer)))

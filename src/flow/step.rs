@@ -263,6 +263,7 @@ fn after_finding(
         (Finding::NotApplied, Some(Disposition::Conflict)) => Step::End(ending(Outcome::Superseded)),
         // Consumed by the first call, whose answer was lost, and without an effect: it lost to another approval. What the
         // platform forgets for another reason starts again in vain, and not for ever.
+        (Finding::NotApplied, Some(Disposition::Gone)) if sends > 1 && !quiet => Step::AwaitQuiet,
         (Finding::NotApplied, Some(Disposition::Gone)) if sends > 1 => Step::End(
             ending(Outcome::Superseded).detail("the answer was lost; the platform forgot the operation, without an effect"),
         ),

@@ -1,6 +1,7 @@
 //! Who may use the API: bearer tokens, kept only as their SHA-256.
 
 use super::problem::Problem;
+use crate::domain::ids::UserId;
 use aws_lc_rs::{constant_time, digest};
 use axum::http::{HeaderMap, StatusCode, header};
 
@@ -40,7 +41,7 @@ pub struct Token {
     /// SHA-256 of the token.
     pub sha256: [u8; 32],
     /// The platform's user behind it, for reviewers.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
 }
 
 impl Token {

@@ -2,7 +2,7 @@
 
 use super::fields::Object;
 use super::{Api, Problem, Role, auth, prefer};
-use crate::domain::ids::{RecordId, UserId};
+use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::verdict::Verdict;
 use crate::store::{Review, Reviewed};
 use axum::Json;
@@ -26,9 +26,8 @@ pub(super) async fn review(
     let token = auth::require(&api.tokens, &headers, Role::Reviewer)?;
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "there is no operation with this id");
     let id = RecordId::parse(&id).ok_or_else(not_found)?;
-    let (verdict, comment) = read(&body?)?;
-    let user = token.user_id.as_ref().and_then(|user| UserId::new(user.as_str()).ok());
-    let review = Review { id, verdict, reviewer: token.name.clone(), user, comment };
+    let (verdict, comment, decision) = read(&body?)?;
+    let review = Review { id, decision, verdict, reviewer: token.name.clone(), user: token.user_id.clone(), comment };
     // In a task of its own: a client that hangs up must not stop the transaction halfway.
     let engine = Arc::clone(&api.engine);
     let reviewed = tokio::spawn(async move { engine.review(review).await }).await;
@@ -46,6 +45,10 @@ pub(super) async fn review(
             let detail = format!("this operation is {}; only one that is escalated can be reviewed", view.state);
             Err(Problem::new(StatusCode::CONFLICT, "not-escalated", detail))
         }
+        Reviewed::AnotherDecision => {
+            let detail = "it was escalated anew since the decision that is named; look at it again";
+            Err(Problem::new(StatusCode::CONFLICT, "another-decision", detail))
+        }
         Reviewed::Involved => {
             let detail =
                 "the reviewer is the requester, the actor or the subject of this operation; somebody else must review it";
@@ -54,12 +57,12 @@ pub(super) async fn review(
     }
 }
 
-fn read(body: &Bytes) -> Result<(Verdict, String), Problem> {
+fn read(body: &Bytes) -> Result<(Verdict, String, Option<DecisionId>), Problem> {
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
         Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
     })?;
-    let fields = Object::of("", &body, &["verdict", "comment"])?;
+    let fields = Object::of("", &body, &["verdict", "comment", "decision_id"])?;
     let verdict = match fields.text("verdict")? {
         "approve" => Verdict::Approve,
         "reject" => Verdict::Reject,
@@ -69,5 +72,8 @@ fn read(body: &Bytes) -> Result<(Verdict, String), Problem> {
     if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES || comment.contains('\0') {
         return Err(Problem::field("comment", format!("must say why, in at most {MAX_COMMENT_BYTES} bytes")));
     }
-    Ok((verdict, comment.to_owned()))
+    let decision = fields.opt_text("decision_id")?.map(|text| {
+        DecisionId::parse(text).ok_or_else(|| Problem::field("decision_id", "must be the `id` of the decision that was seen"))
+    });
+    Ok((verdict, comment.to_owned(), decision.transpose()?))
 }

@@ -2,8 +2,12 @@
 //! on the same ground.
 
 use super::evaluate::Evaluation;
-use super::model::{Policy, references};
+use super::model::{Policy, RuleMode, references};
+use super::trace::RuleTrace;
+use super::truth::Truth;
+use crate::domain::effect::Effect;
 use crate::domain::fact::{FactName, FactSet, FactState, FactValue};
+use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::domain::yaml::{Node, Problems};
 use serde::{Deserialize, Serialize};
@@ -72,6 +76,8 @@ pub(super) fn read_review(problems: &mut Problems<'_>, node: &Node) -> Option<St
 /// digest, as some are personal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
+    /// Another policy may mean something else by the same rules.
+    policy: String,
     rules: BTreeSet<String>,
     facts: BTreeMap<String, String>,
 }
@@ -79,23 +85,36 @@ pub struct Basis {
 impl Basis {
     /// What an evaluation stands on.
     #[must_use]
-    pub fn of(policy: &Policy, evaluation: &Evaluation, facts: &FactSet, digest: impl Fn(&str) -> String) -> Self {
+    pub fn of(policy: &Policy, kind: Kind, evaluation: &Evaluation, facts: &FactSet, digest: impl Fn(&str) -> String) -> Self {
         let rules: BTreeSet<_> = evaluation.rules.iter().chain(&evaluation.unknown).cloned().collect();
-        let names = policy.facts_of(&rules);
-        Self { facts: digests(names.iter(), facts, digest), rules }
+        let approving: BTreeSet<_> = approving(evaluation).map(str::to_owned).collect();
+        let names = match rules.is_empty() {
+            // Nothing spoke: then everything that could have is what it stands on.
+            true => policy.facts_for(kind).clone(),
+            false => policy.facts_of(&rules.union(&approving).cloned().collect()),
+        };
+        Self { policy: policy.hash.to_string(), facts: digests(names.iter(), facts, digest), rules }
     }
 
     /// Whether what a reviewer approved may be approved now: no reject rule fires, nothing escalates that was not reviewed,
-    /// and the facts are what they were.
+    /// and policy and facts are what they were: those of the rules that escalated, and of those that would have approved.
     #[must_use]
-    pub fn allows(&self, evaluation: &Evaluation, facts: &FactSet, digest: impl Fn(&str) -> String) -> bool {
+    pub fn allows(&self, policy: &Policy, evaluation: &Evaluation, facts: &FactSet, digest: impl Fn(&str) -> String) -> bool {
         let is_rejected = evaluation.verdict == Verdict::Reject && !evaluation.rules.is_empty();
         let speak = evaluation.rules.iter().filter(|_| evaluation.verdict == Verdict::Escalate);
         let names: Vec<_> = self.facts.keys().map(|name| FactName::new(name.as_str())).collect();
         !is_rejected
+            && self.policy == policy.hash.to_string()
             && speak.chain(&evaluation.unknown).all(|rule| self.rules.contains(rule))
             && digests(names.iter(), facts, digest) == self.facts
     }
+}
+
+/// The approve rules that matched, and did not have the last word.
+fn approving(evaluation: &Evaluation) -> impl Iterator<Item = &str> {
+    let matched =
+        |trace: &&RuleTrace| (trace.mode, trace.effect, trace.result) == (RuleMode::Enforce, Verdict::Approve, Truth::True);
+    evaluation.trace.iter().filter(matched).map(|trace| trace.rule.as_str())
 }
 
 /// What grows by itself is no change: how old something is.
@@ -128,6 +147,15 @@ impl Policy {
             on_timeout: if one.on_timeout == OnTimeout::Reject { OnTimeout::Reject } else { other.on_timeout },
         });
         strictest.unwrap_or(self.defaults.review)
+    }
+
+    /// What goes with an approval of the approve rules that matched: what is shown with a link, and what is to be done.
+    #[must_use]
+    pub fn approval(&self, kind: Kind, evaluation: &Evaluation, facts: &FactSet) -> (Option<String>, Vec<Effect>) {
+        let matched: Vec<_> = approving(evaluation).filter_map(|id| self.rules.iter().find(|rule| rule.id == id)).collect();
+        let info = matched.iter().filter(|_| kind == Kind::InvitationLinkCreation).find_map(|rule| rule.additional_info.as_ref());
+        let effects = matched.iter().flat_map(|rule| rule.then.iter().map(|then| then.effect(&rule.id, facts)));
+        (info.map(|info| info.render(facts)), effects.collect())
     }
 
     /// The facts that rules look at.

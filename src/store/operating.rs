@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use super::types::{LaneRules, OperationView};
-use crate::domain::ids::{RecordId, UserId};
+use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::verdict::Verdict;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -36,6 +36,8 @@ pub struct Grant {
 pub struct Review {
     /// The operation.
     pub id: RecordId,
+    /// The escalation that the reviewer saw, if that was said.
+    pub decision: Option<DecisionId>,
     /// Approve or reject.
     pub verdict: Verdict,
     /// Who.
@@ -55,6 +57,8 @@ pub enum Reviewed {
     NoSuchOperation,
     /// Nobody is asked: it was not escalated, or is decided already.
     NotEscalated(OperationView),
+    /// It was escalated anew since the reviewer looked.
+    AnotherDecision,
     /// The reviewer is the requester, the actor or the subject of it.
     Involved,
 }
@@ -75,6 +79,8 @@ pub enum Resolved {
 pub struct OpenView {
     /// The record.
     pub id: RecordId,
+    /// The decision, if it came to one.
+    pub decision_id: Option<String>,
     /// The kind.
     pub kind: String,
     /// The operation at the platform.

@@ -183,10 +183,10 @@ impl ByHand {
         serde_json::to_string(self).map_err(|error| StoreError::Judge(error.to_string()))
     }
 
-    /// Whether a person said so: that is sent even where the daemon only observes, or pauses.
+    /// Whether an operator said so: that is sent even where the daemon only observes, or pauses.
     #[must_use]
-    pub const fn is_persons(&self) -> bool {
-        !matches!(self.role, HandRole::Timeout)
+    pub const fn is_operators(&self) -> bool {
+        matches!(self.role, HandRole::Operator)
     }
 }
 

@@ -307,7 +307,7 @@ async fn three_replicas_in_a_storm_lose_nothing_and_do_nothing_twice() {
         tresors: number("ASSENT_SOAK_TRESORS", 12),
         at_least: Duration::from_secs(seconds),
         at_most: Duration::from_secs(seconds * 3 + 90),
-        clients: 24,
+        clients: number("ASSENT_SOAK_CLIENTS", 24),
         replicas: 3,
         is_rough: true,
         invalidates: true,

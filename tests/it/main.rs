@@ -25,6 +25,7 @@ mod error_codes;
 mod events;
 mod harness;
 mod intake;
+mod model;
 mod operating;
 mod operations;
 mod planted;

@@ -37,7 +37,12 @@ rules:
 
 fn reviewer(name: &str, text: &str, user: Option<String>) -> Token {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    Token { name: name.into(), role: Role::Reviewer, sha256: hash.as_ref().try_into().unwrap(), user_id: user }
+    Token {
+        name: name.into(),
+        role: Role::Reviewer,
+        sha256: hash.as_ref().try_into().unwrap(),
+        user_id: user.map(|user| UserId::new(user).unwrap()),
+    }
 }
 
 async fn stage(backend: Backend, change: fn(&mut Config)) -> (Stage, UserId, TresorId) {
@@ -179,8 +184,11 @@ async fn what_was_reviewed_must_not_have_changed(backend: Backend) {
     let (_, shown) = stage.review(REVIEWER_TOKEN, escalated.text("id"), approve()).await;
     assert_eq!(shown["state"], "escalated", "{shown}");
     assert_eq!(shown["decision"]["rules"], json!(["guest", "odd"]));
-    // Whoever has seen both may approve both.
-    let (_, shown) = stage.review(REVIEWER_TOKEN, escalated.text("id"), approve()).await;
+    // Whoever has only seen the first decision approves nothing; whoever has seen both may approve both.
+    let seen = |decision: &Value| json!({ "verdict": "approve", "comment": "seen", "decision_id": decision });
+    let stale = stage.review(REVIEWER_TOKEN, escalated.text("id"), seen(&escalated.body["decision"]["id"])).await;
+    assert_eq!((stale.0, &stale.1["type"]), (409, &json!("urn:assent:problem:another-decision")));
+    let (_, shown) = stage.review(REVIEWER_TOKEN, escalated.text("id"), seen(&shown["decision"]["id"])).await;
     assert_eq!(shown["state"], "approved", "{shown}");
 }
 
@@ -241,7 +249,7 @@ async fn reviewers_work_on_the_command_line_too(backend: Backend) {
     let config = stage.config_file(folder.path());
     let mut text: Value = serde_json::from_str(&std::fs::read_to_string(&config).unwrap()).unwrap();
     text["tokens"] = json!([
-        token("rita", "rita's", "reviewer", None),
+        token("rita", "rita's", "reviewer", Some("none")),
         token("ann", "ann's", "reviewer", Some(ann.as_str())),
         token("olga", "olga's", "operator", None)
     ]);

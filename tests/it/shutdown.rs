@@ -147,3 +147,21 @@ async fn a_rolling_restart_under_load_is_seen_by_nobody() {
     let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({ "drain": "1s" })).await);
     roll(site, [env!("CARGO_BIN_EXE_assent"); 2]).await;
 }
+
+/// A policy that the release before this one understands, too.
+const PLAIN: &str = r#"
+version: 1
+rules:
+  - {id: wants-approval, on: [share], effect: approve, when: {context.want: approve}}
+  - {id: velocity, on: [share], effect: reject, limit: {count: share, per: actor.id, within: 24h, max: 50}}
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "`scripts/soak` builds the release before this one and runs this"]
+async fn the_release_before_this_one_runs_beside_it_on_its_schema() {
+    let previous = std::env::var("ASSENT_PREVIOUS").expect("ASSENT_PREVIOUS: the program of the release before this one");
+    let site = Arc::new(Site::new(Backend::Postgres, PLAIN, json!({ "drain": null })).await);
+    roll(Arc::clone(&site), [&previous, env!("CARGO_BIN_EXE_assent")]).await;
+    // And back: whoever has to undo a roll-out can.
+    roll(site, [env!("CARGO_BIN_EXE_assent"), &previous]).await;
+}

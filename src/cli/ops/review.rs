@@ -3,7 +3,7 @@
 
 use super::{Common, MOST_ROWS, open, or_dash, record_id, time};
 use crate::cli::{Failure, config, output};
-use crate::domain::ids::UserId;
+use crate::domain::ids::DecisionId;
 use crate::domain::verdict::Verdict;
 use crate::http::{Role, Token};
 use crate::store::{OpenView, Review, Reviewed};
@@ -23,6 +23,9 @@ pub(in crate::cli) struct Options {
     /// It may not be done
     #[arg(long, requires = "id")]
     reject: bool,
+    /// The decision that was seen; refused if it was escalated anew since
+    #[arg(long, value_name = "ID", requires = "id")]
+    decision: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", requires = "id")]
     comment: Option<String>,
@@ -44,9 +47,12 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let comment = super::comment(options.comment.as_deref().unwrap_or_default())?.to_owned();
     let config = config::read(&options.common.config.config)?;
     let token = reviewer(&config.tokens, options.token_file.as_deref())?;
-    let user = token.user_id.as_ref().and_then(|user| UserId::new(user.as_str()).ok());
     let store = open(&options.common).await?;
-    let review = Review { id, verdict, reviewer: token.name.clone(), user, comment };
+    let decision = options.decision.as_deref().map(|text| {
+        DecisionId::parse(text).ok_or_else(|| Failure::input(format!("`{text}` is no decision; `assent ops review` lists them")))
+    });
+    let (reviewer, user) = (token.name.clone(), token.user_id.clone());
+    let review = Review { id, decision: decision.transpose()?, verdict, reviewer, user, comment };
     match store.review(review).await? {
         Reviewed::Taken(view) if options.common.json => output::print_json(&view),
         Reviewed::Taken(view) => {
@@ -60,6 +66,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         Reviewed::NoSuchOperation => Err(Failure::no(format!("there is no operation with the record {id}"))),
         Reviewed::NotEscalated(view) => {
             Err(Failure::no(format!("this operation is {}; only one that is escalated can be reviewed", view.state)))
+        }
+        Reviewed::AnotherDecision => {
+            Err(Failure::no("it was escalated anew since the decision that is named; `assent ops review` shows it as it is now"))
         }
         Reviewed::Involved => {
             let name = &token.name;

@@ -296,7 +296,6 @@ impl<D: Driver> Store for SqlStore<D> {
         const NEXT: super::dialect::Sql = sql!(
             "select min(at) - " NOW " from (select min(due_at) as at from operations where due_at is not null"
             " union all select min(turn_until) from flows where turn_until is not null"
-            " union all select min(review_until) from operations where state = 'escalated'"
             " union all select min(wait_until) from operations where state = 'waiting') times"
         );
         self.time_until(NEXT).await

@@ -1,13 +1,15 @@
 //! Pauses: verdicts are stopped on everything or on one lane, and intake goes on.
 
-use super::{events, timestamp};
+use super::{events, line, timestamp};
 use crate::store::StoreError;
 use crate::store::connection::{Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::operating::PauseView;
+use crate::store::operating::{EVERYTHING, PauseView};
 
 const PAUSE: Sql =
     sql!("insert into pauses (scope, since, operator, comment) values ($1, " NOW ", $2, $3) on conflict (scope) do nothing");
+/// Waits for every decision that is being made, and lets none begin before the pause stands.
+const STOP_LANES: Sql = Sql { postgres: "lock table lanes in share mode", sqlite: "select 1 where 1 = 0" };
 /// Taken first: a decision that saw the pause has set its operation aside by now, and none does after this.
 const RESUME: Sql = sql!("delete from pauses where scope = $1");
 const GO_ON: Sql = sql!("update operations set paused_on = null, due_at = " NOW " where paused_on = $1");
@@ -28,6 +30,11 @@ pub(super) async fn pause(
     operator: &str,
     comment: Option<&str>,
 ) -> Result<bool, StoreError> {
+    if scope == EVERYTHING {
+        tx.run(STOP_LANES, args![]).await?;
+    } else {
+        line::lock(tx, scope).await?;
+    }
     let is_new = tx.run(PAUSE, args![scope, operator, comment.map(str::to_owned)]).await? == 1;
     if is_new {
         events::acted(tx, operator, "pause", scope, comment).await?;

@@ -34,7 +34,7 @@ const GO_ON: Sql = sql!(
 );
 const OVERDUE: Sql = sql!(
     "update operations set state = 'running', by_hand = $1, tries = 0, owner = null, fence = fence + 1, review_until = null, due_at = " NOW
-    " where state = 'escalated' and review_until <= " NOW
+    " where id in (select id from operations where state = 'escalated' and review_until <= " NOW " order by id" SKIP_LOCKED ")"
 );
 pub(super) const IS_OVERDUE: Sql = sql!(
     "select what from (select 'review' as what from operations where state = 'escalated' and review_until <= " NOW " union all select 'grant' from grants where until <= " NOW
@@ -46,7 +46,7 @@ pub(super) const AWAIT_REVIEW: Sql = sql!(
     "review_ttl = $3, review_until = " NOW " + $4, basis = $5 where id = $1 and fence = $2"
 );
 pub(super) const LIST: Sql = sql!(
-    "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, null, o.decided_at, o.review_until "
+    "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, null, o.decided_at, o.review_until, o.decision_id "
     "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
     " where o.state = 'escalated' order by o.received_at, o.id limit $1"
 );
@@ -75,6 +75,9 @@ pub(super) async fn review(tx: &mut dyn Transaction, review: Review) -> Result<R
             None => Reviewed::NoSuchOperation,
         });
     };
+    if review.decision.is_some_and(|seen| row.text(0).is_ok_and(|current| current != seen.to_string())) {
+        return Ok(Reviewed::AnotherDecision);
+    }
     let involved = [row.opt_text(4)?, row.opt_text(5)?, row.opt_text(6)?];
     if review.user.as_ref().is_some_and(|user| involved.contains(&Some(user.as_str()))) {
         return Ok(Reviewed::Involved);
@@ -82,7 +85,6 @@ pub(super) async fn review(tx: &mut dyn Transaction, review: Review) -> Result<R
     let now = transaction_now(tx).await?;
     let (flow, kind) = (row.text(1)?, row.text(2)?);
     let is_approved = review.verdict == Verdict::Approve;
-    // An escalation of the release before this one has no terms: what is approved of it stands for this operation alone.
     let ttl = row.opt_int(9)?.unwrap_or(0);
     let until = now.saturating_add(SignedDuration::from_micros(ttl)).unwrap_or(now);
     let review_id = ReviewId::generate().to_string();
@@ -104,6 +106,8 @@ pub(super) async fn review(tx: &mut dyn Transaction, review: Review) -> Result<R
     )
     .await?;
     let by_hand = match (is_approved, row.opt_text(8)?) {
+        // An escalation of the release before this one: what it stood on is not known, so it is escalated anew.
+        (true, None) => None,
         (true, Some(basis)) => {
             let parts = [row.opt_text(7)?, row.opt_text(5)?, row.opt_text(6)?];
             let intent = super::decide::intent_of_parts(kind, parts);
@@ -112,7 +116,7 @@ pub(super) async fn review(tx: &mut dyn Transaction, review: Review) -> Result<R
             tx.run(GRANT, args![flow, intent, review_id, reviewer, comment, basis, until]).await?;
             None
         }
-        _ => {
+        (false, _) => {
             let by_hand = ByHand {
                 verdict: review.verdict,
                 role: HandRole::Reviewer,
@@ -129,7 +133,6 @@ pub(super) async fn review(tx: &mut dyn Transaction, review: Review) -> Result<R
 }
 
 pub(super) async fn expire(tx: &mut dyn Transaction) -> Result<u64, StoreError> {
-    tx.run(FORGET_GRANTS, args![]).await?;
     let nobody = ByHand {
         verdict: Verdict::Reject,
         role: HandRole::Timeout,
@@ -137,7 +140,10 @@ pub(super) async fn expire(tx: &mut dyn Transaction) -> Result<u64, StoreError> 
         comment: Some("nobody reviewed it in time".to_owned()),
         additional_info: None,
     };
-    tx.run(OVERDUE, args![nobody.to_json()?]).await
+    let overdue = tx.run(OVERDUE, args![nobody.to_json()?]).await?;
+    // Operations before grants, as in a review.
+    tx.run(FORGET_GRANTS, args![]).await?;
+    Ok(overdue)
 }
 
 pub(super) async fn read_view(tx: &mut dyn Transaction, id: RecordId) -> Result<Option<OperationView>, StoreError> {
@@ -158,5 +164,6 @@ pub(super) fn open_view(row: &Row) -> Result<OpenView, StoreError> {
         error_code: text(8)?,
         since: row.opt_int(9)?.map(timestamp).transpose()?.unwrap_or_default(),
         until: row.opt_int(10)?.map(timestamp).transpose()?,
+        decision_id: text(11)?,
     })
 }

@@ -87,7 +87,9 @@ impl Site {
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/policy.yaml"), policy).unwrap();
         let mut short = json!({ "lease": "1200ms", "quiet_period": "400ms", "retry_base": "20ms", "retry_max": "200ms", "retry_budget": 30, "drain": "0s", "turn": "1s", "max_wait": "5s" });
-        short.as_object_mut().unwrap().extend(engine.as_object().unwrap().clone());
+        let short_map = short.as_object_mut().unwrap();
+        short_map.extend(engine.as_object().unwrap().clone());
+        short_map.retain(|_, value| !value.is_null());
         let config = json!({
             "listen": "127.0.0.1:0",
             "database": { "url": database.url, "connections": 8 },
@@ -97,7 +99,7 @@ impl Site {
             "engine": short,
             "tokens": [
                 token("app", APP_TOKEN, "app", None), token("auditor", TOKEN, "auditor", None),
-                token("rita", REVIEWER_TOKEN, "reviewer", None),
+                token("rita", REVIEWER_TOKEN, "reviewer", Some("none")),
             ],
             "encryption": { "key": ENCRYPTION_KEY },
         });

@@ -22,7 +22,8 @@
 //! src/cli/           one file a command; wires everything        all
 //! ```
 //!
-//! Every arrow may point to `fault`, but those of the pure modules; the others only point up this list; `tests/it/architecture.rs` reads the `use` lines and keeps it so.
+//! The arrows only point up this list, and to `fault` from all that is not pure; `tests/it/architecture.rs` reads the `use`
+//! lines and keeps it so.
 //!
 //! # The way of an operation
 //!

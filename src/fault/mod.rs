@@ -113,6 +113,10 @@ steps! {
     ResendEvents = "resend-events",
     /// Old events are erased.
     EraseEvents = "erase-events",
+    /// The schema is brought up to date.
+    Migrate = "migrate",
+    /// Partitions for the months to come are made.
+    Maintain = "maintain",
     /// What tells a wrong key is kept.
     KeepSentinel = "keep-sentinel",
 }

@@ -102,6 +102,11 @@ async fn everywhere(backend: Backend) {
     })
     .await;
     dropped += cut_everywhere(&database, &store, "tidy", |_| store.tidy(rules)).await;
+    dropped += cut_everywhere(&database, &store, "resume", |number| {
+        let (store, scope) = (Arc::clone(&store), format!("tresor:{number}"));
+        async move { store.resume(&scope, "olga", None).await }
+    })
+    .await;
     dropped += cut_everywhere(&database, &store, "claim-events", |_| store.claim_events("me", minute, 5)).await;
     assert!(dropped > 12, "only {dropped} times, so hardly anything was tried");
 }

@@ -301,17 +301,17 @@ fn number(name: &str, preset: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_replicas_in_a_storm_lose_nothing_and_do_nothing_twice() {
-    let seconds = u64::try_from(number("ASSENT_SOAK_SECONDS", 20)).unwrap();
+    let seconds = u64::try_from(number("SOAK_SECONDS", 20)).unwrap();
     let storm = Storm {
-        operations: number("ASSENT_SOAK_OPERATIONS", 250),
-        tresors: number("ASSENT_SOAK_TRESORS", 12),
+        operations: number("SOAK_OPERATIONS", 250),
+        tresors: number("SOAK_TRESORS", 12),
         at_least: Duration::from_secs(seconds),
-        at_most: Duration::from_secs(seconds * 3 + 90),
-        clients: number("ASSENT_SOAK_CLIENTS", 24),
+        at_most: Duration::from_secs(seconds * 3 + 240),
+        clients: number("SOAK_CLIENTS", 24),
         replicas: 3,
         is_rough: true,
         invalidates: true,
-        seed: u64::try_from(number("ASSENT_SOAK_SEED", 20_261_125)).unwrap(),
+        seed: u64::try_from(number("SOAK_SEED", 20_261_125)).unwrap(),
     };
     let (wrong, counts, blows) = run(storm, None).await;
     println!(

@@ -43,6 +43,17 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("section of another type", changed("/policies", json!("policies")), 2),
         ("missing section", changed("/encryption", Value::Null), 2),
         ("call longer than the lease", with("", "engine", json!({"lease": "2s"})), 2),
+        (
+            "reviewer who may be anybody",
+            with("", "tokens", json!([{"name": "rita", "role": "reviewer", "sha256": "00".repeat(32)}])),
+            2,
+        ),
+        (
+            "reviewer who is nobody",
+            with("", "tokens", json!([{"name": "rita", "role": "reviewer", "sha256": "00".repeat(32), "user_id": "rita smith"}])),
+            2,
+        ),
+        ("stop that takes too long", with("", "engine", json!({"drain": "1m"})), 2),
         ("bad duration", with("/webhooks/inbound", "tolerance", json!("five minutes")), 2),
         ("no policy directory", changed("/policies/path", json!("/nowhere/policies")), 2),
         ("key in two places", with("/zerokit", "admin_key_file", json!("/nowhere/key")), 2),

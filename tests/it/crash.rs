@@ -82,7 +82,7 @@ pub(crate) async fn run(backend: Backend, stops: &[&str], bug: Option<&'static s
 
 /// For each point the others to be killed at while it recovers: one in the short form, more in the long one.
 fn recoveries(points: &[String], index: usize) -> Vec<&str> {
-    let many = std::env::var("ASSENT_SOAK_RECOVERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let many = std::env::var("SOAK_RECOVERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let of_daemon: Vec<&str> = points.iter().map(String::as_str).filter(|point| !is_of_commands(point)).collect();
     (0..many).map(|round| of_daemon[(index * 7 + 3 + round * 11) % of_daemon.len()]).collect()
 }
@@ -96,7 +96,7 @@ async fn killed_at_every_step_and_again_in_every_recovery(backend: Backend) {
             let (room, point, second) = (Arc::clone(&room), point.clone(), second.to_owned());
             runs.spawn(async move {
                 let _room = room.acquire().await.unwrap();
-                let run = run(backend, &[&point, &second], None, Duration::from_secs(90)).await;
+                let run = run(backend, &[&point, &second], None, Duration::from_secs(150)).await;
                 (point, second, run)
             });
         }
@@ -127,7 +127,7 @@ async fn killed_at_every_step_and_again_in_every_recovery(backend: Backend) {
 }
 
 async fn without_a_kill_everything_ends_as_it_should(backend: Backend) {
-    let run = run(backend, &[], None, Duration::from_secs(40)).await;
+    let run = run(backend, &[], None, Duration::from_secs(90)).await;
     println!("{:?}", run.counts);
     assert!(run.wrong.is_empty(), "{}", run.wrong.join("\n"));
 }

@@ -159,7 +159,7 @@ rules:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "`scripts/soak` builds the release before this one and runs this"]
 async fn the_release_before_this_one_runs_beside_it_on_its_schema() {
-    let previous = std::env::var("ASSENT_PREVIOUS").expect("ASSENT_PREVIOUS: the program of the release before this one");
+    let previous = std::env::var("PREVIOUS_ASSENT").expect("PREVIOUS_ASSENT: the program of the release before this one");
     let site = Arc::new(Site::new(Backend::Postgres, PLAIN, json!({ "drain": null })).await);
     roll(Arc::clone(&site), [&previous, env!("CARGO_BIN_EXE_assent")]).await;
     // And back: whoever has to undo a roll-out can.

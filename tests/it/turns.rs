@@ -6,7 +6,8 @@ use crate::harness::{Backend, Setting, Stage, on_both, until};
 use assent::cli::config::Config;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
-use assent::simulator::Answer;
+use assent::simulator::{Answer, Fault};
+use assent::zerokit::Endpoint;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -16,6 +17,7 @@ on_both!(
     a_lost_operation_waits_until_it_is_its_turn,
     a_turn_holds_the_tresor_for_the_client_that_comes_back,
     a_report_that_is_refused_takes_nobodys_turn,
+    a_turn_lasts_while_its_clients_report_is_being_read,
     three_missed_turns_end_the_flow,
     nobody_waits_longer_than_the_longest_wait,
     a_flow_that_has_spent_its_attempts_fails,
@@ -180,6 +182,30 @@ async fn a_report_that_is_refused_takes_nobodys_turn(backend: Backend) {
     assert_eq!(stage.count("flows where turn_until is not null and open_since is not null").await, 1, "it has its turn still");
     let back = report(&again, &ann, Some(flow)).await;
     assert_eq!((back.state(), back.text("flow_id"), back.body["attempt"].as_u64()), ("approved", flow, Some(2)));
+}
+
+async fn a_turn_lasts_while_its_clients_report_is_being_read(backend: Backend) {
+    let (stage, ann, tresor) = stage(backend, |config| {
+        config.turn = Duration::from_millis(1200);
+        config.call_timeout = Duration::from_millis(1500);
+    })
+    .await;
+    let lost = stage.user("lost@example.com");
+    let id = stage.simulator.world().share(&ann, &lost, &tresor, stage.now()).unwrap();
+    assert_eq!(stage.begin(&ann, &tresor, "winner", 60).1.await.unwrap().state(), "approved");
+    // Clients on this tresor were quick so far, so a turn is as short as it can be: three of them are over before the
+    // platform has told the details of the operation with which this one comes back at once.
+    stage.database.try_run("update lanes set returns_after = 1000").await.unwrap();
+    let report = async |id: &str, flow: Option<&str>| {
+        let data = stage.scenario.app().data(Kind::Share, id, &ann, flow);
+        stage.scenario.app().report(&data, 60, stage.now().as_second()).await.unwrap()
+    };
+    let superseded = report(&id, None).await;
+    assert_eq!(superseded.state(), "superseded");
+    stage.simulator.plan_fault(Endpoint::SHARE_DETAILS, Fault::Delay(Duration::from_millis(900)), 1);
+    let again = stage.simulator.world().share(&ann, &lost, &tresor, stage.now()).unwrap();
+    let back = report(&again, Some(superseded.text("flow_id"))).await;
+    assert_eq!((back.state(), back.body["attempt"].as_u64()), ("approved", Some(2)), "{}", back.body);
 }
 
 async fn three_missed_turns_end_the_flow(backend: Backend) {

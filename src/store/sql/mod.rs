@@ -30,7 +30,7 @@ use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Intent, Lane};
-use crate::fault::Step;
+use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -83,7 +83,9 @@ fn fenced(touched: u64) -> Result<(), StoreError> {
 #[async_trait]
 impl<D: Driver> Store for SqlStore<D> {
     async fn migrate(&self) -> Result<usize, StoreError> {
+        fault::reach(Step::Migrate, Moment::Before).await;
         let applied = self.driver.migrate().await?;
+        fault::reach(Step::Migrate, Moment::After).await;
         self.maintain().await?;
         Ok(applied)
     }
@@ -335,6 +337,9 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn maintain(&self) -> Result<(), StoreError> {
         const PARTITIONS: super::dialect::Sql =
             super::dialect::Sql { postgres: "select assent_ensure_partitions(3)::text", sqlite: "select ''" };
-        self.driver.read(PARTITIONS, args![]).await.map(|_| ())
+        fault::reach(Step::Maintain, Moment::Before).await;
+        self.driver.read(PARTITIONS, args![]).await?;
+        fault::reach(Step::Maintain, Moment::After).await;
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 pub(crate) struct Process {
     child: Child,
     address: watch::Receiver<Option<SocketAddr>>,
+    /// The last line that it wrote: why it ended, if it did.
+    last: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -30,20 +33,23 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (serves, address) = watch::channel(None);
-        let show = std::env::var_os("ASSENT_TEST_SHOW_LOGS").is_some();
+        let last: Arc<Mutex<String>> = Arc::default();
+        let line_kept = Arc::clone(&last);
+        let show = std::env::var_os("TEST_SHOW_LOGS").is_some();
         // Its log must be read on, or it would block.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 if show {
                     eprintln!("{line}");
                 }
+                line_kept.lock().unwrap().clone_from(&line);
                 let event: Value = serde_json::from_str(&line).unwrap_or_default();
                 if event["fields"]["message"] == "assent serves" {
                     let _ = serves.send(event["fields"]["http.address"].as_str().and_then(|text| text.parse().ok()));
                 }
             }
         });
-        Self { child, address }
+        Self { child, address, last }
     }
 
     /// Where it listens, once it serves; nothing if it ended before.
@@ -51,6 +57,11 @@ impl Process {
         let mut address = self.address.clone();
         let waited = tokio::time::timeout(Duration::from_secs(60), address.wait_for(Option::is_some)).await;
         waited.expect("it serves within a minute").ok().and_then(|address| *address)
+    }
+
+    /// The last line that it wrote.
+    pub(crate) fn last_words(&self) -> String {
+        self.last.lock().unwrap().clone()
     }
 
     /// Where it listens, if it serves by now.

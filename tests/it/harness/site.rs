@@ -118,7 +118,8 @@ impl Site {
     /// Starts a daemon, waits until it serves, and sends clients there, too.
     pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> Process {
         let process = self.start(environment);
-        let address = process.serves().await.expect("it serves");
+        let address = process.serves().await;
+        let address = address.unwrap_or_else(|| panic!("it does not serve: {}", process.last_words()));
         self.addresses.lock().unwrap().push(address);
         process
     }

@@ -168,7 +168,7 @@ impl Model for System {
 
 #[test]
 fn no_order_of_crashes_pauses_and_lost_answers_breaks_a_promise() {
-    let most = std::env::var("ASSENT_SOAK_MISFORTUNES").ok().and_then(|text| text.parse().ok()).unwrap_or(MISFORTUNES);
+    let most = std::env::var("SOAK_MISFORTUNES").ok().and_then(|text| text.parse().ok()).unwrap_or(MISFORTUNES);
     let checker = System(Planted::Nothing, most).checker().threads(2).spawn_bfs().join();
     println!(
         "the model with {most} misfortunes has {} states, all of them checked, {} deep",

@@ -25,8 +25,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build();
     let client = client.map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
     let answer = client.get(&url).send().await;
-    let answer =
-        answer.map_err(|_| Failure::unreachable(format!("no daemon answers at {address}; is `listen` the same there?")))?;
+    let answer = answer.map_err(|_| {
+        Failure::unreachable(format!("no daemon answers at {address}; say where it listens with `--listen` or ASSENT_LISTEN"))
+    })?;
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
     if status.is_success() {

@@ -65,7 +65,9 @@ pub(super) fn table(names: &[&str], rows: &[Vec<String>]) {
     };
     let widths: Vec<_> = (0..names.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<_> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        // A line of a comment must not become a line of the table.
+        let flat = |cell: &str| cell.replace(char::is_control, " ");
+        let padded: Vec<_> = cells.zip(&widths).map(|(cell, width)| format!("{:<width$}", flat(cell))).collect();
         println!("{}", padded.join("  ").trim_end());
     };
     line(&mut names.iter().copied());

@@ -78,8 +78,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     reload_on_hangup(Arc::clone(&daemon.engine));
     tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;
-    tracing::info!("stopping: no new notifications, work under way is finished");
+    tracing::info!("stopping: not ready any more; requests are taken a little longer, and work under way is finished");
     daemon.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 

@@ -30,11 +30,15 @@ pub(super) fn with_grant(
     grant: Option<&Grant>,
     key: &MasterKey,
 ) -> (Evaluation, Option<String>) {
-    let evaluation = evaluate(policy, input);
+    let mut evaluation = evaluate(policy, input);
     let Some(grant) = grant.filter(|_| evaluation.verdict != Verdict::Approve) else { return (evaluation, None) };
     // What cannot be read allows nothing.
     let Ok(basis) = serde_json::from_str::<Basis>(&grant.basis) else { return (evaluation, None) };
     if !basis.allows(policy, &evaluation, input.facts, |text| key.fingerprint(text.as_bytes())) {
+        if evaluation.verdict == Verdict::Escalate {
+            let lapsed = format!("; the review by {} does not hold: policy or facts have changed since", grant.reviewer);
+            evaluation.reason.push_str(&lapsed);
+        }
         return (evaluation, None);
     }
     let reason = format!("approved by {}: {}", grant.reviewer, grant.comment);

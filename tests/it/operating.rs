@@ -105,7 +105,11 @@ async fn a_pause_stops_verdicts_and_not_intake(backend: Backend) {
 async fn a_pause_on_one_tresor_leaves_the_others_alone(backend: Backend) {
     let scene = Scene::set(backend).await;
     let other = scene.stage.tresor(&scene.ann).await;
-    assert_eq!(scene.ops(&["pause", "--tresor", scene.tresor.as_str()]).await.status, 0);
+    let said = scene.ops(&["pause", "--tresor", scene.tresor.as_str()]).await.out;
+    assert_eq!(
+        said,
+        format!("verdicts on tresor {0} are paused; `assent ops resume --tresor {0}` lets them go on\n", scene.tresor)
+    );
     let (_, paused) = scene.share(&scene.tresor).await;
     let (_, free) = scene.share(&other).await;
     assert_eq!(scene.stage.operation(&free).await["state"], "approved");

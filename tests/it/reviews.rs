@@ -184,6 +184,8 @@ async fn what_was_reviewed_must_not_have_changed(backend: Backend) {
     let (_, shown) = stage.review(REVIEWER_TOKEN, escalated.text("id"), approve()).await;
     assert_eq!(shown["state"], "escalated", "{shown}");
     assert_eq!(shown["decision"]["rules"], json!(["guest", "odd"]));
+    let reason = "rule `guest` matched; rule `odd` matched; the review by rita does not hold: policy or facts have changed since";
+    assert_eq!(shown["decision"]["reason"], reason);
     // Whoever has only seen the first decision approves nothing; whoever has seen both may approve both.
     let seen = |decision: &Value| json!({ "verdict": "approve", "comment": "seen", "decision_id": decision });
     let stale = stage.review(REVIEWER_TOKEN, escalated.text("id"), seen(&escalated.body["decision"]["id"])).await;
@@ -266,6 +268,7 @@ async fn reviewers_work_on_the_command_line_too(backend: Backend) {
         let ran = assent(&args, &[("ASSENT_TOKEN", token)]).await;
         format!("{} {}{}", ran.status, ran.out, ran.err).trim().to_owned()
     };
+    assert!(said("rita's", &[]).await.contains(&format!("decision     {}", escalated.body["decision"]["id"].as_str().unwrap())));
     assert_eq!(said("rita's", &["--comment", "x"]).await, "2 error: say `--approve` or `--reject`");
     assert_eq!(said("rita's", &["--approve"]).await, "2 error: `--comment` must say why; it goes into the record");
     let comment = ["--approve", "--comment", "seen"];

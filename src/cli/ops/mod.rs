@@ -26,7 +26,7 @@ pub(super) enum Command {
     Events(events::Options),
     /// List what was escalated, or decide one of it as a reviewer
     #[command(
-        after_help = "Example:\n  assent ops review\n  assent ops review 01a20b0c-... --approve --comment 'seen with legal' --token-file my.token"
+        after_help = "Example:\n  assent ops review\n  assent ops review 01a20b0c-...\n  assent ops review 01a20b0c-... --approve --comment 'seen with legal' --token-file my.token"
     )]
     Review(review::Options),
     /// List the operations of which nobody knows how they ended
@@ -83,7 +83,12 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
 
 /// The database that the configuration names, with a schema that is up to date.
 async fn open(common: &Common) -> Result<Arc<dyn Store>, Failure> {
-    let store = store::open(&config::read_database_url(&common.config.config)?, 2).await?;
+    let url = config::read_database_url(&common.config.config)?;
+    let store = store::open(&url, 2).await?;
+    // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
+    if url.starts_with("sqlite://") {
+        store.migrate().await?;
+    }
     store.check_schema().await?;
     Ok(store)
 }

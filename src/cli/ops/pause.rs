@@ -49,7 +49,8 @@ pub(super) async fn pause(options: Options) -> Result<(), Failure> {
         return output::print_json(&json!({ "scope": scope, "paused": true, "new": is_new }));
     }
     if is_new {
-        println!("verdicts on {words} are paused; `assent ops resume` lets them go on");
+        let tresor = options.tresor.map(|tresor| format!(" --tresor {tresor}")).unwrap_or_default();
+        println!("verdicts on {words} are paused; `assent ops resume{tresor}` lets them go on");
     } else {
         println!("verdicts on {words} were paused already");
     }

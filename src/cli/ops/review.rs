@@ -3,7 +3,7 @@
 
 use super::{Common, MOST_ROWS, open, or_dash, record_id, time};
 use crate::cli::{Failure, config, output};
-use crate::domain::ids::DecisionId;
+use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::verdict::Verdict;
 use crate::http::{Role, Token};
 use crate::store::{OpenView, Review, Reviewed};
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// What can be said of a review.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
-    /// The record; without it the list of what waits
+    /// The record, to see it or to decide it; without one the list of what waits
     #[arg(value_name = "ID")]
     id: Option<String>,
     /// It may be done, if no rule rejects it and nothing has changed
@@ -39,6 +39,9 @@ pub(in crate::cli) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let Some(id) = &options.id else { return list(&options.common).await };
     let id = record_id(id)?;
+    if !options.approve && !options.reject && options.comment.is_none() && options.token_file.is_none() {
+        return show(&options.common, id).await;
+    }
     let verdict = match (options.approve, options.reject) {
         (true, false) => Verdict::Approve,
         (false, true) => Verdict::Reject,
@@ -49,7 +52,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let token = reviewer(&config.tokens, options.token_file.as_deref())?;
     let store = open(&options.common).await?;
     let decision = options.decision.as_deref().map(|text| {
-        DecisionId::parse(text).ok_or_else(|| Failure::input(format!("`{text}` is no decision; `assent ops review` lists them")))
+        DecisionId::parse(text).ok_or_else(|| Failure::input(format!("`{text}` is no decision; `assent ops review ID` shows it")))
     });
     let (reviewer, user) = (token.name.clone(), token.user_id.clone());
     let review = Review { id, decision: decision.transpose()?, verdict, reviewer, user, comment };
@@ -92,6 +95,31 @@ fn reviewer<'t>(tokens: &'t [Token], file: Option<&std::path::Path>) -> Result<&
     } else {
         Err(Failure::no(format!("this needs a token with `role: reviewer`, and this one has `role: {}`", token.role.as_str())))
     }
+}
+
+/// What a reviewer has to know of one operation.
+async fn show(common: &Common, id: RecordId) -> Result<(), Failure> {
+    let waiting = open(common).await?.escalated(u32::MAX).await?;
+    let found = waiting.into_iter().find(|view| view.id == id);
+    let view = found.ok_or_else(|| Failure::no(format!("nothing with the record {id} waits for a review")))?;
+    if common.json {
+        return output::print_json(&view);
+    }
+    let lines = [
+        ("record", view.id.to_string()),
+        ("decision", or_dash(view.decision_id)),
+        ("operation", format!("{} {}", view.kind, view.operation_id)),
+        ("tresor", or_dash(view.tresor_id)),
+        ("who", or_dash(view.actor_id)),
+        ("about", or_dash(view.subject_id)),
+        ("reason", or_dash(view.reason)),
+        ("since", time(view.since)),
+        ("rejected at", view.until.map_or_else(|| "-".to_owned(), time)),
+    ];
+    for (name, value) in lines {
+        println!("{name:<11}  {value}");
+    }
+    Ok(())
 }
 
 async fn list(common: &Common) -> Result<(), Failure> {

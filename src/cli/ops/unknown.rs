@@ -2,6 +2,7 @@
 
 use super::{Common, MOST_ROWS, Operator, open, or_dash, record_id, time};
 use crate::cli::{Failure, config, output};
+use crate::flow::State;
 use crate::store::{LaneRules, OpenView, Resolved};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -51,7 +52,7 @@ pub(super) async fn list(options: ListOptions) -> Result<(), Failure> {
         return Ok(());
     }
     output::table(
-        &["record", "since", "kind", "operation", "verdict", "error code", "tresor"],
+        &["record", "since", "kind", "operation", "verdict", "error code", "tresor", "who"],
         &unknown.into_iter().map(row).collect::<Vec<_>>(),
     );
     Ok(())
@@ -66,6 +67,7 @@ fn row(view: OpenView) -> Vec<String> {
         or_dash(view.verdict),
         or_dash(view.error_code),
         or_dash(view.tresor_id),
+        or_dash(view.actor_id),
     ]
 }
 
@@ -84,6 +86,9 @@ pub(super) async fn resolve(options: ResolveOptions) -> Result<(), Failure> {
             Ok(())
         }
         Resolved::NoSuchOperation => Err(Failure::no(format!("there is no operation with the record {id}"))),
+        Resolved::NotUnknown(view) if view.state == State::Unknown => {
+            Err(Failure::no("its verdict was only observed and never sent, so there is nothing to find out"))
+        }
         Resolved::NotUnknown(view) => {
             let state = view.state;
             Err(Failure::no(format!("this operation is {state}; only one whose end is unknown can be resolved")))

@@ -6,11 +6,9 @@ use super::{Moment, Step};
 pub(crate) const VARIABLES: [&str; 0] = [];
 
 /// Nothing happens.
-#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
 pub(crate) async fn reach(_step: Step, _moment: Moment) {}
 
 /// Nothing happens.
-#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
 pub(crate) async fn reach_call(_endpoint: &str, _moment: Moment) {}
 
 /// No bug is planted.

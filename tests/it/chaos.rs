@@ -145,9 +145,9 @@ async fn rage(
             _ => {}
         }
         // A daemon that met a database which was away when it started has ended, and is started again, as a container is.
-        for index in 0..daemons.len() {
-            if daemons[index].has_ended() {
-                daemons[index] = site.start(&environment);
+        for daemon in &mut daemons {
+            if daemon.has_ended() {
+                *daemon = site.start(&environment);
             }
         }
         follow(&daemons);

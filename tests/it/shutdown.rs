@@ -94,7 +94,8 @@ pub(crate) async fn roll(site: Arc<Site>, programs: [&str; 2]) {
     let running = Arc::new(Mutex::new(Vec::new()));
     let start = async |program: &str| {
         let process = Process::start(program, site.config_path(), &[]);
-        running.lock().unwrap().push(process.serves().await.expect("it serves"));
+        let address = process.serves().await.expect("it serves");
+        running.lock().unwrap().push(address);
         process
     };
     let mut old = vec![start(programs[0]).await, start(programs[0]).await];

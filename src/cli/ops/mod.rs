@@ -8,7 +8,7 @@ mod unknown;
 
 use super::{ConfigArgument, Failure, config};
 use crate::domain::ids::RecordId;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -86,10 +86,10 @@ async fn open(common: &Common) -> Result<Arc<dyn Store>, Failure> {
     let url = config::read_database_url(&common.config.config)?;
     let store = store::open(&url, 2).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
-    if url.starts_with("sqlite://") {
-        store.migrate().await?;
+    match store.check_schema().await {
+        Err(StoreError::SchemaOutdated) if url.starts_with("sqlite://") => drop(store.migrate().await?),
+        checked => checked?,
     }
-    store.check_schema().await?;
     Ok(store)
 }
 

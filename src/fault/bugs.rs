@@ -79,7 +79,11 @@ pub const ALL: &[Bug] = &[
         "nobody is handed a lane",
         &[("where id = $2 and parked_on = $1", "where id = $2 and parked_on = $1 and 1 = 0")],
     ),
-    sql("pause-ignored", "a pause stops nothing", &[("where scope in ('*', $1)", "where scope in ('?', '?' || $1)")]),
+    sql(
+        "pause-ignored",
+        "a pause stops nothing",
+        &[("from pauses where scope in ('*', ", "from pauses where scope in ('?', '?' || ")],
+    ),
     sql(
         "resume-forgets",
         "what waited for the end of a pause waits on",

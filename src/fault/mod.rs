@@ -15,11 +15,13 @@ pub(crate) use armed::{VARIABLES, clock_offset, is_lost, is_planted, reach, reac
 #[cfg(not(feature = "faults"))]
 pub(crate) use disarmed::{VARIABLES, clock_offset, is_lost, is_planted, reach, reach_call, sql};
 
-/// Before a step, or after it.
+/// Before a step, within its transaction, or after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Nothing of it has happened.
     Before,
+    /// All of it is written, and not committed.
+    Within,
     /// All of it has happened, and nobody knows yet.
     After,
 }
@@ -30,6 +32,7 @@ impl Moment {
     pub const fn as_str(self) -> &'static str {
         match self {
             Moment::Before => "before",
+            Moment::Within => "within",
             Moment::After => "after",
         }
     }

@@ -2,7 +2,16 @@
 
 use super::Problem;
 use crate::domain::ids::InvalidId;
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
+
+/// The body as JSON; of what is wrong with it only the place is said, as it may hold secrets.
+pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
+        Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
+    })
+}
 
 /// An object and the path to it, so that every complaint names the field.
 pub(super) struct Object<'v> {

@@ -1,7 +1,7 @@
 //! `POST /v1/operations`: verifies a notification over its raw body, reads it field by field, stores it, answers.
 
 use super::fields::Object;
-use super::{Api, Problem, prefer};
+use super::{Api, Problem, fields, prefer};
 use crate::domain::ids::{FlowId, OperationId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::{Notification, OperationKey, ReportedRegistration, UserClaims};
@@ -71,10 +71,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Problem> {
 }
 
 fn read(body: &[u8], requester_required: bool) -> Result<Notification, Problem> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
-        Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
-    })?;
+    let value: Value = fields::json(body)?;
     let envelope =
         value.as_object().ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "not-json", "the body must be a JSON object"))?;
     if envelope.get("type").and_then(Value::as_str) != Some("operation.pending") {

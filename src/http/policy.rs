@@ -1,12 +1,12 @@
 //! `GET /v1/policy`: what is in force, since when, and what is wrong with what is not. `POST /v1/policy/evaluate`: what the
 //! policy in force says of an operation that somebody states.
 
-use super::{Api, Problem, auth};
+use super::{Api, Problem, auth, fields};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,10 +35,7 @@ pub(super) async fn evaluate(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     auth::authenticate(&api.tokens, &headers)?;
-    let inquiry: Value = serde_json::from_slice(&body?).map_err(|error| {
-        let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
-        Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
-    })?;
+    let inquiry: Value = fields::json(&body?)?;
     let evaluation = api.engine.evaluate(&inquiry).map_err(|error| Problem::field(error.field, error.what))?;
     Ok(Json(evaluation).into_response())
 }

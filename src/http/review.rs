@@ -1,6 +1,6 @@
 //! `POST /v1/operations/{id}/review`: what a person says of an operation that was escalated. Who is a party to it has no say.
 
-use super::fields::Object;
+use super::fields::{self, Object};
 use super::{Api, Problem, Role, auth, prefer};
 use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::verdict::Verdict;
@@ -11,7 +11,6 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 use std::sync::Arc;
 
 /// The longest comment, in bytes.
@@ -58,10 +57,7 @@ pub(super) async fn review(
 }
 
 fn read(body: &Bytes) -> Result<(Verdict, String, Option<DecisionId>), Problem> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
-        Problem::new(StatusCode::BAD_REQUEST, "not-json", detail)
-    })?;
+    let body = fields::json(body)?;
     let fields = Object::of("", &body, &["verdict", "comment", "decision_id"])?;
     let verdict = match fields.text("verdict")? {
         "approve" => Verdict::Approve,

@@ -120,7 +120,7 @@ impl Simulator {
         lock(&self.shared.faults).plan(endpoint.name, fault, count);
     }
 
-    /// The most verdicts that were ever under way at the same time on one tresor.
+    /// The most verdicts that were ever under way at the same time on one tresor: that could still take effect.
     #[must_use]
     pub fn most_in_flight(&self) -> u32 {
         lock(&self.shared.flight).most.values().copied().max().unwrap_or(0)

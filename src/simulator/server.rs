@@ -126,7 +126,7 @@ fn speaks(endpoint: &Endpoint, method: &Method, headers: &HeaderMap) -> bool {
 
 /// The call meets the fault that was planned for it, if any.
 async fn meet(shared: &Shared, call: Call<'_>, payload: Payload, fault: Option<Fault>) -> Response {
-    let _flying = verdict_in_flight(shared, call.endpoint, &payload);
+    let flying = verdict_in_flight(shared, call.endpoint, &payload);
     if !shared.latency.is_zero() {
         tokio::time::sleep(shared.latency).await;
     }
@@ -141,9 +141,14 @@ async fn meet(shared: &Shared, call: Call<'_>, payload: Payload, fault: Option<F
             perform(payload);
             dropped()
         }
-        Some(Fault::HangBefore) => std::future::pending().await,
+        // Nothing more will come of it at the platform, however long its caller waits.
+        Some(Fault::HangBefore) => {
+            drop(flying);
+            std::future::pending().await
+        }
         Some(Fault::HangAfter) => {
             perform(payload);
+            drop(flying);
             std::future::pending().await
         }
         Some(Fault::Code(code)) => refuse(code),

@@ -57,8 +57,8 @@ impl From<sqlx::Error> for StoreError {
                 match code.as_ref() {
                     // Serialisation failure, deadlock; SQLite busy and locked.
                     "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "518" => StoreError::Contention,
-                    // Shutting down, starting up, too many connections; SQLite cannot open the file.
-                    "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
+                    // Idle in a transaction, shutting down, starting up, too many connections; SQLite cannot open the file.
+                    "25P03" | "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
                     // Undefined table: nobody migrated.
                     "42P01" => StoreError::SchemaOutdated,
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {

@@ -127,13 +127,7 @@ async fn clients_that_hang_up_midway_leave_nothing_open() {
     let _daemon = site.serve(&[]).await;
     let mut messages = Vec::new();
     for number in 0..60_u64 {
-        let (id, ann) = {
-            let mut world = site.simulator.world();
-            let (ann, bob) = (world.add_user().unwrap(), world.add_user().unwrap());
-            let tresor = world.create_tresor(&ann).unwrap();
-            world.approve_creation(&tresor).unwrap();
-            (world.share(&ann, &bob, &tresor, site.simulator.now()).unwrap(), ann)
-        };
+        let (id, ann) = site.share();
         let message = site.message(&Drill::data(Kind::Share, &id, &ann, "approve"));
         // Gone after half a millisecond, after one, and so on: in the middle of whatever was being done.
         let _ = tokio::time::timeout(Duration::from_micros(500 * number), site.try_report(&message, 5)).await;

@@ -3,7 +3,7 @@
 
 use crate::harness::ledger::{self, Counts};
 use crate::harness::site::{APP_TOKEN, Answered, REVIEWER_TOKEN, Site};
-use assent::domain::ids::{TresorId, UserId};
+use assent::domain::ids::UserId;
 use assent::domain::kind::Kind;
 use assent::simulator::{Fault, Refusal, World};
 use assent::zerokit::{Endpoint, ErrorCode};
@@ -44,18 +44,6 @@ impl Drill {
     pub(crate) fn new(site: Arc<Site>, command_kill: Option<String>, bug: Option<&'static str>) -> Self {
         let command_kill = Arc::new(Mutex::new(command_kill));
         Self { site, reported: Arc::default(), wrong: Arc::default(), command_kill, bug }
-    }
-
-    fn person(&self) -> UserId {
-        self.site.simulator.world().add_user().unwrap()
-    }
-
-    /// An approved tresor of somebody.
-    fn tresor(&self, by: &UserId) -> TresorId {
-        let mut world = self.site.simulator.world();
-        let tresor = world.create_tresor(by).unwrap();
-        world.approve_creation(&tresor).unwrap();
-        tresor
     }
 
     pub(crate) fn data(kind: Kind, id: &str, requester: &UserId, want: &str) -> Value {
@@ -123,8 +111,8 @@ impl Drill {
 
     /// Begins an operation of a kind on a tresor of its own; its id, and what the web app reports.
     fn begin(&self, kind: Kind, want: &str) -> (String, Value) {
-        let (ann, bob) = (self.person(), self.person());
-        let tresor = self.tresor(&ann);
+        let (ann, bob) = (self.site.person(), self.site.person());
+        let tresor = self.site.tresor(&ann);
         let now = self.site.simulator.now();
         let mut world = self.site.simulator.world();
         let (id, requester) = match kind {
@@ -202,11 +190,11 @@ impl Drill {
 
     /// Two browsers race on one tresor: one loses, waits for its turn, and starts again.
     async fn race(self) {
-        let ann = self.person();
-        let tresor = self.tresor(&ann);
+        let ann = self.site.person();
+        let tresor = self.site.tresor(&ann);
         let mut tasks = JoinSet::new();
         for _ in 0..2 {
-            let (drill, ann, tresor, bob) = (self.clone(), ann.clone(), tresor.clone(), self.person());
+            let (drill, ann, tresor, bob) = (self.clone(), ann.clone(), tresor.clone(), self.site.person());
             tasks.spawn(async move {
                 let now = drill.site.simulator.now();
                 let share = |world: &mut World| world.share(&ann, &bob, &tresor, now);
@@ -223,8 +211,8 @@ impl Drill {
 
     /// A browser that loses and never comes back: its turn on the tresor runs out.
     async fn closed_browser(self) {
-        let (ann, bob, carl) = (self.person(), self.person(), self.person());
-        let tresor = self.tresor(&ann);
+        let (ann, bob, carl) = (self.site.person(), self.site.person(), self.site.person());
+        let tresor = self.site.tresor(&ann);
         let now = self.site.simulator.now();
         let [first, second] = [bob, carl].map(|user| self.site.simulator.world().share(&ann, &user, &tresor, now).unwrap());
         self.expect(Kind::Share, &first, &Self::data(Kind::Share, &first, &ann, "approve"), &["approved"]).await;
@@ -243,11 +231,11 @@ impl Drill {
     async fn turned_down(self) {
         let (id, data) = self.begin(Kind::Share, "approve");
         let mut theirs = data.clone();
-        theirs["requester_id"] = json!(self.person());
+        theirs["requester_id"] = json!(self.site.person());
         self.expect(Kind::Share, &id, &theirs, &["refused"]).await;
         self.expect(Kind::Share, &id, &data, &["approved"]).await;
         let nowhere = format!("nowhere-{id}");
-        self.expect(Kind::Share, &nowhere, &Self::data(Kind::Share, &nowhere, &self.person(), "approve"), &["failed"]).await;
+        self.expect(Kind::Share, &nowhere, &Self::data(Kind::Share, &nowhere, &self.site.person(), "approve"), &["failed"]).await;
     }
 
     async fn registration(self) {
@@ -274,7 +262,7 @@ impl Drill {
                 .env("USER", "olga");
             command.env("ASSENT_POINT_LOG", self.site.path("points")).envs(self.bug.map(|bug| ("ASSENT_BUG", bug)));
             if let (0, Some(point)) = (attempt, &kill) {
-                command.env("ASSENT_KILL_AT", format!("{point}#1"));
+                command.env("ASSENT_KILL_AT", point);
             }
             let output = command.kill_on_drop(true).output().await.unwrap();
             // 1: it was done the time before.
@@ -289,8 +277,8 @@ impl Drill {
     /// What operators do, one thing after the other.
     async fn operators(self) {
         // A pause on one tresor, and its end.
-        let (ann, bob) = (self.person(), self.person());
-        let tresor = self.tresor(&ann);
+        let (ann, bob) = (self.site.person(), self.site.person());
+        let tresor = self.site.tresor(&ann);
         let id = self.site.simulator.world().share(&ann, &bob, &tresor, self.site.simulator.now()).unwrap();
         let data = Self::data(Kind::Share, &id, &ann, "approve");
         self.command(&["ops", "pause", "--tresor", tresor.as_str()]).await;

@@ -5,7 +5,6 @@ use crate::drill::{Drill, POLICY};
 use crate::harness::ledger;
 use crate::harness::site::Site;
 use crate::harness::{Backend, until};
-use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
 use assent::simulator::{Fault, World};
 use assent::zerokit::Endpoint;
@@ -22,17 +21,6 @@ rules:
   - {id: all, on: [share], effect: approve}
 "#;
 
-fn person(site: &Site) -> UserId {
-    site.simulator.world().add_user().unwrap()
-}
-
-fn tresor(site: &Site, by: &UserId) -> TresorId {
-    let mut world = site.simulator.world();
-    let tresor = world.create_tresor(by).unwrap();
-    world.approve_creation(&tresor).unwrap();
-    tresor
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_notification_sent_a_thousand_times_at_once_over_three_replicas_is_one_operation() {
     let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({})).await);
@@ -40,8 +28,8 @@ async fn one_notification_sent_a_thousand_times_at_once_over_three_replicas_is_o
     for _ in 0..3 {
         daemons.push(site.serve(&[]).await);
     }
-    let (ann, bob) = (person(&site), person(&site));
-    let place = tresor(&site, &ann);
+    let (ann, bob) = (site.person(), site.person());
+    let place = site.tresor(&ann);
     let id = site.simulator.world().share(&ann, &bob, &place, site.simulator.now()).unwrap();
     let message = site.message(&Drill::data(Kind::Share, &id, &ann, "approve"));
     let mut sent = JoinSet::new();
@@ -75,13 +63,13 @@ async fn replicas_whose_clocks_differ_by_an_hour_behave_the_same() {
         daemons.push(site.serve(&[("ASSENT_CLOCK_OFFSET", offset)]).await);
     }
     let drill = Drill::new(Arc::clone(&site), None, None);
-    let ann = person(&site);
-    let tresors: Vec<_> = (0..5).map(|_| tresor(&site, &ann)).collect();
+    let ann = site.person();
+    let tresors: Vec<_> = (0..5).map(|_| site.tresor(&ann)).collect();
     // Signed calls to the platform, signed notifications, a limit, and a conflict now and then: each replica has a part in it.
     let share_all = async |number: usize| {
         let mut flows = JoinSet::new();
         for index in 0..number {
-            let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[index % 5].clone(), person(&site));
+            let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[index % 5].clone(), site.person());
             flows.spawn(async move {
                 let now = drill.site.simulator.now();
                 let share = |world: &mut World| world.share(&ann, &bob, &place, now);
@@ -95,7 +83,7 @@ async fn replicas_whose_clocks_differ_by_an_hour_behave_the_same() {
     // The one whose clock is ahead dies with work in hand: the others take it over, and not before its lease is over.
     site.simulator.plan_fault(Endpoint::APPROVE_SHARE, Fault::HangBefore, 2);
     let more = tokio::spawn({
-        let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[0].clone(), person(&site));
+        let (drill, ann, place, bob) = (drill.clone(), ann.clone(), tresors[0].clone(), site.person());
         async move {
             let now = drill.site.simulator.now();
             let share = |world: &mut World| world.share(&ann, &bob, &place, now);
@@ -119,27 +107,32 @@ async fn replicas_whose_clocks_differ_by_an_hour_behave_the_same() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Two replicas; the first one is stopped while a call of its is out, and wakes up after the other one has ended the operation.
-/// What is wrong then.
-pub(crate) async fn stopped_and_woken(fault: Fault, endpoint: Endpoint, sends: &str, bug: Option<&'static str>) -> Vec<String> {
+/// Two replicas; the first one is stopped at a point of its work on an operation, and wakes up after the other one has ended the
+/// operation. What is wrong then.
+pub(crate) async fn stopped_and_woken(point: &str, fault: Option<Fault>, bug: Option<&'static str>) -> Vec<String> {
     let environment: Vec<_> = bug.map(|bug| ("ASSENT_BUG", bug)).into_iter().collect();
     let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({})).await);
-    let first = site.serve(&environment).await;
-    let (ann, bob) = (person(&site), person(&site));
-    let place = tresor(&site, &ann);
-    let id = site.simulator.world().share(&ann, &bob, &place, site.simulator.now()).unwrap();
-    site.simulator.plan_fault(endpoint, fault, 1);
-    let data = Drill::data(Kind::Share, &id, &ann, "approve");
-    let record = site.report(&data, 0).await.text("id").to_owned();
-    until("the first one waits for the platform", async || {
-        let is_sent = site.database.texts("select cast(sends as text) from operations").await == [sends];
-        is_sent && site.simulator.calls().contains(&endpoint.name)
-    })
-    .await;
-    first.signal("STOP");
+    let log = site.path("points");
+    let mut frozen = vec![("ASSENT_FREEZE_AT", point), ("ASSENT_POINT_LOG", log.to_str().unwrap())];
+    frozen.extend(environment.iter().copied());
+    let first = site.serve(&frozen).await;
+    let (id, ann) = site.share();
+    if let Some(fault) = fault {
+        site.simulator.plan_fault(Endpoint::APPROVE_SHARE, fault, 1);
+    }
+    // It may be stopped before it answers; then the second one does.
+    let reported = tokio::spawn({
+        let (site, data) = (Arc::clone(&site), Drill::data(Kind::Share, &id, &ann, "approve"));
+        async move { site.report(&data, 0).await.text("id").to_owned() }
+    });
+    until("the first one is stopped", async || std::fs::read_to_string(&log).is_ok_and(|text| text.contains(point))).await;
     site.addresses.lock().unwrap().clear();
     let second = site.serve(&environment).await;
-    assert_eq!(site.comes_to(&record, &["approved", "failed", "unknown"]).await.text("state"), "approved");
+    let record = reported.await.unwrap();
+    let ended = site.comes_to(&record, &["approved", "failed", "unknown"]).await;
+    if ended.text("state") != "approved" {
+        return vec![format!("who took it over did not come to an approval: {}", ended.body)];
+    }
     let calls = || site.simulator.calls().iter().filter(|call| **call == "ApproveShare").count();
     let written = async || {
         let count = |table: &str| format!("(select cast(count(*) as text) from {table} where operation_id = '{id}')");
@@ -152,9 +145,7 @@ pub(crate) async fn stopped_and_woken(fault: Fault, endpoint: Endpoint, sends: &
     first.signal("CONT");
     // Whatever it still wanted to write or send it has tried by the time it has ended something new.
     *site.addresses.lock().unwrap() = vec![first.address().unwrap()];
-    let (carl, dora) = (person(&site), person(&site));
-    let other = tresor(&site, &carl);
-    let next = site.simulator.world().share(&carl, &dora, &other, site.simulator.now()).unwrap();
+    let (next, carl) = site.share();
     let next = site.report(&Drill::data(Kind::Share, &next, &carl, "approve"), 0).await.text("id").to_owned();
     site.comes_to(&next, &["approved", "failed", "unknown"]).await;
     tokio::time::sleep(Duration::from_millis(900)).await;
@@ -165,12 +156,19 @@ pub(crate) async fn stopped_and_woken(fault: Fault, endpoint: Endpoint, sends: &
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_stopped_before_it_decided_decides_nothing_when_it_wakes() {
-    assert_eq!(stopped_and_woken(Fault::Delay(Duration::from_millis(250)), Endpoint::SHARE_DETAILS, "0", None).await, [""; 0]);
+    assert_eq!(stopped_and_woken("GetShareDetails.after", None, None).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_was_stopped_in_a_call_ends_nothing_when_it_wakes() {
-    assert_eq!(stopped_and_woken(Fault::HangBefore, Endpoint::APPROVE_SHARE, "1", None).await, [""; 0]);
+async fn a_worker_that_was_stopped_within_a_transaction_keeps_no_lock() {
+    assert_eq!(stopped_and_woken("decide.within", None, None).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_after_its_call_ends_nothing_when_it_wakes() {
+    for fault in [None, Some(Fault::HangBefore)] {
+        assert_eq!(stopped_and_woken("ApproveShare.after", fault, None).await, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,8 +176,8 @@ async fn a_lane_whose_work_hangs_delays_nobody_else() {
     let site = Arc::new(Site::new(Backend::Postgres, POLICY, json!({ "workers": 4 })).await);
     let _daemon = site.serve(&[]).await;
     let drill = Drill::new(Arc::clone(&site), None, None);
-    let (ann, bob) = (person(&site), person(&site));
-    let place = tresor(&site, &ann);
+    let (ann, bob) = (site.person(), site.person());
+    let place = site.tresor(&ann);
     site.simulator.world().add_member(&place, &bob).unwrap();
     // Kicks on one tresor hang again and again, as many as there are workers.
     site.simulator.plan_fault(Endpoint::APPROVE_KICK, Fault::HangBefore, 100);
@@ -189,8 +187,8 @@ async fn a_lane_whose_work_hangs_delays_nobody_else() {
         kicks.push(site.report(&Drill::data(Kind::Kick, &id, &ann, "approve"), 0).await.text("id").to_owned());
     }
     for _ in 0..10 {
-        let (carl, dora) = (person(&site), person(&site));
-        let other = tresor(&site, &carl);
+        let (carl, dora) = (site.person(), site.person());
+        let other = site.tresor(&carl);
         let now = site.simulator.now();
         let share = |world: &mut World| world.share(&carl, &dora, &other, now);
         assert_eq!(drill.pursue(Kind::Share, &carl, "approve", &share).await.unwrap().text("state"), "approved");

@@ -5,7 +5,6 @@ use crate::harness::ledger;
 use crate::harness::process::Process;
 use crate::harness::site::Site;
 use crate::harness::{Backend, until};
-use assent::domain::ids::UserId;
 use assent::domain::kind::Kind;
 use assent::simulator::Fault;
 use assent::zerokit::Endpoint;
@@ -17,14 +16,6 @@ use std::time::Duration;
 
 /// What the issue allows for an end.
 const MOST: Duration = Duration::from_secs(25);
-
-fn share(site: &Site) -> (String, UserId) {
-    let mut world = site.simulator.world();
-    let (ann, bob) = (world.add_user().unwrap(), world.add_user().unwrap());
-    let tresor = world.create_tresor(&ann).unwrap();
-    world.approve_creation(&tresor).unwrap();
-    (world.share(&ann, &bob, &tresor, site.simulator.now()).unwrap(), ann)
-}
 
 async fn is_ready(address: std::net::SocketAddr) -> u16 {
     let answer = reqwest::Client::new().get(format!("http://{address}/readyz")).send().await;
@@ -39,7 +30,7 @@ async fn readiness_goes_first_and_what_still_comes_is_taken_in() {
     assert_eq!(is_ready(address).await, 200);
     daemon.signal("TERM");
     until("it is not ready any more", async || is_ready(address).await == 503).await;
-    let (id, ann) = share(&site);
+    let (id, ann) = site.share();
     let message = site.message(&Drill::data(Kind::Share, &id, &ann, "approve"));
     let answered = site.try_report(&message, 0).await.expect("it still takes notifications in");
     assert_eq!(answered.status, 202);
@@ -57,7 +48,7 @@ async fn a_worker_that_does_not_finish_gives_its_operation_back() {
     std::fs::write(site.config_path(), &slow).unwrap();
     let mut daemon = site.serve(&[]).await;
     site.simulator.plan_fault(Endpoint::APPROVE_SHARE, Fault::HangAfter, 1);
-    let (id, ann) = share(&site);
+    let (id, ann) = site.share();
     let record = site.report(&Drill::data(Kind::Share, &id, &ann, "approve"), 0).await.text("id").to_owned();
     until("the verdict is at the platform", async || site.simulator.world().effects().len() == 1).await;
     daemon.signal("TERM");
@@ -109,7 +100,7 @@ pub(crate) async fn roll(site: Arc<Site>, programs: [&str; 2]) {
             (Arc::clone(&site), Arc::clone(&stop), Arc::clone(&broken), Arc::clone(&taken), Arc::clone(&reported));
         clients.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let (id, ann) = share(&site);
+                let (id, ann) = site.share();
                 let message = site.message(&Drill::data(Kind::Share, &id, &ann, "approve"));
                 // Each sent once: a 5xx, a reset or a connection that is refused is seen.
                 match site.try_report(&message, 0).await {

@@ -17,6 +17,9 @@ use tokio::sync::mpsc;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
+/// A process that is stopped within a transaction must not keep its locks: others wait for them. Nothing here is idle in one.
+const IDLE_WITHIN: &str = "set idle_in_transaction_session_timeout = '5s'";
+
 struct PostgresDriver(PgPool);
 
 /// Connects to a server; fails at once if nothing answers.
@@ -32,6 +35,7 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
     let pool = PgPoolOptions::new()
         .max_connections(connections.saturating_add(1))
         .acquire_timeout(Duration::from_secs(4))
+        .after_connect(|connection, _| Box::pin(async move { sqlx::query(IDLE_WITHIN).execute(connection).await.map(|_| ()) }))
         .connect_with(options)
         .await?;
     Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))
@@ -133,6 +137,7 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        fault::reach(self.step, Moment::Within).await;
         if !fault::is_lost(self.step) {
             self.transaction.commit().await?;
         }

@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const OWN: Sql = sql!(
-    "select flow_id, attempt, place_in_line, received_at, decision_id, basis, case when home <> owner then home end from operations where id = $1 and fence = $2"
+    "select flow_id, attempt, place_in_line, received_at, decision_id, basis, case when home <> owner then home end, "
+    "(select min(scope) from pauses where scope in ('*', $3)) from operations where id = $1 and fence = $2"
 );
 const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
@@ -68,13 +69,14 @@ pub(super) async fn decide(
     let fence = deciding.lease.fence;
     let lane = deciding.lane.as_str();
     let mut held = line::lock(tx, lane).await?;
-    let own = first(tx.rows(OWN, args![id.as_str(), fence]).await?).ok_or(StoreError::Fenced)?;
+    let own = first(tx.rows(OWN, args![id.as_str(), fence, lane]).await?).ok_or(StoreError::Fenced)?;
+    let is_paused = deciding.pausable && own.opt_text(7)?.is_some();
     let waits_elsewhere = own.opt_text(6)?.is_some();
     let mut own = own_claim(&own)?;
     if own.place.is_none() {
         line::join(tx, &deciding, &mut held, &mut own).await?;
     }
-    if deciding.pausable && pauses::set_aside(tx, &id, fence, lane).await? {
+    if is_paused && pauses::set_aside(tx, &id, fence, lane).await? {
         return Ok(Decided::Parked(line::hand_on(tx, &held, deciding.rules).await?));
     }
     let way = Line::read(tx, lane).await?.way_of(&id, held.now);

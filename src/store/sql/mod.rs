@@ -27,8 +27,7 @@ use super::types::{
 use super::{Judge, Store, StoreError};
 use crate::audit::WrappedKey;
 use crate::domain::duration::{from_micros, micros};
-use crate::domain::ids::{DecisionId, RecordId, TresorId, UserId};
-use crate::domain::kind::Kind;
+use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
@@ -221,13 +220,7 @@ impl<D: Driver> Store for SqlStore<D> {
         const INTENT: super::dialect::Sql =
             sql!("select kind, tresor_id, actor_id, subject_id from decisions where id = $1" AS_UUID);
         let row = first(self.driver.read(INTENT, args![decision.to_string()]).await?);
-        let row = row.ok_or_else(|| StoreError::Corrupt("a decision vanished".into()))?;
-        Ok(Intent {
-            kind: row.parsed(0, Kind::parse)?,
-            tresor: row.opt_parsed(1, |text| TresorId::new(text).ok())?,
-            actor: row.opt_parsed(2, |text| UserId::new(text).ok())?,
-            subject: row.opt_parsed(3, |text| UserId::new(text).ok())?,
-        })
+        view::intent(&row.ok_or_else(|| StoreError::Corrupt("a decision vanished".into()))?)
     }
 
     async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError> {

@@ -13,7 +13,7 @@ const STOP_LANES: Sql = Sql { postgres: "lock table lanes in share mode", sqlite
 /// Taken first: a decision that saw the pause has set its operation aside by now, and none does after this.
 const RESUME: Sql = sql!("delete from pauses where scope = $1");
 const GO_ON: Sql = sql!("update operations set paused_on = null, due_at = " NOW " where paused_on = $1");
-/// Read under a lock, so that nothing is set aside for a pause that is just being ended.
+/// Read again under a lock, so that nothing is set aside for a pause that is just being ended.
 const IN_FORCE: Sql = sql!("select scope from pauses where scope in ('*', $1) order by scope" SHARED_LOCK);
 const SET_ASIDE: Sql = sql!(
     "update operations set paused_on = $3, due_at = null, owner = null, lane = null, parked_on = null "

@@ -2,10 +2,9 @@
 
 use super::finish::{Following, follow, record_outcome};
 use super::reviews::read_view;
-use super::{events, line, transaction_now};
-use crate::domain::ids::{DecisionId, OperationId, RecordId, TresorId, UserId};
-use crate::domain::kind::Kind;
-use crate::domain::operation::{Intent, Lane, OperationKey};
+use super::{events, line, transaction_now, view};
+use crate::domain::ids::{DecisionId, OperationId, RecordId};
+use crate::domain::operation::{Lane, OperationKey};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::flow::Ending;
 use crate::store::StoreError;
@@ -15,7 +14,7 @@ use crate::store::operating::Resolved;
 use crate::store::types::LaneRules;
 
 const UNKNOWN: Sql = sql!(
-    "select o.decision_id, o.kind, o.operation_id, d.verdict, d.tresor_id, d.actor_id, d.subject_id, o.has_effects "
+    "select d.kind, d.tresor_id, d.actor_id, d.subject_id, o.decision_id, o.operation_id, d.verdict, o.has_effects "
     "from operations o join decisions d on d.id = o.decision_id" AS_UUID " where o.id = $1 and o.state = 'unknown' and o.verdict is not null"
 );
 const CLOSE: Sql = sql!(
@@ -43,15 +42,10 @@ pub(super) async fn resolve(
     let Some(row) = first(tx.rows(UNKNOWN, args![id.to_string()]).await?) else {
         return Ok(read_view(tx, id).await?.map_or(Resolved::NoSuchOperation, Resolved::NotUnknown));
     };
-    let decision = row.parsed(0, DecisionId::parse)?;
-    let verdict = row.parsed(3, Verdict::parse)?;
-    let intent = Intent {
-        kind: row.parsed(1, Kind::parse)?,
-        tresor: row.opt_parsed(4, |text| TresorId::new(text).ok())?,
-        actor: row.opt_parsed(5, |text| UserId::new(text).ok())?,
-        subject: row.opt_parsed(6, |text| UserId::new(text).ok())?,
-    };
-    let key = OperationKey { kind: intent.kind, operation_id: row.parsed(2, |text| OperationId::new(text).ok())? };
+    let intent = view::intent(&row)?;
+    let decision = row.parsed(4, DecisionId::parse)?;
+    let key = OperationKey { kind: intent.kind, operation_id: row.parsed(5, |text| OperationId::new(text).ok())? };
+    let verdict = row.parsed(6, Verdict::parse)?;
     // Whoever gathered facts meanwhile gathers them again: this is an outcome on the lane like any other.
     line::lock_and_move(tx, Lane::of(&intent).as_str()).await?;
     let now = transaction_now(tx).await?;

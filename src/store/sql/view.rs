@@ -1,8 +1,9 @@
 //! Reads an operation as the API shows it, with its decision and its outcome.
 
 use super::timestamp;
-use crate::domain::ids::{DecisionId, FlowId, RecordId};
+use crate::domain::ids::{DecisionId, FlowId, RecordId, TresorId, UserId};
 use crate::domain::kind::Kind;
+use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::flow::State;
 use crate::store::StoreError;
@@ -23,6 +24,16 @@ pub(super) const BY_KEY: Sql = sql!(
     "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
     " where o.kind = $1 and o.operation_id = $2 order by o.received_at desc, o.id desc limit 1"
 );
+
+/// What a decision was about: kind, tresor, actor and subject, from the first column on.
+pub(super) fn intent(row: &Row) -> Result<Intent, StoreError> {
+    Ok(Intent {
+        kind: row.parsed(0, Kind::parse)?,
+        tresor: row.opt_parsed(1, |text| TresorId::new(text).ok())?,
+        actor: row.opt_parsed(2, |text| UserId::new(text).ok())?,
+        subject: row.opt_parsed(3, |text| UserId::new(text).ok())?,
+    })
+}
 
 pub(super) fn read(row: &Row) -> Result<OperationView, StoreError> {
     let decision = match row.opt_parsed(6, DecisionId::parse)? {

@@ -126,6 +126,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        fault::reach(self.step, Moment::Within).await;
         if !fault::is_lost(self.step) {
             self.transaction.commit().await?;
         }

@@ -3,6 +3,7 @@
 use super::process::Process;
 use super::{ADMIN_KEY, Backend, Database, ENCRYPTION_KEY, MachineClock, SECRET, TENANT, TOKEN, start_simulator};
 use assent::domain::clock::Clock as _;
+use assent::domain::ids::{TresorId, UserId};
 use assent::domain::webhook::{self, WebhookSecret};
 use assent::simulator::Simulator;
 use axum::Router;
@@ -110,6 +111,26 @@ impl Site {
         Self { database, simulator, folder, config: path, addresses, told, http, counter, _platform }
     }
 
+    /// A validated user.
+    pub(crate) fn person(&self) -> UserId {
+        self.simulator.world().add_user().unwrap()
+    }
+
+    /// An approved tresor of somebody.
+    pub(crate) fn tresor(&self, by: &UserId) -> TresorId {
+        let mut world = self.simulator.world();
+        let tresor = world.create_tresor(by).unwrap();
+        world.approve_creation(&tresor).unwrap();
+        tresor
+    }
+
+    /// Somebody begins to share a tresor of theirs; the operation, and who.
+    pub(crate) fn share(&self) -> (String, UserId) {
+        let (ann, bob) = (self.person(), self.person());
+        let tresor = self.tresor(&ann);
+        (self.simulator.world().share(&ann, &bob, &tresor, self.simulator.now()).unwrap(), ann)
+    }
+
     /// Starts a daemon in a process of its own.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Process {
         Process::start(env!("CARGO_BIN_EXE_assent"), &self.config, environment)
@@ -205,12 +226,15 @@ impl Site {
 
     /// Waits until an operation has come to one of some states.
     pub(crate) async fn comes_to(&self, record: &str, states: &[&str]) -> Answered {
-        loop {
-            let shown = self.call("GET", &format!("/v1/operations/{record}"), TOKEN, None).await;
-            if states.contains(&shown.text("state")) {
-                return shown;
+        let came = tokio::time::timeout(Duration::from_mins(5), async {
+            loop {
+                let shown = self.call("GET", &format!("/v1/operations/{record}"), TOKEN, None).await;
+                if states.contains(&shown.text("state")) {
+                    return shown;
+                }
+                tokio::time::sleep(Duration::from_millis(60)).await;
             }
-            tokio::time::sleep(Duration::from_millis(60)).await;
-        }
+        });
+        came.await.unwrap_or_else(|_| panic!("{record} never came to one of {states:?}"))
     }
 }

@@ -11,11 +11,16 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+/// What a newer release has migrated beyond them is left as it is, so that a roll-out can be undone.
+static MIGRATIONS: LazyLock<sqlx::migrate::Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// A process that is stopped within a transaction must not keep its locks: others wait for them. Nothing here is idle in one.
 const IDLE_WITHIN: &str = "set idle_in_transaction_session_timeout = '5s'";

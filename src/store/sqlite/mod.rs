@@ -15,11 +15,16 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+/// What a newer release has migrated beyond them is left as it is, so that a roll-out can be undone.
+static MIGRATIONS: LazyLock<sqlx::migrate::Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 struct SqliteDriver {
     writer: SqlitePool,

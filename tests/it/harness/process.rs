@@ -19,11 +19,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it with a configuration and an environment.
+    /// Starts it with a configuration and an environment. What is not this release's takes the schema as it is.
     pub(crate) fn start(program: &str, config: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
         command
-            .args(["serve", "--migrate", "--config"])
+            .arg("serve")
+            .args((program == env!("CARGO_BIN_EXE_assent")).then_some("--migrate"))
+            .arg("--config")
             .arg(config)
             .env("ASSENT_LOG", "info")
             .envs(environment.iter().copied())

@@ -35,9 +35,21 @@ impl<F: Future> Future for Cut<F> {
     }
 }
 
-/// Runs it again and again, dropped at its first wait, at its second, and so on, until it comes to its end.
-/// How many times it was dropped.
+/// How often each is done. On a busy machine an answer is often there before anybody waits for it, and then there is nothing
+/// to drop at.
+const ROUNDS: usize = 8;
+
+/// Runs it again and again, dropped at its first wait, at its second, and so on, until it comes to its end, and that in several
+/// rounds. How many times it was dropped.
 async fn cut_everywhere<F: Future>(database: &Database, store: &Arc<dyn Store>, what: &str, work: impl Fn(usize) -> F) -> usize {
+    let mut dropped = 0;
+    for round in 0..ROUNDS {
+        dropped += cut_once(database, store, what, |left| work(round * 1000 + left)).await;
+    }
+    dropped
+}
+
+async fn cut_once<F: Future>(database: &Database, store: &Arc<dyn Store>, what: &str, work: impl Fn(usize) -> F) -> usize {
     for left in 0..200 {
         let ended = Cut { work: Box::pin(work(left)), left }.await.is_some();
         // The pool has one connection: were it spoilt, or in a transaction, nothing would come of this.
@@ -108,7 +120,7 @@ async fn everywhere(backend: Backend) {
     })
     .await;
     dropped += cut_everywhere(&database, &store, "claim-events", |_| store.claim_events("me", minute, 5)).await;
-    assert!(dropped > 12, "only {dropped} times, so hardly anything was tried");
+    assert!(dropped > 40, "only {dropped} times, so hardly anything was tried");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

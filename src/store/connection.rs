@@ -146,6 +146,12 @@ pub(super) fn first(rows: Vec<Row>) -> Option<Row> {
     rows.into_iter().next()
 }
 
+/// Migrations that leave alone what a newer release has migrated beyond them, so that a roll-out can be undone.
+pub(super) fn beside_newer(mut migrations: sqlx::migrate::Migrator) -> sqlx::migrate::Migrator {
+    migrations.set_ignore_missing(true);
+    migrations
+}
+
 /// Compares the applied migrations with those compiled in.
 pub(super) fn compare_migrations(known: &sqlx::migrate::Migrator, applied: &[(i64, Vec<u8>)]) -> Result<(), StoreError> {
     for migration in known.iter() {

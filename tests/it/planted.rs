@@ -6,7 +6,7 @@ use crate::crash;
 use crate::drill::Drill;
 use crate::harness::site::Site;
 use crate::harness::{Backend, Database};
-use crate::replicas::stopped_and_woken;
+use crate::replicas::{LIMIT, stopped_and_woken};
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
 use assent::fault::bugs::{self, Bug};
@@ -73,12 +73,6 @@ async fn caught(name: Option<&'static str>, net: Net) -> Vec<String> {
     }
 }
 
-const LIMIT: &str = r#"
-version: 1
-rules:
-  - {id: velocity, on: [share], effect: reject, limit: {count: share, per: actor.id, within: 24h, max: 10}}
-  - {id: all, on: [share], effect: approve}
-"#;
 /// Ann herself is the first member; who is validated takes a while to find out.
 const CAP: &str = r#"
 version: 1

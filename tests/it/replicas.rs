@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const LIMIT: &str = r#"
+/// Ten shares a day, for each who shares.
+pub(crate) const LIMIT: &str = r#"
 version: 1
 rules:
   - {id: velocity, on: [share], effect: reject, limit: {count: share, per: actor.id, within: 24h, max: 10}}

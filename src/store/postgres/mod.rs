@@ -1,13 +1,14 @@
 //! Postgres: the product's database. Only the connection is here; the SQL is shared.
 
 use super::Store;
-use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations};
+use super::connection::{Arg, Cell, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
 use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
 use std::str::FromStr as _;
@@ -15,15 +16,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What a newer release has migrated beyond them is left as it is, so that a roll-out can be undone.
-static MIGRATIONS: LazyLock<sqlx::migrate::Migrator> = LazyLock::new(|| {
-    let mut migrations = sqlx::migrate!("migrations/postgres");
-    migrations.set_ignore_missing(true);
-    migrations
-});
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
 /// A process that is stopped within a transaction must not keep its locks: others wait for them. Nothing here is idle in one.
-const IDLE_WITHIN: &str = "set idle_in_transaction_session_timeout = '5s'";
+const SESSION: [(&str, &str); 1] = [("idle_in_transaction_session_timeout", "5s")];
 
 struct PostgresDriver(PgPool);
 
@@ -32,7 +28,7 @@ struct PostgresDriver(PgPool);
 /// # Errors
 /// The address is malformed, or the server cannot be reached.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name("assent");
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name("assent").options(SESSION);
     // One connection by itself first: it says why it fails, while the pool only says that the time is over.
     let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
     first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;
@@ -40,7 +36,6 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
     let pool = PgPoolOptions::new()
         .max_connections(connections.saturating_add(1))
         .acquire_timeout(Duration::from_secs(4))
-        .after_connect(|connection, _| Box::pin(async move { sqlx::query(IDLE_WITHIN).execute(connection).await.map(|_| ()) }))
         .connect_with(options)
         .await?;
     Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))

@@ -4,13 +4,14 @@
 //! the one writing connection in line rather than in SQLite's busy loop.
 
 use super::Store;
-use super::connection::{Arg, Cell, Driver, Row, Transaction, compare_migrations};
+use super::connection::{Arg, Cell, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
 use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -19,12 +20,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What a newer release has migrated beyond them is left as it is, so that a roll-out can be undone.
-static MIGRATIONS: LazyLock<sqlx::migrate::Migrator> = LazyLock::new(|| {
-    let mut migrations = sqlx::migrate!("migrations/sqlite");
-    migrations.set_ignore_missing(true);
-    migrations
-});
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
 
 struct SqliteDriver {
     writer: SqlitePool,

@@ -139,6 +139,12 @@ impl Simulator {
         lock(&self.shared.calls).iter().filter(|call| call.refused.is_none()).filter_map(|call| call.endpoint).collect()
     }
 
+    /// How many calls there were, also those that are not remembered any more.
+    #[must_use]
+    pub fn call_count(&self) -> u64 {
+        lock(&self.shared.calls).back().map_or(0, |last| last.number + 1)
+    }
+
     /// Back to an empty tenant without faults, contents and calls.
     pub fn clear(&self) {
         self.world().clear();

@@ -240,7 +240,7 @@ impl<'f> Reader<'f> {
         let requester = self.choice(intake, "requester", true, &[("required", true), ("optional", false)]);
         let registration_max_age = self.duration(intake, "registration_max_age", Duration::from_hours(24));
         let mode = self.choice(engine, "mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
-        let workers = self.number(engine, "workers", 64, 1..=4096);
+        let workers = self.number(engine, "workers", 256, 1..=4096);
         let lease = self.duration(engine, "lease", Duration::from_secs(13));
         let quiet_period = self.duration(engine, "quiet_period", Duration::from_secs(10));
         let retry_budget = self.number(engine, "retry_budget", 12, 1..=1000);

@@ -1,6 +1,7 @@
 //! Works on one operation: to its decision, to the platform, to its outcome. Every turn is a step of the flow.
 
 use super::decide::Reached;
+use super::deliver::Fresh;
 use super::hold::Hold;
 use super::payload::Payload;
 use super::settings::Mode;
@@ -11,18 +12,33 @@ use crate::domain::operation::Intent;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::fault;
 use crate::flow::{AfterConflict, Ending, Event, Finding, Phase, State, Step, step};
-use crate::store::{ByHand, Claimed, Finishing, LastFailure, Passed, Ruling, Sent, StoreError};
+use crate::store::{
+    ByHand, Claimed, DecisionView, Finished, Finishing, LastFailure, OperationView, OutcomeView, Passed, Ruling, Sent, StoreError,
+};
 use crate::zerokit::VerdictCall;
+use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the worker leaves behind.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Finished {
+#[derive(Debug, Default)]
+pub(super) struct Worked {
     /// Whether the operation is final or escalated.
-    pub(super) settled: bool,
+    pub(super) settled: Settled,
     /// What became of the lane.
     pub(super) passed: Passed,
+    /// The event that tells of it, if it is to be delivered from here.
+    pub(super) event: Option<Fresh>,
+}
+
+/// Whether requests that wait for the operation are answered now.
+#[derive(Debug, Default)]
+pub(super) enum Settled {
+    /// They wait on.
+    #[default]
+    No,
+    /// They are; with how it stands, where that is known without looking.
+    Yes(Option<Box<OperationView>>),
 }
 
 /// One operation in a worker's hands.
@@ -36,7 +52,7 @@ struct Work<'w> {
 
 impl Engine {
     /// Works on an operation until it is settled, parked, or given back for later.
-    pub(super) async fn work(&self, claimed: Claimed, hold: &Hold) -> Result<Finished, StoreError> {
+    pub(super) async fn work(&self, claimed: Claimed, hold: &Hold) -> Result<Worked, StoreError> {
         let opened = claimed.payload.as_ref().map(|sealed| Payload::open(&self.master_key, claimed.lease.id, sealed)).transpose();
         let (payload, is_readable) = match opened {
             Ok(payload) => (payload.unwrap_or_default(), true),
@@ -78,7 +94,7 @@ impl Engine {
             Reached::Retry { asked, failure } => {
                 self.again(&claimed, self.settings.delay(claimed.tries, asked), true, failure.as_ref()).await
             }
-            Reached::Parked(passed) => Ok(Finished { settled: false, passed }),
+            Reached::Parked(passed) => Ok(Worked { passed, ..Worked::default() }),
             Reached::Ruled { ruling, sent: Some(sent), .. } => {
                 work.ruling = Some(ruling);
                 self.carry_out(&work, sent, Step::Send).await
@@ -91,13 +107,13 @@ impl Engine {
                 work.ruling = Some(ruling);
                 self.effects_due.notify_one();
                 self.tell(&work, state, None);
-                Ok(Finished { settled: true, passed })
+                Ok(Worked { settled: Settled::Yes(None), passed, event: None })
             }
         }
     }
 
     /// Takes a committed verdict to its end.
-    async fn carry_out(&self, work: &Work<'_>, mut sent: Sent, mut next: Step) -> Result<Finished, StoreError> {
+    async fn carry_out(&self, work: &Work<'_>, mut sent: Sent, mut next: Step) -> Result<Worked, StoreError> {
         let claimed = work.claimed;
         let kind = claimed.key.kind;
         let mut sent_at = Instant::now();
@@ -211,26 +227,35 @@ impl Engine {
         delay: Duration,
         unsent: bool,
         failure: Option<&LastFailure>,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<Worked, StoreError> {
         let counts = !self.health.is_outage();
         let lease = &claimed.lease;
         self.insist(|| self.store.reschedule(lease, delay, counts, unsent, failure)).await?;
         self.wake.notify_one();
-        Ok(Finished::default())
+        Ok(Worked::default())
     }
 
-    async fn end(&self, work: &Work<'_>, decision: Option<DecisionId>, ending: &Ending) -> Result<Finished, StoreError> {
+    async fn end(&self, work: &Work<'_>, decision: Option<DecisionId>, ending: &Ending) -> Result<Worked, StoreError> {
         let claimed = work.claimed;
-        let finishing = Finishing { lease: claimed.lease, key: &claimed.key, decision, ending, rules: self.settings.lanes };
-        let passed = self.insist(|| self.store.finish(finishing)).await?;
-        if ending.outcome == Outcome::Applied {
+        let ruling = work.ruling.as_deref();
+        let room = self.room_to_deliver();
+        let deliver_within = room.as_ref().and_then(|_| self.deliver_within());
+        let (lease, key, rules) = (claimed.lease, &claimed.key, self.settings.lanes);
+        let finishing =
+            Finishing { lease, key, decision, ending, rules, ruling, replica: &self.settings.replica, deliver_within };
+        let Finished { passed, at, event } = self.insist(|| self.store.finish(finishing)).await?;
+        if ending.outcome == Outcome::Applied && ruling.is_none_or(|ruling| !ruling.effects.is_empty()) {
             self.effects_due.notify_one();
         }
         // Where nobody else is in line its turn has come at once.
         let is_told = passed.superseded.contains(&claimed.lease.id);
         let state = if is_told { State::Superseded } else { ending.state };
         self.tell(work, state, Some(ending));
-        Ok(Finished { settled: state.is_final(), passed })
+        let settled = match state.is_final() {
+            true => Settled::Yes(ruling.zip(at).map(|(ruling, at)| Box::new(view(claimed, ruling, ending, at)))),
+            false => Settled::No,
+        };
+        Ok(Worked { settled, passed, event: event.zip(room) })
     }
 
     /// A write that carries a clear answer of the platform is tried again while the lease holds: forgetting the answer
@@ -293,5 +318,28 @@ impl Engine {
         };
         // Nobody may be watching.
         let _ = self.notices.send(notice);
+    }
+}
+
+/// How an operation stands that has just ended, as the database would show it.
+fn view(claimed: &Claimed, ruling: &Ruling, ending: &Ending, at: Timestamp) -> OperationView {
+    let record = &ruling.record;
+    OperationView {
+        id: claimed.lease.id,
+        flow_id: record.flow,
+        attempt: record.attempt,
+        kind: claimed.key.kind,
+        operation_id: claimed.key.operation_id.to_string(),
+        state: ending.state,
+        decision: Some(DecisionView {
+            id: record.id,
+            verdict: record.verdict,
+            rules: record.rules.clone(),
+            reason: record.reason.clone(),
+            message: ruling.message.clone(),
+            policy_hash: record.policy_hash.clone(),
+            decided_at: record.decided_at,
+        }),
+        outcome: Some(OutcomeView { outcome: ending.outcome, error_code: ending.error_code.clone(), at }),
     }
 }

@@ -2,7 +2,7 @@
 //! within a flow. No body is ever changed between two deliveries.
 
 use super::Engine;
-use super::rounds::{AT_ONCE, LOOK_EVERY, all_done, in_rounds, rest_until};
+use super::rounds::{LOOK_EVERY, all_done, in_rounds, rest_until};
 use super::settings::random_share;
 use crate::domain::webhook::{self, WebhookSecret};
 use crate::fault::{self, Moment, Step};
@@ -12,8 +12,13 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
+
+/// How many events are delivered at the same time, of those that are new and of those that were found.
+pub(super) const AT_ONCE: usize = 64;
+/// An event that was written a moment ago, with its place among those that are under way.
+pub(super) type Fresh = (ClaimedEvent, OwnedSemaphorePermit);
 
 /// How much longer than a call an event belongs to its sender.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
@@ -135,6 +140,39 @@ impl Engine {
         let Some(receiver) = &self.receiver else { return };
         let round = || Arc::clone(&self).deliver_some(Arc::clone(receiver));
         in_rounds(&self.events_due, stop, "events cannot be delivered", round).await;
+        // Those that were never looked for end, too.
+        let _ = self.deliveries.acquire_many(u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await;
+    }
+
+    /// A place for one more event that is delivered as soon as it is written, where that makes sense.
+    pub(super) fn room_to_deliver(&self) -> Option<OwnedSemaphorePermit> {
+        let receiver = self.receiver.as_ref()?;
+        if receiver.is_gone.load(Ordering::Relaxed) || receiver.rest().is_some() {
+            return None;
+        }
+        Arc::clone(&self.deliveries).try_acquire_owned().ok()
+    }
+
+    /// For how long such an event is ours.
+    pub(super) fn deliver_within(&self) -> Option<Duration> {
+        self.receiver.as_ref().map(|receiver| receiver.outbound.timeout + LEASE_MARGIN)
+    }
+
+    /// Delivers an event that was just written, or has somebody look for it.
+    pub(super) fn tell_web_app(self: &Arc<Self>, event: Option<Fresh>) {
+        let (Some((event, room)), Some(receiver)) = (event, &self.receiver) else {
+            self.events_due.notify_one();
+            return;
+        };
+        let (engine, receiver) = (Arc::clone(self), Arc::clone(receiver));
+        tokio::spawn(async move {
+            let delivered = engine.deliver(&receiver, event).await;
+            drop(room);
+            // One that follows it, or itself once more.
+            if !matches!(delivered, Ok(false)) {
+                engine.events_due.notify_one();
+            }
+        });
     }
 
     /// Delivers what is due; how long to wait before looking again.
@@ -147,19 +185,21 @@ impl Engine {
                 return Ok(rest.min(LOOK_EVERY));
             }
             let lease = receiver.outbound.timeout + LEASE_MARGIN;
-            let claimed = self.store.claim_events(&self.settings.replica, lease, AT_ONCE).await?;
+            let at_most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+            let claimed = self.store.claim_events(&self.settings.replica, lease, at_most).await?;
             if claimed.is_empty() {
                 return Ok(rest_until(self.store.next_event_due().await?, Duration::from_millis(50)));
             }
             let deliver = |event| {
                 let (engine, receiver) = (Arc::clone(&self), Arc::clone(&receiver));
-                tokio::spawn(async move { engine.deliver(&receiver, event).await })
+                tokio::spawn(async move { engine.deliver(&receiver, event).await.map(|_| ()) })
             };
             all_done(claimed.into_iter().map(deliver).collect()).await?;
         }
     }
 
-    async fn deliver(&self, receiver: &Receiver, event: ClaimedEvent) -> Result<(), StoreError> {
+    /// Delivers an event and writes what became of it; whether there is more to do for its flow.
+    async fn deliver(&self, receiver: &Receiver, event: ClaimedEvent) -> Result<bool, StoreError> {
         let answered = receiver.send(&event, self.clock.now().as_second()).await;
         let next = usize::try_from(event.tries).ok().and_then(|tries| receiver.outbound.schedule.get(tries)).copied();
         let delivery = match (answered.is_taken, answered.is_gone, next) {
@@ -192,6 +232,7 @@ impl Engine {
                 Delivery::Again { answer: answered.words, delay: (wait + jitter).max(asked) }
             }
         };
-        self.store.finish_event(event.lease, &delivery).await
+        let follows = self.store.finish_event(event.lease, &delivery).await?;
+        Ok(follows || matches!(delivery, Delivery::Again { .. }))
     }
 }

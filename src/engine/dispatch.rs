@@ -1,7 +1,7 @@
 //! Gives due operations to workers, keeps their leases alive, and sees to the clock and the partitions.
 
 use super::Engine;
-use super::apply::Finished;
+use super::apply::{Settled, Worked};
 use super::clock::DatabaseClock;
 use super::hold::Hold;
 use crate::store::{Claimed, Lease, Passed, StoreError};
@@ -114,8 +114,10 @@ impl Engine {
 
     /// Wakes whoever is concerned by what became of a lane.
     pub(super) fn pass_on(&self, passed: &Passed) {
-        passed.superseded.iter().for_each(|id| self.waiters.settle(*id));
-        self.events_due.notify_one();
+        passed.superseded.iter().for_each(|id| self.waiters.settle(*id, None));
+        if !passed.superseded.is_empty() {
+            self.events_due.notify_one();
+        }
         // A turn has an end, which somebody must be awake for.
         if passed.handed_to.is_some() || !passed.superseded.is_empty() {
             self.wake.notify_one();
@@ -138,7 +140,7 @@ impl Engine {
         loop {
             tokio::select! {
                 hint = hints.recv() => match hint {
-                    Some(id) => self.waiters.settle(id),
+                    Some(id) => self.waiters.settle(id, None),
                     None => return,
                 },
                 _ = stop.changed() => return,
@@ -217,9 +219,13 @@ impl Engine {
             };
 
             match worked {
-                Ok(Finished { settled, passed }) => {
-                    if settled {
-                        engine.waiters.settle(lease.id);
+                Ok(Worked { settled, passed, event }) => {
+                    match (settled, event) {
+                        (Settled::No, _) => {}
+                        (Settled::Yes(view), event) => {
+                            engine.waiters.settle(lease.id, view.as_deref());
+                            engine.tell_web_app(event);
+                        }
                     }
                     engine.pass_on(&passed);
                 }

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::payload::Payload;
 use super::registration::RegistrationError;
+use super::waiters::Heard;
 use crate::domain::ids::{RecordId, UserId};
 use crate::domain::operation::Notification;
 use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
@@ -19,6 +20,17 @@ pub struct Reported {
     pub body: Vec<u8>,
     /// What it says.
     pub notification: Notification,
+    /// Whether somebody waits for its end.
+    pub waits: bool,
+}
+
+/// A notification that was taken in.
+#[derive(Debug)]
+pub struct Accepted {
+    /// How the operation stands.
+    pub view: OperationView,
+    /// Where its end is heard, if somebody waits for it.
+    pub(super) heard: Option<Heard>,
 }
 
 /// Why a notification was not taken in.
@@ -60,8 +72,8 @@ impl Engine {
     ///
     /// # Errors
     /// Nothing was stored.
-    pub async fn accept(self: &Arc<Self>, reported: Reported) -> Result<OperationView, IntakeError> {
-        let Reported { webhook_id, body, notification } = reported;
+    pub async fn accept(self: &Arc<Self>, reported: Reported) -> Result<Accepted, IntakeError> {
+        let Reported { webhook_id, body, notification, waits } = reported;
         let id = RecordId::generate();
         let registration = match (notification.registration, UserId::new(notification.key.operation_id.as_str())) {
             (Some(reported), Ok(user)) => Some(self.complete(&user, reported).await?),
@@ -89,8 +101,10 @@ impl Engine {
         match self.store.receive(new).await? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
             Received::Incomplete => Err(IntakeError::UnknownRegistration),
-            Received::Known(view) => Ok(view),
+            Received::Known(view) => Ok(Accepted { view, heard: None }),
             Received::New(view, lease) => {
+                // Before anybody works on it, so that its end cannot be missed.
+                let heard = waits.then(|| self.waiters.register(view.id));
                 match (worker, lease) {
                     (Some(worker), Some(lease)) => {
                         let claimed = Claimed {
@@ -111,7 +125,7 @@ impl Engine {
                     }
                     _ => self.wake.notify_one(),
                 }
-                Ok(view)
+                Ok(Accepted { view, heard })
             }
         }
     }

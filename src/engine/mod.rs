@@ -30,7 +30,7 @@ pub use clock::DatabaseClock;
 pub use deliver::{Outbound, RETRY_SCHEDULE};
 pub use health::Health;
 pub use history::{History, ReplayRange, since};
-pub use intake::{IntakeError, Reported};
+pub use intake::{Accepted, IntakeError, Reported};
 pub use policy_files::{PolicyError, load_policy, load_tested_policy, load_untested_policy, read_policy_files};
 pub use registration::{Begun, RegistrationError};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
@@ -84,6 +84,8 @@ pub struct Engine {
     wake: Notify,
     effects_due: Notify,
     receiver: Option<Arc<deliver::Receiver>>,
+    /// Room for events that are delivered as soon as they are written.
+    deliveries: Arc<Semaphore>,
     events_due: Notify,
     workers: Arc<Semaphore>,
     /// Work may be waiting for a worker to be free.
@@ -143,6 +145,7 @@ impl Engine {
             wake: Notify::new(),
             effects_due: Notify::new(),
             receiver,
+            deliveries: Arc::new(Semaphore::new(deliver::AT_ONCE)),
             events_due: Notify::new(),
             workers,
             starved: AtomicBool::new(false),
@@ -198,6 +201,28 @@ impl Engine {
     /// The database cannot be read.
     pub async fn wait(&self, id: RecordId, at_most: Duration) -> Result<Option<OperationView>, StoreError> {
         let deadline = tokio::time::Instant::now() + at_most;
+        self.wait_until(id, deadline).await
+    }
+
+    /// Waits for an operation that was just taken in; see [`Engine::wait`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn wait_for(&self, accepted: Accepted, at_most: Duration) -> Result<Option<OperationView>, StoreError> {
+        let Accepted { view, heard } = accepted;
+        let deadline = tokio::time::Instant::now() + at_most;
+        if view.state.is_settled() {
+            return Ok(Some(view));
+        }
+        if let Some(heard) = heard
+            && let Ok(Ok(Some(settled))) = tokio::time::timeout_at(deadline.min(look_again()), heard).await
+        {
+            return Ok(Some(settled));
+        }
+        self.wait_until(view.id, deadline).await
+    }
+
+    async fn wait_until(&self, id: RecordId, deadline: tokio::time::Instant) -> Result<Option<OperationView>, StoreError> {
         loop {
             // Registered before it is read, so that nothing can happen in between unheard.
             let heard = self.waiters.register(id);
@@ -206,9 +231,14 @@ impl Engine {
             if settled || self.waiters.is_closed() || tokio::time::Instant::now() >= deadline {
                 return Ok(view);
             }
-            // Another replica may finish it, and that is not heard here.
-            let look_again = deadline.min(tokio::time::Instant::now() + Duration::from_secs(1));
-            let _ = tokio::time::timeout_at(look_again, heard).await;
+            if let Ok(Ok(Some(settled))) = tokio::time::timeout_at(deadline.min(look_again()), heard).await {
+                return Ok(Some(settled));
+            }
         }
     }
+}
+
+/// Another replica may finish what is waited for here, and that is a hint which may be missed.
+fn look_again() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(1)
 }

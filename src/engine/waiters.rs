@@ -1,17 +1,21 @@
 //! Requests that wait for an operation to be settled. Only this process; other replicas' ends are found by looking.
 
 use crate::domain::ids::RecordId;
+use crate::store::OperationView;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 
+/// What a waiting request hears; it looks by itself where nothing is told.
+pub(super) type Heard = oneshot::Receiver<Option<OperationView>>;
+
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Mutex<HashMap<RecordId, Vec<oneshot::Sender<()>>>>, AtomicBool);
+pub(super) struct Waiters(Mutex<HashMap<RecordId, Vec<oneshot::Sender<Option<OperationView>>>>>, AtomicBool);
 
 impl Waiters {
-    /// Ends when the operation is settled; dropping it is fine.
-    pub(super) fn register(&self, id: RecordId) -> oneshot::Receiver<()> {
+    /// Hears when the operation is settled, and how it stands then if that is known; dropping it is fine.
+    pub(super) fn register(&self, id: RecordId) -> Heard {
         let (sender, receiver) = oneshot::channel();
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = map.entry(id).or_default();
@@ -20,11 +24,11 @@ impl Waiters {
         receiver
     }
 
-    /// Wakes everybody who waits for it.
-    pub(super) fn settle(&self, id: RecordId) {
+    /// Wakes everybody who waits for it, and tells them how it stands, if that is known.
+    pub(super) fn settle(&self, id: RecordId, view: Option<&OperationView>) {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         for sender in waiting.into_iter().flatten() {
-            let _ = sender.send(());
+            let _ = sender.send(view.cloned());
         }
     }
 

@@ -39,10 +39,22 @@ pub const ALL: &[Bug] = &[
     sql(
         "no-fence",
         "whoever lost a lease writes all the same",
-        &[("fence = $2 and due_at is not null", "$2 = $2"), ("fence = $2", "$2 = $2")],
+        &[
+            ("fence = $2 and due_at is not null", "$2 = $2"),
+            ("fence = $2", "$2 = $2"),
+            ("fence = n.fence and o.due_at is not null", "fence = o.fence"),
+            ("fence = n.fence", "fence = o.fence"),
+        ],
     ),
     sql("no-intent", "nobody knows that a verdict was sent", &[("sends = 1", "sends = 0")]),
-    sql("no-lane", "an operation in flight holds no lane", &[("lane = $5, parked_on", "lane = substr($5, 1, 0), parked_on")]),
+    sql(
+        "no-lane",
+        "an operation in flight holds no lane",
+        &[
+            ("lane = $5, parked_on", "lane = substr($5, 1, 0), parked_on"),
+            ("lane = n.lane, parked_on", "lane = nullif(n.lane, n.lane), parked_on"),
+        ],
+    ),
     sql("lane-not-moved", "an outcome does not make facts old", &[("set version = version + 1", "set version = version")]),
     sql(
         "places-not-released",
@@ -52,26 +64,47 @@ pub const ALL: &[Bug] = &[
     sql(
         "places-not-counted",
         "an approval takes no place that counts",
-        &[("taken_at) values ($1, $2", "taken_at) values ('x' || $1, $2")],
+        &[
+            ("taken_at) values ($1, $2", "taken_at) values ('x' || $1, $2"),
+            ("taken_at) select p.limit_key", "taken_at) select 'x' || p.limit_key"),
+        ],
     ),
-    sql("limits-not-locked", "two can take the last place", &[("do update set limit_key = excluded.limit_key", "do nothing")]),
+    sql(
+        "limits-not-locked",
+        "two can take the last place",
+        &[
+            ("do update set limit_key = excluded.limit_key", "do nothing"),
+            (" and k.xmin::text = s.seen", " and s.seen is not null"),
+        ],
+    ),
     sql(
         "members-forgotten",
         "nobody knows who was there before the call",
-        &[("members_before = $4", "members_before = case when $4 = '' then $4 end")],
+        &[
+            ("members_before = $4", "members_before = case when $4 = '' then $4 end"),
+            ("members_before = n.members_before", "members_before = nullif(n.members_before, n.members_before)"),
+        ],
     ),
     sql(
         "events-never-sent",
         "the outbox is never looked into",
-        &[("from events e where e.due_at <= ", "from events e where 1 = 0 and e.due_at <= ")],
+        &[
+            ("from events e where e.due_at <= ", "from events e where 1 = 0 and e.due_at <= "),
+            ("(n.event_lease is not null and ", "(1 = 0 and n.event_lease is not null and "),
+        ],
     ),
     sql(
         "event-delivered-too-early",
         "an event counts as delivered before it is",
-        &[(
-            "update events set owner = $1, fence = fence + 1, due_at = ",
-            "update events set state = 'delivered', owner = $1, fence = fence + 1, due_at = null + ",
-        )],
+        &[
+            (
+                "update events set owner = $1, fence = fence + 1, due_at = ",
+                "update events set state = 'delivered', owner = $1, fence = fence + 1, due_at = null + ",
+            ),
+            ("due_at, owner, fence) select e.event_id", "due_at, owner, fence, state) select e.event_id"),
+            ("+ case when e.given then e.event_lease", "+ null::bigint + case when e.given then e.event_lease"),
+            ("then 1 else 0 end from (select n.*", "then 1 else 0 end, 'delivered' from (select n.*"),
+        ],
     ),
     sql("notification-kept", "what is personal stays in the queue", &[("payload = null", "payload = payload")]),
     sql(

@@ -30,16 +30,17 @@ pub(super) async fn receive(
     let now = api.clock.now().as_second();
     webhook::verify(&api.secrets, parts, &body, now, api.tolerance).map_err(|rejection| untrusted(rejection.to_string()))?;
     let notification = read(&body, api.engine.requester_required())?;
-    let reported = Reported { webhook_id: id.to_owned(), body: body.to_vec(), notification };
+    let wait = prefer::wait(&headers);
+    let reported = Reported { webhook_id: id.to_owned(), body: body.to_vec(), notification, waits: wait.is_some() };
     // In a task of its own: a client that hangs up must not stop the transaction halfway.
     let engine = Arc::clone(&api.engine);
     let accepted = tokio::spawn(async move { engine.accept(reported).await }).await;
-    let view = accepted.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "send the same again"))??;
-    let Some(wait) = prefer::wait(&headers) else {
-        return Ok(answer(StatusCode::ACCEPTED, &view, None));
+    let accepted = accepted.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "send the same again"))??;
+    let Some(wait) = wait else {
+        return Ok(answer(StatusCode::ACCEPTED, &accepted.view, None));
     };
-    let waited = if view.state.is_settled() { Some(view) } else { api.engine.wait(view.id, wait).await? };
-    let view = waited.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "the operation is gone"))?;
+    let view = api.engine.wait_for(accepted, wait).await?;
+    let view = view.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "the operation is gone"))?;
     let status = if view.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer(status, &view, Some(wait.as_secs())))
 }

@@ -15,6 +15,11 @@ pub(super) enum Arg {
     Bool(bool),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
+    // One column of a set of rows; only where [`Driver::takes_sets`].
+    Ints(Vec<Option<i64>>),
+    Bools(Vec<bool>),
+    Texts(Vec<Option<String>>),
+    Blobs(Vec<Option<Vec<u8>>>),
 }
 
 impl From<i64> for Arg {
@@ -120,6 +125,12 @@ impl Row {
 pub(super) trait Driver: Send + Sync + 'static {
     /// A transaction that may write, for one step. Never dropped midway, whoever waits for it.
     async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError>;
+    /// Whether statements can be given columns of many rows at once.
+    fn takes_sets(&self) -> bool;
+    /// One statement that is a transaction by itself, for one step. Never dropped midway.
+    async fn write(&self, step: Step, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
+    /// One statement that changes nothing that anybody was promised, for a group.
+    async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// One statement outside a transaction.
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// Applies the migrations that are missing; how many.

@@ -2,7 +2,7 @@
 //! constraint's name becomes one of ours.
 
 /// A failed store operation.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The address is neither Postgres nor SQLite.
     #[error("`database.url` must begin with `postgres://` or `sqlite://`")]

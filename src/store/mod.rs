@@ -9,6 +9,7 @@
 mod connection;
 mod dialect;
 mod error;
+mod group;
 mod operating;
 mod outbox;
 mod postgres;
@@ -24,9 +25,9 @@ pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
 pub use sqlite::open as open_sqlite;
 pub use types::{
-    ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finishing, Ground, HandOrder,
-    HandRole, LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView, Passed,
-    Person, Received, Ruling, Sent,
+    ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finished, Finishing, Ground,
+    HandOrder, HandRole, LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView,
+    Passed, Person, Received, Ruling, Sent,
 };
 
 use crate::audit::WrappedKey;
@@ -103,7 +104,7 @@ pub trait Store: Outbox + Operating + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// The last transaction: outcome, lane freed and handed on, places kept or released.
-    async fn finish(&self, finishing: Finishing<'_>) -> Result<Passed, StoreError>;
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Finished, StoreError>;
 
     /// Sees to what time brings about: turns that were missed, waits that are over, lanes that nobody holds.
     async fn tidy(&self, rules: LaneRules) -> Result<Passed, StoreError>;

@@ -16,7 +16,7 @@ pub struct EventLease {
 }
 
 /// An event that a sender was given.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedEvent {
     /// The right to deliver it.
     pub lease: EventLease,
@@ -76,8 +76,8 @@ pub trait Outbox: Send + Sync {
     /// Takes due events, the longest due first; of a flow only the one that came first.
     async fn claim_events(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<ClaimedEvent>, StoreError>;
 
-    /// Writes what became of a delivery.
-    async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError>;
+    /// Writes what became of a delivery; whether the flow's next event waits for just that.
+    async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<bool, StoreError>;
 
     /// How long until an event is due; nothing if none is.
     async fn next_event_due(&self) -> Result<Option<Duration>, StoreError>;

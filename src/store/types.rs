@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::operating::{Escalation, Grant};
+use super::outbox::ClaimedEvent;
 use crate::audit::{DecisionRecord, WrappedKey};
 use crate::domain::disposition::Disposition;
 use crate::domain::effect::Effect;
@@ -390,6 +391,18 @@ pub struct Passed {
     pub superseded: Vec<RecordId>,
 }
 
+/// What the end of an operation brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// What became of its lane.
+    pub passed: Passed,
+    /// When it ended, where that is known without asking.
+    pub at: Option<Timestamp>,
+    /// The event that tells of it, leased to the replica that was to deliver it at once; not where an earlier one of its
+    /// flow is still to be told.
+    pub event: Option<ClaimedEvent>,
+}
+
 impl Passed {
     /// Both together.
     #[must_use]
@@ -431,4 +444,10 @@ pub struct Finishing<'f> {
     pub ending: &'f Ending,
     /// How the lane is handed on.
     pub rules: LaneRules,
+    /// The ruling behind the decision, where this process has it still in hand.
+    pub ruling: Option<&'f Ruling>,
+    /// The replica that works on it.
+    pub replica: &'f str,
+    /// For how long the event that tells of it belongs to that replica, if it can deliver it at once.
+    pub deliver_within: Option<Duration>,
 }

@@ -9,19 +9,67 @@ use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
 use std::str::FromStr as _;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
 /// A process that is stopped within a transaction must not keep its locks: others wait for them. Nothing here is idle in one.
-const SESSION: [(&str, &str); 1] = [("idle_in_transaction_session_timeout", "5s")];
+///
+/// Every statement here finds its rows by an index. A plan is made once and used while tables grow from nothing to millions of
+/// rows, so it must not be one that reads a small table whole; and to plan anew, or to compile, costs more than most of them.
+const SESSION: [(&str, &str); 6] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
 
-struct PostgresDriver(PgPool);
+struct PostgresDriver {
+    pool: PgPool,
+    groups: KeptConnections,
+}
+
+/// Connections of the groups. A pool asks a connection how it is before and after each use, which costs as much as many a
+/// statement; here whatever meets an error is thrown away.
+struct KeptConnections {
+    options: PgConnectOptions,
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl KeptConnections {
+    async fn rows(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        match bind(sql, args).fetch_all(&mut connection).await {
+            Ok(rows) => {
+                self.idle().push(connection);
+                rows.iter().map(plain).collect()
+            }
+            Err(error) => {
+                let error = StoreError::from(error);
+                if matches!(error, StoreError::Unreachable(_)) {
+                    // What broke this one broke the others.
+                    self.idle().clear();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Connects to a server; fails at once if nothing answers.
 ///
@@ -36,9 +84,10 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
     let pool = PgPoolOptions::new()
         .max_connections(connections.saturating_add(1))
         .acquire_timeout(Duration::from_secs(4))
-        .connect_with(options)
+        .connect_with(options.clone())
         .await?;
-    Ok(Arc::new(SqlStore::new(PostgresDriver(pool))))
+    let groups = KeptConnections { options, idle: Mutex::default() };
+    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, groups })))
 }
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
@@ -50,6 +99,10 @@ fn bind(sql: Sql, args: Vec<Arg>) -> Query {
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
+        Arg::Ints(values) => query.bind(values),
+        Arg::Bools(values) => query.bind(values),
+        Arg::Texts(values) => query.bind(values),
+        Arg::Blobs(values) => query.bind(values),
     })
 }
 
@@ -71,18 +124,40 @@ impl Driver for PostgresDriver {
     async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError> {
         fault::reach(step, Moment::Before).await;
         // `Pool::begin` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
-        let pool = self.0.clone();
+        let pool = self.pool.clone();
         let begun = tokio::spawn(async move { pool.begin().await }).await;
         let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
         Ok(Box::new(PostgresTransaction { transaction, step }))
     }
 
+    fn takes_sets(&self) -> bool {
+        true
+    }
+
+    /// Without a word to begin and another to commit: there and back once.
+    async fn write(&self, step: Step, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        if fault::is_lost(step) {
+            let mut tx = self.begin(step).await?;
+            let rows = tx.rows(sql, args).await?;
+            tx.commit().await?;
+            return Ok(rows);
+        }
+        fault::reach(step, Moment::Before).await;
+        let rows = self.groups.rows(sql, args).await?;
+        fault::reach(step, Moment::After).await;
+        Ok(rows)
+    }
+
+    async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        self.groups.rows(sql, args).await
+    }
+
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&self.0).await?.iter().map(plain).collect()
+        bind(sql, args).fetch_all(&self.pool).await?.iter().map(plain).collect()
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {
-        let mut listener = PgListener::connect_with(&self.0).await?;
+        let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen("assent_settled").await?;
         let (sender, receiver) = mpsc::channel(1024);
         // It connects again by itself, and ends when nobody hears it any more.
@@ -103,13 +178,13 @@ impl Driver for PostgresDriver {
     }
 
     async fn migrate(&self) -> Result<usize, StoreError> {
-        let before = applied(&self.0).await?.len();
-        MIGRATIONS.run(&self.0).await?;
-        Ok(applied(&self.0).await?.len() - before)
+        let before = applied(&self.pool).await?.len();
+        MIGRATIONS.run(&self.pool).await?;
+        Ok(applied(&self.pool).await?.len() - before)
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {
-        compare_migrations(&MIGRATIONS, &applied(&self.0).await?)
+        compare_migrations(&MIGRATIONS, &applied(&self.pool).await?)
     }
 }
 

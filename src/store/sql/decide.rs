@@ -26,7 +26,9 @@ const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
 const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
 const COMMITTED: Sql = sql!(
-    "select verdict from operations where kind = $1 and operation_id = $2 and verdict is not null order by decided_at limit 1"
+    "select verdict from (select verdict, decided_at from operations where kind = $1 and operation_id = $2 and state in ('failed', 'refused') "
+    "union all select verdict, decided_at from operations where kind = $1 and operation_id = $2 and state not in ('failed', 'refused')) o "
+    "where verdict is not null order by decided_at limit 1"
 );
 const LOCK_LIMIT: Sql =
     sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");
@@ -82,6 +84,8 @@ pub(super) async fn decide(
     let way = Line::read(tx, lane).await?.way_of(&id, held.now);
     if way != Way::Free {
         fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
+        line::wait(tx, lane).await?;
+        held.is_awaited = true;
         return Ok(Decided::Parked(match way {
             // Others may be in line before it: whoever is first gets the lane.
             Way::TurnMissed => line::hand_on(tx, &held, deciding.rules).await?,
@@ -178,6 +182,9 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, 
                 decision: Some(ruling.record.id),
                 ending,
                 rules: deciding.rules,
+                ruling: None,
+                replica: "",
+                deliver_within: None,
             };
             write_end(tx, finishing, Some(lane)).await?;
             (None, line::hand_on(tx, held, deciding.rules).await?)

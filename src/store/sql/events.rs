@@ -33,6 +33,9 @@ const AGAIN: Sql = sql!(
     "update events set due_at = " NOW " + $4, owner = null, last_answer = $3, tries = tries + 1 "
     "where seq = $1 and fence = $2 and due_at is not null"
 );
+const FOLLOWS: Sql = sql!(
+    "select n.seq from events e join events n on n.flow_id = e.flow_id and n.state = 'pending' and n.seq > e.seq where e.seq = $1 limit 1"
+);
 /// Of what [`CLAIM`] would give: an event that waits for an earlier one is no reason to be awake.
 pub(super) const NEXT: Sql = sql!(
     "select min(e.due_at) - " NOW " from events e where e.due_at is not null and not exists (select 1 from events o "
@@ -109,14 +112,15 @@ fn read(row: &Row) -> Result<ClaimedEvent, StoreError> {
     })
 }
 
-pub(super) async fn finish(tx: &mut dyn Transaction, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError> {
+pub(super) async fn finish(tx: &mut dyn Transaction, lease: EventLease, delivery: &Delivery) -> Result<bool, StoreError> {
     let (seq, fence) = (lease.seq, lease.fence);
     let touched = match delivery {
         Delivery::Done(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "delivered"]).await?,
         Delivery::Dead(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "dead"]).await?,
         Delivery::Again { answer, delay } => tx.run(AGAIN, args![seq, fence, answer.as_str(), micros(*delay)]).await?,
     };
-    fenced(touched)
+    fenced(touched)?;
+    Ok(!tx.rows(FOLLOWS, args![seq]).await?.is_empty())
 }
 
 pub(super) fn view(row: &Row) -> Result<EventView, StoreError> {

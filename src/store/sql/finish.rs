@@ -58,7 +58,7 @@ pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -
 
 /// Outcome and final state. The caller moves and hands on the lane.
 pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>, lane: Option<&str>) -> Result<(), StoreError> {
-    let Finishing { lease, key, decision, ending, rules } = finishing;
+    let Finishing { lease, key, decision, ending, rules, .. } = finishing;
     let id = lease.id.to_string();
     let now = transaction_now(tx).await?;
     let waits = ending.state == State::Waiting;

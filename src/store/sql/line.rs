@@ -15,10 +15,11 @@ use crate::store::types::{Deciding, LaneRules, Passed};
 /// Locks the lane's row and reads it and the clock.
 const TAKE_LANE: Sql = sql!(
     "insert into lanes (lane, version) values ($1, 0) on conflict (lane) do update set version = lanes.version "
-    "returning version, returns_after, " NOW
+    "returning version, returns_after, " NOW ", waiting"
 );
 /// Every outcome moves the lane's version; the row stays locked until the commit.
-const MOVE_LANE: Sql = sql!("update lanes set version = version + 1 where lane = $1 returning version, returns_after, " NOW);
+const MOVE_LANE: Sql =
+    sql!("update lanes set version = version + 1 where lane = $1 returning version, returns_after, " NOW ", waiting");
 /// Who holds the lane, whose turn it is, and who is first in line; one row.
 const LINE: Sql = sql!(
     "select h.id, t.id, t.turn_until, o.id, o.place, f.id, f.since from (select 1) one "
@@ -65,6 +66,10 @@ const JOINED: Sql = sql!(
 const RETURNED: Sql = sql!("update lanes set returns_after = $2 where lane = $1");
 const AWAIT_TURN: Sql =
     sql!("update flows set in_line = 1, open_since = $2, since = coalesce(since, $2), lane = coalesce(lane, $3) where id = $1");
+/// So that the end of whoever holds the lane looks who is in line; the row is locked.
+const SOMEBODY_WAITS: Sql = sql!("update lanes set waiting = 1 where lane = $1");
+const FLOW_WAITS: Sql = sql!("update lanes set waiting = 1 where lane = (select lane from flows where id = $1)");
+const NOBODY_WAITS: Sql = sql!("update lanes set waiting = 0 where lane = $1");
 const OVER: Sql = sql!("update flows set in_line = 0, turn_since = null, turn_until = null, open_since = null where id = $1");
 /// The lanes on which time has brought something about, or that nobody holds while somebody is in line.
 pub(super) const DUE_LANES: Sql = sql!(
@@ -93,7 +98,13 @@ pub(super) async fn lock_and_move(tx: &mut dyn Transaction, lane: &str) -> Resul
 
 async fn locked(tx: &mut dyn Transaction, statement: Sql, lane: &str) -> Result<Lane, StoreError> {
     let row = first(tx.rows(statement, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
-    Ok(Lane { name: lane.to_owned(), version: row.int(0)?, returns_after: row.opt_int(1)?.map(from_micros), now: row.int(2)? })
+    Ok(Lane {
+        name: lane.to_owned(),
+        version: row.int(0)?,
+        returns_after: row.opt_int(1)?.map(from_micros),
+        is_awaited: row.int(3)? != 0,
+        now: row.int(2)?,
+    })
 }
 
 /// How the line stands.
@@ -160,7 +171,12 @@ pub(super) async fn hand_on(tx: &mut dyn Transaction, lane: &Lane, rules: LaneRu
         return Ok(Passed::default());
     }
     match first_in_line(line.operation.map(|(_, place)| place), line.flow.map(|(_, place)| place)) {
-        None => Ok(Passed::default()),
+        None => {
+            if lane.is_awaited {
+                tx.run(NOBODY_WAITS, args![lane.name.as_str()]).await?;
+            }
+            Ok(Passed::default())
+        }
         Some(Next::Operation) => {
             let Some((operation, _)) = line.operation else { return Ok(Passed::default()) };
             let row = first(tx.rows(HAND_ON, args![lane.name.as_str(), operation.to_string()]).await?);
@@ -254,7 +270,13 @@ pub(super) async fn join(
 
 /// The flow waits for its turn.
 pub(super) async fn await_turn(tx: &mut dyn Transaction, flow: &str, now: i64, lane: Option<&str>) -> Result<(), StoreError> {
-    tx.run(AWAIT_TURN, args![flow, now, lane.map(str::to_owned)]).await.map(|_| ())
+    tx.run(AWAIT_TURN, args![flow, now, lane.map(str::to_owned)]).await?;
+    tx.run(FLOW_WAITS, args![flow]).await.map(|_| ())
+}
+
+/// Somebody is in line for the lane from now on.
+pub(super) async fn wait(tx: &mut dyn Transaction, lane: &str) -> Result<(), StoreError> {
+    tx.run(SOMEBODY_WAITS, args![lane]).await.map(|_| ())
 }
 
 /// The flow has come to its end.

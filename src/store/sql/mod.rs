@@ -7,6 +7,7 @@ mod decide;
 mod effects;
 mod events;
 mod finish;
+mod group;
 mod intake;
 mod line;
 mod operating;
@@ -19,9 +20,10 @@ mod view;
 
 use super::connection::{Driver, Transaction, args, first};
 use super::dialect::sql;
+use super::group::answered;
 use super::recorded::{PolicyActivation, Recorded, RecordedRange};
 use super::types::{
-    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finishing, HandOrder, LaneFacts, LaneRules,
+    Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finished, Finishing, HandOrder, LaneFacts, LaneRules,
     LastFailure, Lease, NewOperation, OperationView, Ordered, Passed, Received, Sent,
 };
 use super::{Judge, Store, StoreError};
@@ -31,21 +33,26 @@ use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use group::{FinishRequest, Groups, LaneRequest, ReceiveRequest};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(super) struct SqlStore<D> {
-    driver: D,
+    driver: Arc<D>,
+    /// Where the database takes sets: the way of what is plain.
+    groups: Option<Groups>,
     /// Policies that are known to be in the archive, so that not every decision writes them again.
     archived: Arc<Mutex<HashSet<String>>>,
 }
 
 impl<D: Driver> SqlStore<D> {
     pub(super) fn new(driver: D) -> Self {
-        Self { driver, archived: Arc::default() }
+        let driver = Arc::new(driver);
+        let groups = driver.takes_sets().then(|| Groups::start(&driver));
+        Self { driver, groups, archived: Arc::default() }
     }
 
     /// How long until the time that a statement gives as its distance from now; nothing where it gives none.
@@ -111,6 +118,13 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn receive(&self, new: NewOperation) -> Result<Received, StoreError> {
+        if let Some(groups) = &self.groups {
+            let (answer, comes) = oneshot::channel();
+            groups.receive.add(ReceiveRequest { new: new.clone(), answer });
+            if let Some(received) = answered(comes, group::ended).await? {
+                return Ok(received);
+            }
+        }
         let mut tx = self.driver.begin(Step::Receive).await?;
         let received = intake::receive(tx.as_mut(), new).await?;
         if !matches!(received, Received::WebhookReused | Received::Incomplete) {
@@ -205,6 +219,13 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError> {
+        if let Some(groups) = &self.groups {
+            let (answer, comes) = oneshot::channel();
+            groups.lanes.add(LaneRequest { lane: lane.as_str().to_owned(), tresor: tresor.map(str::to_owned), answer });
+            if let Some(facts) = answered(comes, group::ended).await? {
+                return Ok(facts);
+            }
+        }
         const FACTS: super::dialect::Sql = sql!("select (select version from lanes where lane = $1), (select creator_id from tresors where id = $2), (select created_at from tresors where id = $2), " NOW);
         let rows = self.driver.read(FACTS, args![lane.as_str(), tresor.map(str::to_owned)]).await?;
         let row = first(rows).ok_or_else(|| StoreError::Corrupt("no clock".into()))?;
@@ -226,6 +247,11 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError> {
         let hash = deciding.policy.0;
         let archived = self.is_archived(hash);
+        if let Some(groups) = self.groups.as_ref().filter(|_| archived)
+            && let Some(decided) = group::ask_to_decide(&groups.decide, &deciding, judge).await?
+        {
+            return Ok(decided);
+        }
         let mut tx = self.driver.begin(Step::Decide).await?;
         let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
         tx.commit().await?;
@@ -264,11 +290,20 @@ impl<D: Driver> Store for SqlStore<D> {
         tx.commit().await
     }
 
-    async fn finish(&self, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
+    async fn finish(&self, finishing: Finishing<'_>) -> Result<Finished, StoreError> {
+        let (answer, comes) = oneshot::channel();
+        if let Some(groups) = &self.groups
+            && let Some(request) = FinishRequest::of(&finishing, answer)
+        {
+            groups.finish.add(request);
+            if let Some(finished) = answered(comes, group::ended).await? {
+                return Ok(finished);
+            }
+        }
         let mut tx = self.driver.begin(Step::Finish).await?;
         let passed = finish::finish(tx.as_mut(), finishing).await?;
         tx.commit().await?;
-        Ok(passed)
+        Ok(Finished { passed, ..Finished::default() })
     }
 
     async fn tidy(&self, rules: LaneRules) -> Result<Passed, StoreError> {

@@ -1,13 +1,15 @@
 //! The outbox's transactions: which statements run in which.
 
-use super::{SqlStore, events};
+use super::{SqlStore, events, group};
 use crate::domain::duration::micros;
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, args};
+use crate::store::group::answered;
 use crate::store::outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 use async_trait::async_trait;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 #[async_trait]
 impl<D: Driver> Outbox for SqlStore<D> {
@@ -18,10 +20,18 @@ impl<D: Driver> Outbox for SqlStore<D> {
         Ok(claimed)
     }
 
-    async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<(), StoreError> {
+    async fn finish_event(&self, lease: EventLease, delivery: &Delivery) -> Result<bool, StoreError> {
+        if let Some(groups) = &self.groups {
+            let (answer, comes) = oneshot::channel();
+            groups.deliver.add(group::DeliverRequest { lease, delivery: delivery.clone(), answer });
+            if let Some(follows) = answered(comes, group::ended).await? {
+                return Ok(follows);
+            }
+        }
         let mut tx = self.driver.begin(Step::FinishEvent).await?;
-        events::finish(tx.as_mut(), lease, delivery).await?;
-        tx.commit().await
+        let follows = events::finish(tx.as_mut(), lease, delivery).await?;
+        tx.commit().await?;
+        Ok(follows)
     }
 
     async fn next_event_due(&self) -> Result<Option<Duration>, StoreError> {

@@ -11,6 +11,8 @@ pub(super) struct Lane {
     pub(super) version: i64,
     /// How long clients on it take to come back, on average.
     pub(super) returns_after: Option<Duration>,
+    /// Whether somebody may be in line for it, or has a turn.
+    pub(super) is_awaited: bool,
     /// The database's time, in microseconds since 1970.
     pub(super) now: i64,
 }

@@ -54,6 +54,8 @@ fn bind(sql: Sql, args: Vec<Arg>) -> Query {
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
+        // Nobody gives it sets, as it does not take them.
+        Arg::Ints(_) | Arg::Bools(_) | Arg::Texts(_) | Arg::Blobs(_) => query.bind(None::<i64>),
     })
 }
 
@@ -81,6 +83,21 @@ impl Driver for SqliteDriver {
         let begun = tokio::spawn(async move { pool.begin_with("BEGIN IMMEDIATE").await }).await;
         let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
         Ok(Box::new(SqliteTransaction { transaction, step }))
+    }
+
+    fn takes_sets(&self) -> bool {
+        false
+    }
+
+    async fn write(&self, step: Step, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        let mut tx = self.begin(step).await?;
+        let rows = tx.rows(sql, args).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        self.read(sql, args).await
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {

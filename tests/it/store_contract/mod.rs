@@ -3,6 +3,7 @@
 mod archive;
 mod decisions;
 mod effects;
+mod groups;
 mod queue;
 
 use crate::harness::{Backend, Database};
@@ -159,8 +160,17 @@ impl Case {
 
     async fn finish(&self, store: &dyn Store, decision: Option<DecisionId>, outcome: Outcome) -> Option<RecordId> {
         let ending = Ending::new(outcome, Some(Verdict::Approve)).code("Code").detail("detail");
-        let finishing = Finishing { lease: self.claimed.lease, key: &self.claimed.key, decision, ending: &ending, rules: RULES };
-        store.finish(finishing).await.unwrap().handed_to
+        let finishing = Finishing {
+            lease: self.claimed.lease,
+            key: &self.claimed.key,
+            decision,
+            ending: &ending,
+            rules: RULES,
+            ruling: None,
+            replica: "me",
+            deliver_within: None,
+        };
+        store.finish(finishing).await.unwrap().passed.handed_to
     }
 }
 

@@ -128,7 +128,16 @@ async fn a_stale_workers_writes_change_nothing(backend: Backend) {
     let judge = |ground: Ground| Ok(stale.ruling(&ground, Verdict::Approve, Step::Send));
     assert!(matches!(stale.try_decide(store, &judge).await, Err(StoreError::Fenced)));
     let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
-    let finishing = Finishing { lease, key: &stale.claimed.key, decision: None, ending: &ending, rules: RULES };
+    let finishing = Finishing {
+        lease,
+        key: &stale.claimed.key,
+        decision: None,
+        ending: &ending,
+        rules: RULES,
+        ruling: None,
+        replica: "me",
+        deliver_within: None,
+    };
     assert!(matches!(store.finish(finishing).await, Err(StoreError::Fenced)));
     assert_eq!(
         database

@@ -1,0 +1,56 @@
+//! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; it holds nobody up,
+//! as whoever comes alone is begun with at once.
+
+use tokio::sync::{mpsc, oneshot};
+
+/// The most that go into one transaction.
+const AT_MOST: usize = 64;
+
+/// What a request is answered: nothing where it is not for a group and has to be done by itself.
+pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;
+
+/// Requests of one kind on their way into transactions, one transaction at a time.
+#[derive(Debug)]
+pub(super) struct Group<T>(mpsc::UnboundedSender<T>);
+
+impl<T: Send + 'static> Group<T> {
+    /// Runs until nobody has requests any more. `run` makes one transaction of its requests, and gives back what is for the
+    /// next; whoever asked may be gone by then, and the transaction ends all the same.
+    pub(super) fn start<R, F>(run: R) -> Self
+    where
+        R: Fn(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = Vec<T>> + Send + 'static,
+    {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut requests = Vec::new();
+            loop {
+                if requests.is_empty() && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
+                    return;
+                }
+                while requests.len() < AT_MOST
+                    && let Ok(request) = receiver.try_recv()
+                {
+                    requests.push(request);
+                }
+                // In a task of its own, so that a panic ends this transaction and not all that come after it.
+                requests = tokio::spawn(run(std::mem::take(&mut requests))).await.unwrap_or_default();
+            }
+        });
+        Self(sender)
+    }
+
+    /// Takes a request; what becomes of it is answered over a channel that it holds.
+    pub(super) fn add(&self, request: T) {
+        // Where the group has ended with the runtime, so has whoever waits for the answer.
+        let _ = self.0.send(request);
+    }
+}
+
+/// What was answered; an error where the transaction ended in a panic.
+pub(super) async fn answered<T, E>(
+    answer: oneshot::Receiver<Result<Option<T>, E>>,
+    ended: impl FnOnce() -> E,
+) -> Result<Option<T>, E> {
+    answer.await.unwrap_or_else(|_| Err(ended()))
+}

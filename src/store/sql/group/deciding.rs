@@ -1,0 +1,302 @@
+//! Decisions of a group: one look at all that they stand on, each judged by whoever asked for it, and all written at once that
+//! stand on the same still. Whoever has lost the ground is decided by itself.
+//!
+//! No lane and no counter comes twice in a group, as none of it could know what the other takes.
+
+use super::super::decide::intent_key;
+use super::super::timestamp;
+use super::ruling::{self, Act, Standing};
+use super::statements::LOOK;
+use super::{answer, failed};
+use crate::audit::WrappedKey;
+use crate::domain::duration::micros;
+use crate::domain::ids::{FlowId, UserId};
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::flow::Step;
+use crate::store::connection::{Arg, Driver, Row};
+use crate::store::group::{Answer, Group, answered};
+use crate::store::types::{Decided, Deciding, Ground, Lease, NoRuling, Passed, Person, Ruling, Sent};
+use crate::store::{Judge, StoreError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What [`Deciding`] says, without its borrows.
+pub(in crate::store::sql) struct Request {
+    pub(super) lease: Lease,
+    kind: Kind,
+    operation_id: String,
+    intent: String,
+    lane: String,
+    seen_version: i64,
+    requested_flow: Option<FlowId>,
+    fresh_flow: FlowId,
+    is_pausable: bool,
+    queries: Vec<(String, String, Duration)>,
+    pub(super) places: Vec<String>,
+    persons: Vec<Person>,
+    pub(super) members_before: Option<Vec<UserId>>,
+    to_judge: Option<oneshot::Sender<Asked>>,
+    answer: Answer<Decided, StoreError>,
+}
+
+impl Request {
+    /// The counters that it reads or takes a place in; each once, in order.
+    pub(super) fn counters(&self) -> BTreeSet<&str> {
+        self.queries.iter().map(|(_, key, _)| key.as_str()).chain(self.places.iter().map(String::as_str)).collect()
+    }
+}
+
+/// What whoever asked has to judge; where nothing is sent back, nothing is written.
+struct Asked {
+    ground: Ground,
+    ruling: oneshot::Sender<Ruling>,
+}
+
+/// Has an operation decided in a group; nothing if it has to be decided by itself.
+pub(in crate::store::sql) async fn ask(
+    group: &Group<Request>,
+    deciding: &Deciding<'_>,
+    judge: Judge<'_>,
+) -> Result<Option<Decided>, StoreError> {
+    let (to_judge, asked) = oneshot::channel();
+    let (answer, answer_comes) = oneshot::channel();
+    group.add(Request {
+        lease: deciding.lease,
+        kind: deciding.key.kind,
+        operation_id: deciding.key.operation_id.to_string(),
+        intent: intent_key(deciding.intent),
+        lane: deciding.lane.as_str().to_owned(),
+        seen_version: deciding.seen_version,
+        requested_flow: deciding.requested_flow,
+        fresh_flow: deciding.fresh_flow,
+        is_pausable: deciding.pausable,
+        queries: deciding.queries.to_vec(),
+        places: deciding.places.to_vec(),
+        persons: deciding.persons.to_vec(),
+        members_before: deciding.members_before.map(<[_]>::to_vec),
+        to_judge: Some(to_judge),
+        answer,
+    });
+    if let Ok(Asked { ground, ruling }) = asked.await {
+        let judged = judge(ground).map_err(|none| match none {
+            NoRuling::PolicyMoved => StoreError::PolicyMoved,
+            NoRuling::Broken(what) => StoreError::Judge(what),
+        })?;
+        let _ = ruling.send(judged);
+    }
+    answered(answer_comes, super::ended).await
+}
+
+pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Vec<Request> {
+    let (mut lanes, mut counters) = (HashSet::new(), HashSet::new());
+    let (mut group, next): (Vec<_>, Vec<_>) = requests.into_iter().partition(|one| {
+        let is_apart = !lanes.contains(&one.lane) && !one.counters().iter().any(|key| counters.contains(*key));
+        if is_apart {
+            lanes.insert(one.lane.clone());
+            counters.extend(one.counters().into_iter().map(str::to_owned));
+        }
+        is_apart
+    });
+    // The order in which lanes are taken.
+    group.sort_by(|one, other| one.lane.cmp(&other.lane));
+    match decide_all(driver.as_ref(), &mut group).await {
+        Ok(decided) => group.into_iter().zip(decided).for_each(|(one, decided)| answer(one.answer, decided)),
+        Err(error) => group.into_iter().for_each(|one| answer(one.answer, failed(&error))),
+    }
+    next
+}
+
+/// How an operation and its lane stand, found under its lease.
+struct Own {
+    flow: FlowId,
+    /// Nothing before it has joined a flow.
+    place: Option<i64>,
+    received_at: i64,
+    is_plain: bool,
+    holder: Option<String>,
+    committed: Option<Verdict>,
+    /// Of the lane; nothing where nobody came there before.
+    lane_version: Option<i64>,
+    lane_seen: Option<String>,
+    now: i64,
+}
+
+/// What one look showed: operations and counts in the group's order.
+struct Look {
+    own: Vec<Option<Own>>,
+    counts: Vec<Vec<u64>>,
+    counters: HashMap<String, String>,
+    person_keys: HashMap<String, WrappedKey>,
+}
+
+async fn decide_all(driver: &impl Driver, group: &mut [Request]) -> Result<Vec<Result<Option<Decided>, StoreError>>, StoreError> {
+    let look = look(driver, group).await?;
+    let mut decided: Vec<Result<Option<Decided>, StoreError>> = Vec::new();
+    let (mut standing, mut asked) = (Vec::new(), Vec::new());
+    for (index, (one, own)) in group.iter_mut().zip(&look.own).enumerate() {
+        let Some(own) = own else {
+            decided.push(Err(StoreError::Fenced));
+            continue;
+        };
+        decided.push(Ok(None));
+        let is_elsewhere = own.holder.as_ref().is_some_and(|holder| *holder != one.lease.id.to_string());
+        let act = match own.is_plain {
+            false => continue,
+            true if is_elsewhere => Act::Park,
+            true if own.lane_version.unwrap_or(0) != one.seen_version => Act::Hold,
+            true => Act::Rule,
+        };
+        if act == Act::Rule {
+            let counts = look.counts.get(index).map(Vec::as_slice).unwrap_or_default();
+            asked.extend(put(one, own, counts, &look.person_keys)?.map(|ruling| (index, ruling)));
+        } else {
+            standing.push((index, act));
+        }
+    }
+    let mut rulings = HashMap::new();
+    for (index, ruling) in asked {
+        // Whatever does not go out to the platform takes its own way, and is judged there once more.
+        if let Some(ruling) = ruling.await.ok().filter(|ruling| ruling.step == Step::Send) {
+            rulings.insert(index, ruling);
+        }
+    }
+    let acts = standing.into_iter().chain(rulings.keys().map(|index| (*index, Act::Rule)));
+    let mut acts: Vec<_> = acts.collect();
+    acts.sort_by_key(|(index, _)| *index);
+    if acts.is_empty() {
+        return Ok(decided);
+    }
+    let stands = acts.iter().filter_map(|(index, act)| {
+        let (one, own) = (group.get(*index)?, look.own.get(*index)?.as_ref()?);
+        Some(standing_of(one, own, *act, rulings.get(index)))
+    });
+    let written = ruling::write(driver, &stands.collect::<Vec<_>>(), &look.counters).await?;
+    for (index, act) in acts {
+        let (Some(slot), Some(one)) = (decided.get_mut(index), group.get_mut(index)) else { continue };
+        if written.contains(&one.lease.id.to_string()) {
+            *slot = Ok(match act {
+                Act::Park => Some(Decided::Parked(Passed::default())),
+                Act::Hold => Some(Decided::Stale),
+                Act::Rule => rulings.remove(&index).map(|ruling| ruled(one, ruling)),
+            });
+        }
+    }
+    Ok(decided)
+}
+
+fn ruled(one: &mut Request, ruling: Ruling) -> Decided {
+    let sent = Sent {
+        decision: ruling.record.id,
+        verdict: ruling.record.verdict,
+        sends: 1,
+        age: Duration::ZERO,
+        members_before: one.members_before.take(),
+        additional_info: ruling.additional_info.clone(),
+    };
+    Decided::Ruled { ruling: Box::new(ruling), sent: Some(sent), passed: Passed::default() }
+}
+
+/// What an operation joins: the flow it is in, or a new one.
+fn standing_of<'s>(one: &'s Request, own: &'s Own, act: Act, ruling: Option<&'s Ruling>) -> Standing<'s> {
+    let is_new = own.place.is_none();
+    Standing {
+        request: one,
+        act,
+        lane: &one.lane,
+        lane_seen: own.lane_seen.as_deref(),
+        flow: if is_new { one.fresh_flow } else { own.flow },
+        place: own.place.unwrap_or(own.received_at),
+        new_intent: is_new.then_some(one.intent.as_str()),
+        ruling,
+    }
+}
+
+async fn look(driver: &impl Driver, group: &[Request]) -> Result<Look, StoreError> {
+    let texts = |of: &dyn Fn(&Request) -> Option<String>| Arg::Texts(group.iter().map(of).collect());
+    let queries: Vec<_> = group.iter().flat_map(|one| one.queries.iter().map(move |query| (one, query))).collect();
+    let persons: HashMap<_, _> =
+        group.iter().flat_map(|one| &one.persons).map(|one| (one.id.to_string(), &one.fresh_key)).collect();
+    let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, key)| (Some(name), Some(key.0.clone()))).unzip();
+    let counters = group.iter().flat_map(Request::counters).map(|key| Some(key.to_owned())).collect();
+    let args = vec![
+        texts(&|one| Some(one.lease.id.to_string())),
+        Arg::Ints(group.iter().map(|one| Some(one.lease.fence)).collect()),
+        texts(&|one| Some(one.lane.clone())),
+        texts(&|one| Some(one.intent.clone())),
+        texts(&|one| one.requested_flow.map(|flow| flow.to_string())),
+        texts(&|one| Some(one.kind.as_str().to_owned())),
+        texts(&|one| Some(one.operation_id.clone())),
+        Arg::Bools(group.iter().map(|one| one.is_pausable).collect()),
+        Arg::Bools(group.iter().map(|one| !one.kind.is_link()).collect()),
+        Arg::Texts(queries.iter().map(|(_, (_, key, _))| Some(key.clone())).collect()),
+        Arg::Ints(queries.iter().map(|(_, (_, _, within))| Some(micros(*within))).collect()),
+        Arg::Texts(queries.iter().map(|(one, _)| Some(one.lease.id.to_string())).collect()),
+        Arg::Texts(names),
+        Arg::Blobs(fresh),
+        Arg::Texts(counters),
+    ];
+    let mut own: Vec<Option<Own>> = group.iter().map(|_| None).collect();
+    let mut seen = vec![0; queries.len()];
+    let (mut counters, mut person_keys) = (HashMap::new(), HashMap::new());
+    let place = |row: &Row| Ok::<_, StoreError>(usize::try_from(row.int(1)?).unwrap_or(usize::MAX).wrapping_sub(1));
+    for row in &driver.look(LOOK, args).await? {
+        match row.int(0)? {
+            0 => own.get_mut(place(row)?).into_iter().try_for_each(|slot| own_of(row).map(|own| *slot = Some(own)))?,
+            1 => {
+                let count = u64::try_from(row.int(3)?).unwrap_or(0);
+                seen.get_mut(place(row)?).into_iter().for_each(|slot| *slot = count);
+            }
+            2 => {
+                counters.insert(row.text(2)?.to_owned(), row.text(10)?.to_owned());
+            }
+            _ => {
+                person_keys.insert(row.text(2)?.to_owned(), WrappedKey(row.opt_bytes(9)?.unwrap_or_default().to_vec()));
+            }
+        }
+    }
+    let mut seen = seen.into_iter();
+    let counts = group.iter().map(|one| seen.by_ref().take(one.queries.len()).collect()).collect();
+    Ok(Look { own, counts, counters, person_keys })
+}
+
+fn own_of(row: &Row) -> Result<Own, StoreError> {
+    let before = row.opt_parsed(8, Verdict::parse)?;
+    Ok(Own {
+        flow: row.parsed(2, FlowId::parse)?,
+        place: row.opt_int(4)?,
+        received_at: row.int(5)?,
+        is_plain: row.int(6)? != 0,
+        holder: row.opt_text(7)?.map(str::to_owned),
+        committed: before.or(row.opt_parsed(12, Verdict::parse)?),
+        lane_version: row.opt_int(3)?,
+        lane_seen: row.opt_text(10)?.map(str::to_owned),
+        now: row.int(11)?,
+    })
+}
+
+/// Asks for a ruling; nothing where whoever would give it is gone, or somebody was given a key at the same moment.
+fn put(
+    one: &mut Request,
+    own: &Own,
+    counts: &[u64],
+    person_keys: &HashMap<String, WrappedKey>,
+) -> Result<Option<oneshot::Receiver<Ruling>>, StoreError> {
+    let keys = one.persons.iter().map(|person| Some((person.id.clone(), person_keys.get(person.id.as_str())?.clone())));
+    let Some(person_keys) = keys.collect::<Option<_>>() else { return Ok(None) };
+    let counts = one.queries.iter().zip(counts).map(|((window, _, _), seen)| (window.clone(), *seen));
+    let ground = Ground {
+        now: timestamp(own.now)?,
+        counts: counts.collect(),
+        person_keys,
+        flow: if own.place.is_none() { one.fresh_flow } else { own.flow },
+        attempt: 1,
+        committed: own.committed,
+        grant: None,
+    };
+    let (ruling, comes) = oneshot::channel();
+    let asked = one.to_judge.take().and_then(|to_judge| to_judge.send(Asked { ground, ruling }).ok());
+    Ok(asked.map(|()| comes))
+}

@@ -1,0 +1,160 @@
+//! Ends of a group: verdicts that took effect, by rulings that this process has still in hand, on lanes that nobody is in line
+//! for. Every other end is written by itself.
+
+use super::super::timestamp;
+use super::statements::END;
+use super::{answer, failed};
+use crate::domain::duration::micros;
+use crate::domain::ids::{DecisionId, EventId, OutcomeId};
+use crate::domain::kind::Kind;
+use crate::domain::operation::Lane;
+use crate::domain::operation_event::OperationEvent;
+use crate::domain::verdict::Outcome;
+use crate::fault::Step;
+use crate::flow::{Ending, State};
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver, Row};
+use crate::store::group::Answer;
+use crate::store::outbox::{ClaimedEvent, EventLease};
+use crate::store::types::{Finished, Finishing, LaneRules, Lease, Passed};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Stands in an event's body for the time, which the database puts in its place.
+const NO_TIME: &str = "0001-01-01T00:00:00.000000Z";
+
+pub(in crate::store::sql) struct Request {
+    lease: Lease,
+    lane: String,
+    decision: DecisionId,
+    ending: Ending,
+    rules: LaneRules,
+    replica: String,
+    told: OperationEvent,
+    event_id: String,
+    /// For how long the event belongs to the replica, if it delivers it at once.
+    deliver_within: Option<i64>,
+    pub(in crate::store::sql) answer: Answer<Finished, StoreError>,
+}
+
+impl Request {
+    /// What is to be written; nothing where it is not plain.
+    pub(in crate::store::sql) fn of(finishing: &Finishing<'_>, answer: Answer<Finished, StoreError>) -> Option<Self> {
+        let Finishing { lease, key, decision, ending, rules, ruling, replica, deliver_within } = *finishing;
+        let (ruling, decision) = (ruling?, decision?);
+        let is_plain = ending.outcome == Outcome::Applied
+            && matches!(ending.state, State::Approved | State::Rejected)
+            && key.kind != Kind::UserValidation
+            && ruling.effects.is_empty()
+            && ruling.record.id == decision;
+        if !is_plain {
+            return None;
+        }
+        let record = &ruling.record;
+        let told = OperationEvent {
+            id: lease.id.to_string(),
+            flow_id: record.flow.to_string(),
+            attempt: i64::from(record.attempt),
+            kind: key.kind,
+            operation_id: key.operation_id.to_string(),
+            tresor_id: record.intent.tresor.as_ref().map(ToString::to_string),
+            actor_id: record.intent.actor.as_ref().map(ToString::to_string),
+            subject_id: record.intent.subject.as_ref().map(ToString::to_string),
+            verdict: Some(record.verdict.as_str().to_owned()),
+            rules: record.rules.clone(),
+            message: ruling.message.clone(),
+            error_code: ending.error_code.clone(),
+        };
+        Some(Self {
+            lease,
+            lane: Lane::of(&record.intent).as_str().to_owned(),
+            decision,
+            ending: ending.clone(),
+            rules,
+            replica: replica.to_owned(),
+            told,
+            event_id: format!("evt_{}", EventId::generate().0.simple()),
+            deliver_within: deliver_within.map(micros),
+            answer,
+        })
+    }
+
+    fn event_type(&self) -> String {
+        OperationEvent::type_of(self.ending.state.as_str())
+    }
+}
+
+pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) -> Vec<Request> {
+    // The order in which lanes are taken.
+    requests.sort_by(|one, other| one.lane.cmp(&other.lane));
+    match driver.write(Step::Finish, END, columns(&requests)).await {
+        Ok(rows) => {
+            let mut ended: HashMap<_, _> = rows.iter().filter_map(|row| Some((row.text(0).ok()?, row))).collect();
+            for one in requests {
+                let finished = ended.remove(one.lease.id.to_string().as_str()).map(|row| finished(&one, row)).transpose();
+                answer(one.answer, finished);
+            }
+        }
+        Err(error) => requests.into_iter().for_each(|one| answer(one.answer, failed(&error))),
+    }
+    Vec::new()
+}
+
+fn finished(one: &Request, row: &Row) -> Result<Finished, StoreError> {
+    let event = match (row.opt_int(2)?, row.opt_int(3)?, row.opt_text(4)?) {
+        (Some(seq), Some(fence), Some(body)) => Some(ClaimedEvent {
+            lease: EventLease { seq, fence },
+            id: one.event_id.clone(),
+            event_type: one.event_type(),
+            body: body.to_owned(),
+            tries: 0,
+        }),
+        _ => None,
+    };
+    Ok(Finished { passed: Passed::default(), at: Some(timestamp(row.int(1)?)?), event })
+}
+
+fn columns(ends: &[Request]) -> Vec<Arg> {
+    let texts = |of: &dyn Fn(&Request) -> Option<String>| Arg::Texts(ends.iter().map(of).collect());
+    let of_created = |of: fn(&OperationEvent) -> &Option<String>| {
+        texts(&move |one| {
+            let is_created = one.told.kind == Kind::TresorCreation && one.ending.state == State::Approved;
+            let is_known = one.told.tresor_id.is_some() && one.told.actor_id.is_some();
+            if is_created && is_known { of(&one.told).clone() } else { None }
+        })
+    };
+    let of_events = |of: fn(&Request) -> String| texts(&move |one| one.rules.events.then(|| of(one)));
+    vec![
+        Arg::Ints((0..ends.len()).map(|index| i64::try_from(index).ok()).collect()),
+        texts(&|one| Some(one.lease.id.to_string())),
+        Arg::Ints(ends.iter().map(|one| Some(one.lease.fence)).collect()),
+        texts(&|one| Some(one.lane.clone())),
+        texts(&|one| Some(one.ending.state.as_str().to_owned())),
+        texts(&|one| one.ending.error_code.clone()),
+        texts(&|_| Some(OutcomeId::generate().to_string())),
+        texts(&|one| Some(one.decision.to_string())),
+        texts(&|one| Some(one.told.kind.as_str().to_owned())),
+        texts(&|one| Some(one.told.operation_id.clone())),
+        Arg::Bools(ends.iter().map(|one| one.ending.reconciled).collect()),
+        texts(&|one| one.ending.detail.clone()),
+        texts(&|one| Some(one.told.flow_id.clone())),
+        texts(&|one| Some(one.replica.clone())),
+        of_created(|told| &told.tresor_id),
+        of_created(|told| &told.actor_id),
+        of_events(|one| one.event_id.clone()),
+        of_events(Request::event_type),
+        of_events(|one| one.told.body(&one.event_type(), NO_TIME).to_string()),
+        Arg::Ints(ends.iter().map(|one| one.deliver_within).collect()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::audit_time;
+
+    #[test]
+    fn the_place_of_the_time_is_as_long_as_a_time() {
+        assert_eq!(NO_TIME.len(), audit_time(jiff::Timestamp::UNIX_EPOCH).len());
+    }
+}

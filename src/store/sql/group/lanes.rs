@@ -1,0 +1,37 @@
+//! What is recorded of many lanes and tresors, read at once.
+
+use super::super::timestamp;
+use super::answer;
+use super::statements::LANE_FACTS;
+use crate::domain::ids::UserId;
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver, Row};
+use crate::store::group::Answer;
+use crate::store::types::LaneFacts;
+use std::sync::Arc;
+
+pub(in crate::store::sql) struct Request {
+    pub(in crate::store::sql) lane: String,
+    pub(in crate::store::sql) tresor: Option<String>,
+    pub(in crate::store::sql) answer: Answer<LaneFacts, StoreError>,
+}
+
+pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Vec<Request> {
+    let lanes = requests.iter().map(|one| Some(one.lane.clone())).collect();
+    let tresors = requests.iter().map(|one| one.tresor.clone()).collect();
+    let rows = driver.look(LANE_FACTS, vec![Arg::Texts(lanes), Arg::Texts(tresors)]).await;
+    match rows {
+        Ok(rows) => requests.into_iter().zip(rows).for_each(|(one, row)| answer(one.answer, read(&row).map(Some))),
+        Err(error) => requests.into_iter().for_each(|one| answer(one.answer, Err(error.clone()))),
+    }
+    Vec::new()
+}
+
+fn read(row: &Row) -> Result<LaneFacts, StoreError> {
+    Ok(LaneFacts {
+        version: row.opt_int(0)?.unwrap_or(0),
+        creator: row.opt_parsed(1, |text| UserId::new(text).ok())?,
+        created_at: row.opt_int(2)?.map(timestamp).transpose()?,
+        now: timestamp(row.int(3)?)?,
+    })
+}

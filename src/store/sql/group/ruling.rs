@@ -1,0 +1,183 @@
+//! Writes what a group came to: who stands where, and the rulings with their intents, places and effects.
+
+use super::deciding::Request;
+use super::statements::RULE;
+use crate::domain::effect::Effect;
+use crate::domain::ids::{EffectId, FlowId};
+use crate::domain::verdict::Verdict;
+use crate::fault::Step;
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver};
+use crate::store::sql::audit_time;
+use crate::store::types::Ruling;
+use std::collections::{HashMap, HashSet};
+
+/// What becomes of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// It waits in line for its lane.
+    Park,
+    /// It has its lane, and facts that are too old.
+    Hold,
+    /// It has its lane and a ruling.
+    Rule,
+}
+
+impl Act {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Act::Park => "park",
+            Act::Hold => "hold",
+            Act::Rule => "rule",
+        }
+    }
+}
+
+/// Where an operation stands from now on, and on which ground.
+pub(super) struct Standing<'s> {
+    pub(super) request: &'s Request,
+    pub(super) act: Act,
+    pub(super) lane: &'s str,
+    /// The version of the lane's row; nothing where there was none.
+    pub(super) lane_seen: Option<&'s str>,
+    pub(super) flow: FlowId,
+    pub(super) place: i64,
+    /// Of a flow that begins with it.
+    pub(super) new_intent: Option<&'s str>,
+    pub(super) ruling: Option<&'s Ruling>,
+}
+
+/// The records that were written; of the others nothing was, as their ground has moved.
+pub(super) async fn write(
+    driver: &impl Driver,
+    standing: &[Standing<'_>],
+    counters: &HashMap<String, String>,
+) -> Result<HashSet<String>, StoreError> {
+    let mut args = stands(standing);
+    args.extend(intents(standing)?);
+    args.extend(records(standing));
+    args.extend(grounds(standing, counters));
+    args.extend(places(standing));
+    args.extend(effects(standing));
+    let rows = driver.write(Step::Decide, RULE, args).await?;
+    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
+fn texts(standing: &[Standing<'_>], of: impl Fn(&Standing<'_>) -> Option<String>) -> Arg {
+    Arg::Texts(standing.iter().map(of).collect())
+}
+
+fn ints(standing: &[Standing<'_>], of: impl Fn(&Standing<'_>) -> Option<i64>) -> Arg {
+    Arg::Ints(standing.iter().map(of).collect())
+}
+
+fn number(index: usize) -> Option<i64> {
+    i64::try_from(index).ok()
+}
+
+fn stands(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let counters = |one: &Standing<'_>| one.ruling.map_or(0, |_| one.request.counters().len());
+    vec![
+        Arg::Ints((0..standing.len()).map(number).collect()),
+        texts(standing, |one| Some(one.request.lease.id.to_string())),
+        ints(standing, |one| Some(one.request.lease.fence)),
+        texts(standing, |one| Some(one.act.as_str().to_owned())),
+        texts(standing, |one| Some(one.lane.to_owned())),
+        texts(standing, |one| one.lane_seen.map(str::to_owned)),
+        texts(standing, |one| Some(one.flow.to_string())),
+        ints(standing, |one| Some(one.place)),
+        texts(standing, |one| one.new_intent.map(str::to_owned)),
+        ints(standing, |one| number(counters(one))),
+    ]
+}
+
+fn intents(standing: &[Standing<'_>]) -> Result<Vec<Arg>, StoreError> {
+    let text = |of: fn(&Ruling) -> Option<String>| texts(standing, move |one| of(one.ruling?));
+    let int = |of: fn(&Ruling) -> i64| ints(standing, move |one| Some(of(one.ruling?)));
+    let members = standing.iter().map(|one| one.request.members_before.as_ref().map(serde_json::to_string).transpose());
+    let members = members.collect::<Result<_, _>>().map_err(|error| StoreError::Judge(error.to_string()))?;
+    Ok(vec![
+        text(|ruling| Some(ruling.record.id.to_string())),
+        text(|ruling| ruling.message.clone()),
+        int(|ruling| ruling.record.decided_at.as_microsecond()),
+        text(|ruling| ruling.additional_info.clone()),
+        int(|ruling| i64::from(!ruling.effects.is_empty())),
+        text(|ruling| Some(ruling.record.verdict.as_str().to_owned())),
+        Arg::Texts(members),
+    ])
+}
+
+/// What stands in `decisions` and is not among the rest.
+fn records(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let text = |of: fn(&Ruling) -> Option<String>| texts(standing, move |one| of(one.ruling?));
+    vec![
+        text(|ruling| Some(audit_time(ruling.record.decided_at))),
+        text(|ruling| Some(ruling.record.tenant.clone())),
+        text(|ruling| Some(ruling.record.key.kind.as_str().to_owned())),
+        text(|ruling| Some(ruling.record.key.operation_id.to_string())),
+        text(|ruling| ruling.record.intent.tresor.as_ref().map(ToString::to_string)),
+        text(|ruling| ruling.record.intent.actor.as_ref().map(ToString::to_string)),
+        text(|ruling| ruling.record.intent.subject.as_ref().map(ToString::to_string)),
+        text(|ruling| ruling.record.requester.as_ref().map(ToString::to_string)),
+        text(|ruling| Some(ruling.record.decided_by.clone())),
+        text(|ruling| Some(serde_json::json!(ruling.record.rules).to_string())),
+        text(|ruling| Some(ruling.record.reason.clone())),
+        text(|ruling| Some(ruling.record.policy_hash.clone())),
+        text(|ruling| Some(ruling.record.evaluator_version.clone())),
+        text(|ruling| Some(ruling.record.facts.to_string())),
+        text(|ruling| Some(ruling.record.facts_personal.to_string())),
+        text(|ruling| Some(ruling.record.trace.to_string())),
+        text(|ruling| Some(ruling.record.shadow.to_string())),
+    ]
+}
+
+/// Those that have a ruling, with their places in the group.
+fn ruled<'s>(standing: &'s [Standing<'s>]) -> impl Iterator<Item = (Option<i64>, &'s Request, &'s Ruling)> {
+    standing.iter().enumerate().filter_map(|(index, one)| one.ruling.map(|ruling| (number(index), one.request, ruling)))
+}
+
+/// The counters as they were seen, in the order in which they are taken, and whose they are.
+fn grounds(standing: &[Standing<'_>], counters: &HashMap<String, String>) -> Vec<Arg> {
+    let mut owned: Vec<_> =
+        ruled(standing).flat_map(|(index, one, _)| one.counters().into_iter().map(move |key| (key, index))).collect();
+    owned.sort_unstable();
+    vec![
+        Arg::Ints(owned.iter().map(|(_, index)| *index).collect()),
+        Arg::Texts(owned.iter().map(|(key, _)| Some((*key).to_owned())).collect()),
+        Arg::Texts(owned.iter().map(|(key, _)| counters.get(*key).cloned()).collect()),
+    ]
+}
+
+fn places(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let approved = ruled(standing).filter(|(_, _, ruling)| ruling.record.verdict == Verdict::Approve);
+    let mut taken: Vec<_> = approved
+        .flat_map(|(index, one, _)| one.places.iter().map(move |place| (place, index, one.lease.id.to_string())))
+        .collect();
+    taken.sort_unstable();
+    taken.dedup();
+    vec![
+        Arg::Ints(taken.iter().map(|(_, index, _)| *index).collect()),
+        Arg::Texts(taken.iter().map(|(place, _, _)| Some((*place).clone())).collect()),
+        Arg::Texts(taken.into_iter().map(|(_, _, id)| Some(id)).collect()),
+    ]
+}
+
+fn effects(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let planned: Vec<_> = ruled(standing)
+        .flat_map(|(index, one, ruling)| ruling.effects.iter().map(move |effect| (index, one, ruling, effect)))
+        .collect();
+    let text = |of: fn(&Request, &Ruling, &Effect) -> Option<String>| {
+        Arg::Texts(planned.iter().map(|(_, one, ruling, effect)| of(one, ruling, effect)).collect())
+    };
+    vec![
+        Arg::Ints(planned.iter().map(|(index, ..)| *index).collect()),
+        text(|_, _, _| Some(EffectId::generate().to_string())),
+        text(|_, ruling, _| Some(ruling.record.id.to_string())),
+        text(|one, _, _| Some(one.lease.id.to_string())),
+        text(|_, _, effect| Some(effect.rule.clone())),
+        text(|_, _, effect| Some(effect.action.as_str().to_owned())),
+        text(|_, _, effect| effect.user.as_ref().map(ToString::to_string)),
+        Arg::Bools(planned.iter().map(|(.., effect)| effect.enable).collect()),
+        text(|_, ruling, _| Some(audit_time(ruling.record.decided_at))),
+    ]
+}

@@ -1,0 +1,215 @@
+//! The contract of many at once: whatever goes into one transaction together, each is what it would be by itself.
+
+use super::*;
+use crate::harness::on_both;
+use assent::domain::ids::EventId;
+use assent::store::Delivery;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use tokio::task::JoinSet;
+
+on_both!(
+    messages_that_come_together_are_each_stored_once,
+    of_many_at_once_no_more_have_a_place_than_there_are,
+    of_many_on_one_lane_one_has_it_and_the_others_stand_in_line,
+    many_end_together_and_a_stale_worker_stands_in_nobodys_way,
+    a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits,
+);
+
+async fn messages_that_come_together_are_each_stored_once(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let mut messages = JoinSet::new();
+    for number in 0..30 {
+        let (message, id) = (format!("m{number}"), format!("o{number}"));
+        let again = NewOperation { id: RecordId::generate(), ..new(&message, &id) };
+        let other_body = NewOperation { body_mac: "other".into(), ..new(&message, &id) };
+        let other_message = new(&format!("other-{number}"), &id);
+        for (what, new) in [("first", new(&message, &id)), ("again", again), ("body", other_body), ("message", other_message)] {
+            let store = Arc::clone(&store);
+            messages.spawn(async move { (number, what, store.receive(new).await.unwrap()) });
+        }
+    }
+    let mut records: BTreeMap<i32, Vec<(&str, String)>> = BTreeMap::new();
+    while let Some(answered) = messages.join_next().await {
+        let (number, what, received) = answered.unwrap();
+        let record = match received {
+            Received::New(view, _) | Received::Known(view) => view.id.to_string(),
+            Received::WebhookReused => "reused".to_owned(),
+            Received::Incomplete => panic!("nothing is missing"),
+        };
+        records.entry(number).or_default().push((what, record));
+    }
+    for answers in records.values() {
+        let record = &answers.iter().find(|(what, _)| *what == "message").unwrap().1;
+        for (what, answer) in answers {
+            // Of one message's two bodies whichever came first was taken.
+            assert!(answer == record || (*what != "message" && answer == "reused"), "{answers:?}");
+        }
+        assert!(answers.iter().any(|(_, answer)| answer == "reused"), "{answers:?}");
+    }
+    let count = |what: &str| format!("select cast(count(*) as text) from {what}");
+    assert_eq!(database.texts(count("operations")).await, ["30"]);
+    let lost = "notifications n where not exists (select 1 from operations o where o.id = n.record_id)";
+    assert_eq!(database.texts(count(lost)).await, ["0"], "no message points to nothing");
+}
+
+/// Operations that were claimed, each on a tresor of its own.
+async fn claimed(store: &Arc<dyn Store>, count: usize, tresor: impl Fn(usize) -> String) -> Vec<Case> {
+    for number in 0..count {
+        received(store.as_ref(), &format!("op-{number}")).await;
+    }
+    let claimed = store.claim("me", LEASE, u32::try_from(count).unwrap()).await.unwrap();
+    claimed.into_iter().enumerate().map(|(number, claimed)| Case::of(claimed, &tresor(number))).collect()
+}
+
+/// The first decision archives the policy by itself; those after it go together.
+async fn archive(store: &dyn Store) {
+    received(store, "archives").await;
+    let mut case = Case::of(claim_one(store).await, "archives");
+    case.lane = Lane::of(&case.intent);
+    case.approve(store).await;
+}
+
+async fn of_many_at_once_no_more_have_a_place_than_there_are(backend: Backend) {
+    let (database, store) = open(backend).await;
+    archive(store.as_ref()).await;
+    let mut tasks = JoinSet::new();
+    for mut case in claimed(&store, 24, |number| format!("tresor-{number}")).await {
+        case.queries = vec![("window".to_owned(), "shares|ann".to_owned(), Duration::from_secs(3600))];
+        case.places = vec!["shares|ann".to_owned()];
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let judge = |ground: Ground| {
+                let verdict = if ground.counts["window"] < 5 { Verdict::Approve } else { Verdict::Reject };
+                Ok(case.ruling(&ground, verdict, Step::Send))
+            };
+            match case.try_decide(store.as_ref(), &judge).await.unwrap() {
+                Decided::Ruled { ruling, sent: Some(_), .. } => ruling.record.verdict,
+                other => panic!("{other:?}"),
+            }
+        });
+    }
+    let verdicts = tasks.join_all().await;
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Approve).count(), 5);
+    assert_eq!(database.texts("select cast(count(*) as text) from limit_places").await, ["5"]);
+    assert_eq!(database.texts("select cast(count(*) as text) from decisions").await, ["25"]);
+}
+
+async fn of_many_on_one_lane_one_has_it_and_the_others_stand_in_line(backend: Backend) {
+    let (database, store) = open(backend).await;
+    archive(store.as_ref()).await;
+    let cases: Vec<_> = claimed(&store, 12, |_| "one".to_owned()).await.into_iter().map(Arc::new).collect();
+    let mut tasks = JoinSet::new();
+    for case in &cases {
+        let (store, case) = (Arc::clone(&store), Arc::clone(case));
+        tasks.spawn(async move {
+            let judge = |ground: Ground| Ok(case.ruling(&ground, Verdict::Approve, Step::Send));
+            (Arc::clone(&case), case.try_decide(store.as_ref(), &judge).await.unwrap())
+        });
+    }
+    let mut winner = None;
+    for (case, decided) in tasks.join_all().await {
+        match decided {
+            Decided::Ruled { ruling, sent: Some(_), .. } => {
+                assert!(winner.replace((case, ruling)).is_none(), "two have the lane")
+            }
+            Decided::Parked(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let (case, ruling) = winner.unwrap();
+    assert_eq!(database.texts("select cast(count(*) as text) from operations where parked_on is not null").await, ["11"]);
+    // The line moves by one, although the end could have gone together with others.
+    let next = finish_with(&store, &case, Some(&ruling), None).await.unwrap().passed.handed_to.unwrap();
+    assert_eq!(claim_one(store.as_ref()).await.lease.id, next);
+    let first = "select id from operations where kind = 'share' and operation_id like 'op-%' and state <> 'approved' order by received_at, id limit 1";
+    assert_eq!(database.texts(first).await, [next.to_string()]);
+}
+
+async fn finish_with(
+    store: &Arc<dyn Store>,
+    case: &Case,
+    ruling: Option<&Ruling>,
+    deliver_within: Option<Duration>,
+) -> Result<assent::store::Finished, StoreError> {
+    let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
+    let decision = ruling.map(|ruling| ruling.record.id);
+    let (lease, key) = (case.claimed.lease, &case.claimed.key);
+    store.finish(Finishing { lease, key, decision, ending: &ending, rules: RULES, ruling, replica: "me", deliver_within }).await
+}
+
+async fn many_end_together_and_a_stale_worker_stands_in_nobodys_way(backend: Backend) {
+    let (database, store) = open(backend).await;
+    archive(store.as_ref()).await;
+    let mut tasks = JoinSet::new();
+    let stale = Mutex::new(0);
+    for case in claimed(&store, 16, |number| format!("tresor-{number}")).await {
+        let ruling = case.approve(store.as_ref()).await;
+        let is_stale = {
+            let mut stale = stale.lock().unwrap();
+            *stale += 1;
+            *stale % 5 == 0
+        };
+        if is_stale {
+            let taken = format!("update operations set fence = fence + 1 where id = '{}'", case.claimed.lease.id);
+            database.try_run(&taken).await.unwrap();
+        }
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let finished = finish_with(&store, &case, Some(&ruling), None).await;
+            (case, is_stale, finished)
+        });
+    }
+    for (case, is_stale, finished) in tasks.join_all().await {
+        let id = case.claimed.lease.id;
+        let view = store.operation(id).await.unwrap().unwrap();
+        if is_stale {
+            assert!(matches!(finished, Err(StoreError::Fenced)), "{finished:?}");
+            assert_eq!((view.state, view.outcome), (State::Running, None));
+            continue;
+        }
+        let finished = finished.unwrap();
+        let outcome = view.outcome.unwrap();
+        assert_eq!((view.state, outcome.outcome), (State::Approved, Outcome::Applied));
+        // What whoever waits is told without looking is what it would have found, to the microsecond.
+        assert!(finished.at.is_none_or(|at| at == outcome.at));
+        let body = database.texts(format!("select body from events where record_id = '{id}'")).await.pop().unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap(), outcome.at);
+        assert_eq!((&body["type"], &body["data"]["id"]), (&json!("operation.approved"), &json!(id)));
+        assert_eq!(store.lane_facts(&case.lane, None).await.unwrap().version, 1);
+    }
+    assert_eq!(database.texts("select cast(count(*) as text) from outcomes").await, ["13"]);
+}
+
+async fn a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits(backend: Backend) {
+    let (database, store) = open(backend).await;
+    archive(store.as_ref()).await;
+    let mut handed_over = Vec::new();
+    for (number, case) in claimed(&store, 2, |number| format!("tresor-{number}")).await.into_iter().enumerate() {
+        let ruling = case.approve(store.as_ref()).await;
+        if number == 1 {
+            let earlier = format!(
+                "insert into events (id, record_id, flow_id, type, body, created_at, due_at) values ('evt_{}', 'r', '{}', 'operation.escalated', '{{}}', 1, 1)",
+                EventId::generate().0.simple(),
+                ruling.record.flow
+            );
+            database.try_run(&earlier).await.unwrap();
+        }
+        handed_over.push(finish_with(&store, &case, Some(&ruling), Some(LEASE)).await.unwrap().event);
+    }
+    assert!(handed_over[1].is_none(), "the earlier one comes first");
+    let claimed = store.claim_events("me", LEASE, 9).await.unwrap();
+    // A database that hands nothing over has both of them found by looking.
+    let mut fresh = handed_over.swap_remove(0).into_iter().chain(claimed).collect::<Vec<_>>();
+    fresh.sort_by_key(|event| event.event_type.clone());
+    let types: Vec<_> = fresh.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(types, ["operation.approved", "operation.escalated"]);
+    let stored = database.texts(format!("select body from events where id = '{}'", fresh[0].id)).await;
+    assert_eq!(stored, [fresh[0].body.clone()], "byte for byte what is stored");
+    let done = Delivery::Done("HTTP 204".into());
+    assert!(!store.finish_event(fresh[0].lease, &done).await.unwrap(), "nothing else of that flow");
+    assert!(matches!(store.finish_event(fresh[0].lease, &done).await, Err(StoreError::Fenced)), "once");
+    assert!(store.finish_event(fresh[1].lease, &done).await.unwrap(), "the next of that flow waited for it");
+    assert_eq!(store.claim_events("me", LEASE, 9).await.unwrap().len(), 1);
+}

@@ -95,7 +95,9 @@ impl Engine {
                 self.again(&claimed, self.settings.delay(claimed.tries, asked), true, failure.as_ref()).await
             }
             Reached::Parked(passed) => Ok(Worked { passed, ..Worked::default() }),
-            Reached::Ruled { ruling, sent: Some(sent), .. } => {
+            Reached::Ruled { ruling, sent: Some(sent), passed } => {
+                // Of the flow that it joined.
+                self.pass_on(&passed);
                 work.ruling = Some(ruling);
                 self.carry_out(&work, sent, Step::Send).await
             }

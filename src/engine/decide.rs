@@ -55,8 +55,8 @@ impl Engine {
             match decided {
                 Decided::Ruled { ruling, sent, passed } => return Ok(Reached::Ruled { ruling, sent, passed }),
                 Decided::Parked(passed) => return Ok(Reached::Parked(passed)),
-                // The lane is ours now, so the facts cannot age a second time.
-                Decided::Stale => {}
+                // The lane is ours now, so the facts cannot age a second time. It may have joined a flow, and ended what waited there.
+                Decided::Stale => self.events_due.notify_one(),
             }
         }
     }

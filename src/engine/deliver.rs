@@ -138,10 +138,12 @@ impl Engine {
     /// Delivers events until `stop` says so; nothing where there is no web app to be told.
     pub async fn run_events(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let Some(receiver) = &self.receiver else { return };
+        self.deliveries.add_permits(AT_ONCE);
         let round = || Arc::clone(&self).deliver_some(Arc::clone(receiver));
         in_rounds(&self.events_due, stop, "events cannot be delivered", round).await;
-        // Those that were never looked for end, too.
-        let _ = self.deliveries.acquire_many(u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await;
+        // Those that were never looked for end, too; what comes after them is for others.
+        let _all = self.deliveries.acquire_many(u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await;
+        self.deliveries.close();
     }
 
     /// A place for one more event that is delivered as soon as it is written, where that makes sense.
@@ -233,6 +235,8 @@ impl Engine {
             }
         };
         let follows = self.store.finish_event(event.lease, &delivery).await?;
-        Ok(follows || matches!(delivery, Delivery::Again { .. }))
+        // Whatever does not end its flow may be followed by one that was written in this very moment.
+        let goes_on = matches!(event.event_type.as_str(), "operation.superseded" | "operation.escalated");
+        Ok(follows || goes_on || matches!(delivery, Delivery::Again { .. }))
     }
 }

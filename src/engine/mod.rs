@@ -84,7 +84,7 @@ pub struct Engine {
     wake: Notify,
     effects_due: Notify,
     receiver: Option<Arc<deliver::Receiver>>,
-    /// Room for events that are delivered as soon as they are written.
+    /// Room for events that are delivered as soon as they are written; none where nobody delivers.
     deliveries: Arc<Semaphore>,
     events_due: Notify,
     workers: Arc<Semaphore>,
@@ -145,7 +145,7 @@ impl Engine {
             wake: Notify::new(),
             effects_due: Notify::new(),
             receiver,
-            deliveries: Arc::new(Semaphore::new(deliver::AT_ONCE)),
+            deliveries: Arc::new(Semaphore::new(0)),
             events_due: Notify::new(),
             workers,
             starved: AtomicBool::new(false),

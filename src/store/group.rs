@@ -14,12 +14,12 @@ pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;
 pub(super) struct Group<T>(mpsc::UnboundedSender<T>);
 
 impl<T: Send + 'static> Group<T> {
-    /// Runs until nobody has requests any more. `run` makes one transaction of its requests, and gives back what is for the
-    /// next; whoever asked may be gone by then, and the transaction ends all the same.
-    pub(super) fn start<R, F>(run: R) -> Self
+    /// Runs until nobody has requests any more. `split` says which requests go together and which are for the next transaction,
+    /// `run` makes one; whoever asked may be gone by then, and the transaction ends all the same.
+    pub(super) fn start<R, F>(split: impl Fn(Vec<T>) -> (Vec<T>, Vec<T>) + Send + 'static, run: R) -> Self
     where
         R: Fn(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = Vec<T>> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         tokio::spawn(async move {
@@ -33,8 +33,11 @@ impl<T: Send + 'static> Group<T> {
                 {
                     requests.push(request);
                 }
-                // In a task of its own, so that a panic ends this transaction and not all that come after it.
-                requests = tokio::spawn(run(std::mem::take(&mut requests))).await.unwrap_or_default();
+                let (group, next) = split(requests);
+                // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
+                // hears that nobody answers.
+                let _ = tokio::spawn(run(group)).await;
+                requests = next;
             }
         });
         Self(sender)

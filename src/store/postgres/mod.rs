@@ -15,6 +15,7 @@ use std::str::FromStr as _;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
@@ -37,26 +38,33 @@ struct PostgresDriver {
 }
 
 /// Connections of the groups. A pool asks a connection how it is before and after each use, which costs as much as many a
-/// statement; here whatever meets an error is thrown away.
+/// statement; here whatever meets an error, is slow, or has rested for long is thrown away.
 struct KeptConnections {
     options: PgConnectOptions,
-    idle: Mutex<Vec<PgConnection>>,
+    idle: Mutex<Vec<(PgConnection, Instant)>>,
 }
+
+/// After so long a connection may have been forgotten by whatever is in between.
+const REST_AT_MOST: Duration = Duration::from_secs(30);
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// Under a lease, as whoever waits for it keeps others from taking over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 impl KeptConnections {
     async fn rows(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        let idle = self.idle().pop();
+        let over = |_| StoreError::Unreachable("no answer in time".into());
+        let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST);
         let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
+            Some((connection, _)) => connection,
+            None => tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await.map_err(over)??,
         };
-        match bind(sql, args).fetch_all(&mut connection).await {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, bind(sql, args).fetch_all(&mut connection)).await.map_err(over);
+        match answer.and_then(|rows| rows.map_err(StoreError::from)) {
             Ok(rows) => {
-                self.idle().push(connection);
+                self.idle().push((connection, Instant::now()));
                 rows.iter().map(plain).collect()
             }
             Err(error) => {
-                let error = StoreError::from(error);
                 if matches!(error, StoreError::Unreachable(_)) {
                     // What broke this one broke the others.
                     self.idle().clear();
@@ -66,7 +74,7 @@ impl KeptConnections {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,9 +26,7 @@ const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
 const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
 const COMMITTED: Sql = sql!(
-    "select verdict from (select verdict, decided_at from operations where kind = $1 and operation_id = $2 and state in ('failed', 'refused') "
-    "union all select verdict, decided_at from operations where kind = $1 and operation_id = $2 and state not in ('failed', 'refused')) o "
-    "where verdict is not null order by decided_at limit 1"
+    "select verdict from operations where kind = $1 and operation_id = $2 and verdict is not null order by decided_at limit 1"
 );
 const LOCK_LIMIT: Sql =
     sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");
@@ -75,22 +73,24 @@ pub(super) async fn decide(
     let is_paused = deciding.pausable && own.opt_text(7)?.is_some();
     let waits_elsewhere = own.opt_text(6)?.is_some();
     let mut own = own_claim(&own)?;
-    if own.place.is_none() {
-        line::join(tx, &deciding, &mut held, &mut own).await?;
-    }
+    let superseded = match own.place {
+        None => line::join(tx, &deciding, &mut held, &mut own).await?,
+        Some(_) => Vec::new(),
+    };
+    let joined = Passed { handed_to: None, superseded };
     if is_paused && pauses::set_aside(tx, &id, fence, lane).await? {
-        return Ok(Decided::Parked(line::hand_on(tx, &held, deciding.rules).await?));
+        return Ok(Decided::Parked(joined.and(line::hand_on(tx, &held, deciding.rules).await?)));
     }
     let way = Line::read(tx, lane).await?.way_of(&id, held.now);
     if way != Way::Free {
         fenced(tx.run(PARK, args![id.as_str(), fence, lane]).await?)?;
         line::wait(tx, lane).await?;
         held.is_awaited = true;
-        return Ok(Decided::Parked(match way {
+        return Ok(Decided::Parked(joined.and(match way {
             // Others may be in line before it: whoever is first gets the lane.
             Way::TurnMissed => line::hand_on(tx, &held, deciding.rules).await?,
             Way::Busy | Way::Free => Passed::default(),
-        }));
+        })));
     }
     if held.version != deciding.seen_version {
         fenced(tx.run(HOLD, args![id.as_str(), fence, lane]).await?)?;
@@ -131,7 +131,10 @@ pub(super) async fn decide(
     ];
     fenced(tx.run(RULED, args).await?)?;
     effects::plan(tx, deciding.lease.id, &ruling).await?;
-    let decided = follow(tx, &deciding, &held, ruling).await?;
+    let mut decided = follow(tx, &deciding, &held, ruling).await?;
+    if let Decided::Ruled { passed, .. } = &mut decided {
+        *passed = joined.and(std::mem::take(passed));
+    }
     if waits_elsewhere && matches!(&decided, Decided::Ruled { sent: None, .. }) {
         line::notify(tx, deciding.lease.id).await?;
     }

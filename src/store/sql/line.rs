@@ -225,13 +225,15 @@ pub(super) async fn notify(tx: &mut dyn Transaction, id: RecordId) -> Result<(),
     tx.rows(NOTIFY, args![id.to_string()]).await.map(|_| ())
 }
 
-/// The flow that this operation continues, or a new one; with its place in line.
+/// The flow that this operation continues, or a new one; with its place in line. The operations of that flow that waited, whose
+/// clients are told to start again.
 pub(super) async fn join(
     tx: &mut dyn Transaction,
     deciding: &Deciding<'_>,
     lane: &mut Lane,
     own: &mut Claim,
-) -> Result<(), StoreError> {
+) -> Result<Vec<RecordId>, StoreError> {
+    let mut superseded = Vec::new();
     let intent = super::decide::intent_key(deciding.intent);
     let mut found = match deciding.requested_flow {
         Some(flow) => first(tx.rows(FLOW_BY_ID, args![flow.to_string(), intent.as_str()]).await?),
@@ -258,14 +260,15 @@ pub(super) async fn join(
                 tx.run(RETURNED, args![lane.name.as_str(), micros(average)]).await?;
             }
             // A client that did not wait for its turn: what it left behind is settled, and its place is its own.
-            supersede(tx, SUPERSEDE, &own.flow.to_string(), lane.now, deciding.rules).await?;
+            superseded = supersede(tx, SUPERSEDE, &own.flow.to_string(), lane.now, deciding.rules).await?;
             tx.run(CONTINUE_FLOW, args![own.flow.to_string(), i64::from(own.attempt), lane.name.as_str(), place]).await?;
             place
         }
     };
     own.place = Some(place);
     let args = args![deciding.lease.id.to_string(), deciding.lease.fence, own.flow.to_string(), i64::from(own.attempt), place];
-    super::fenced(tx.run(JOINED, args).await?)
+    super::fenced(tx.run(JOINED, args).await?)?;
+    Ok(superseded)
 }
 
 /// The flow waits for its turn.

@@ -22,9 +22,7 @@ pub(super) const BY_KEY: Sql = sql!(
     "select o.id, o.flow_id, o.attempt, o.kind, o.operation_id, o.state, o.decision_id, d.verdict, d.rules" AS_TEXT
     ", d.reason, o.message, d.policy_hash, o.decided_at, o.outcome, o.error_code, o.settled_at "
     "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
-    " where o.id = (select k.id from (select id, received_at from operations where kind = $1 and operation_id = $2 "
-    "and state in ('failed', 'refused') union all select id, received_at from operations where kind = $1 and operation_id = $2 "
-    "and state not in ('failed', 'refused')) k order by k.received_at desc, k.id desc limit 1)"
+    " where o.kind = $1 and o.operation_id = $2 order by o.received_at desc, o.id desc limit 1"
 );
 
 /// What a decision was about: kind, tresor, actor and subject, from the first column on.

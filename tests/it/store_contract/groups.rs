@@ -172,7 +172,7 @@ async fn many_end_together_and_a_stale_worker_stands_in_nobodys_way(backend: Bac
         let outcome = view.outcome.unwrap();
         assert_eq!((view.state, outcome.outcome), (State::Approved, Outcome::Applied));
         // What whoever waits is told without looking is what it would have found, to the microsecond.
-        assert!(finished.at.is_none_or(|at| at == outcome.at));
+        assert_eq!(finished.at, (backend == Backend::Postgres).then_some(outcome.at));
         let body = database.texts(format!("select body from events where record_id = '{id}'")).await.pop().unwrap();
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap(), outcome.at);
@@ -198,6 +198,7 @@ async fn a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits(ba
         }
         handed_over.push(finish_with(&store, &case, Some(&ruling), Some(LEASE)).await.unwrap().event);
     }
+    assert_eq!(handed_over[0].is_some(), backend == Backend::Postgres);
     assert!(handed_over[1].is_none(), "the earlier one comes first");
     let claimed = store.claim_events("me", LEASE, 9).await.unwrap();
     // A database that hands nothing over has both of them found by looking.
@@ -212,4 +213,46 @@ async fn a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits(ba
     assert!(matches!(store.finish_event(fresh[0].lease, &done).await, Err(StoreError::Fenced)), "once");
     assert!(store.finish_event(fresh[1].lease, &done).await.unwrap(), "the next of that flow waited for it");
     assert_eq!(store.claim_events("me", LEASE, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_that_comes_while_somebody_judges_stops_the_ruling() {
+    let (database, store) = open(Backend::Postgres).await;
+    archive(store.as_ref()).await;
+    for scope in [assent::store::EVERYTHING, "tresor:t"] {
+        received(store.as_ref(), scope).await;
+        let mut case = Case::of(claim_one(store.as_ref()).await, "t");
+        case.seen = store.lane_facts(&case.lane, None).await.unwrap().version;
+        let judge = |ground: Ground| {
+            // No lock is held meanwhile, so the command returns at once.
+            let paused = store.pause(scope, "olga", None);
+            let paused = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(paused));
+            assert!(paused.unwrap());
+            Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+        };
+        let decided = case.try_decide(store.as_ref(), &judge).await.unwrap();
+        assert!(matches!(decided, Decided::Parked(_)), "{decided:?}");
+        let paused_on = format!("select paused_on from operations where id = '{}'", case.claimed.lease.id);
+        assert_eq!(database.texts(paused_on).await, [scope]);
+        assert_eq!(store.resume(scope, "olga", None).await.unwrap(), Some(1));
+        database.try_run("update operations set due_at = null, state = 'failed' where operation_id <> 'archives'").await.unwrap();
+    }
+    assert_eq!(database.texts("select cast(count(*) as text) from decisions").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_were_cut_are_not_noticed_by_whoever_reports() {
+    let (database, store) = open(Backend::Postgres).await;
+    archive(store.as_ref()).await;
+    for round in 0..3 {
+        let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        database.try_run(cut).await.unwrap();
+        let id = format!("op-{round}");
+        received(store.as_ref(), &id).await;
+        let case = Case::of(claim_one(store.as_ref()).await, &id);
+        database.try_run(cut).await.unwrap();
+        assert_eq!(store.lane_facts(&case.lane, None).await.unwrap().version, 0);
+        database.try_run(cut).await.unwrap();
+        case.approve(store.as_ref()).await;
+    }
 }

@@ -7,7 +7,7 @@ use super::super::decide::intent_key;
 use super::super::timestamp;
 use super::ruling::{self, Act, Standing};
 use super::statements::LOOK;
-use super::{answer, failed};
+use super::{answer, failed, scattered};
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
 use crate::domain::ids::{FlowId, UserId};
@@ -23,6 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// How many requests wait for the next transaction because of what they share with one in this.
+const MOST_HELD_OVER: usize = 16;
+
 /// What [`Deciding`] says, without its borrows.
 pub(in crate::store::sql) struct Request {
     pub(super) lease: Lease,
@@ -33,7 +36,7 @@ pub(in crate::store::sql) struct Request {
     seen_version: i64,
     requested_flow: Option<FlowId>,
     fresh_flow: FlowId,
-    is_pausable: bool,
+    pub(super) is_pausable: bool,
     queries: Vec<(String, String, Duration)>,
     pub(super) places: Vec<String>,
     persons: Vec<Person>,
@@ -90,9 +93,11 @@ pub(in crate::store::sql) async fn ask(
     answered(answer_comes, super::ended).await
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Vec<Request> {
+/// Those that go together, and those that are for the next: no lane and no counter twice. Of those that are held over only a few
+/// are kept, so that one counter that everybody wants does not hold up everybody else; the others go by themselves.
+pub(super) fn split(requests: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
     let (mut lanes, mut counters) = (HashSet::new(), HashSet::new());
-    let (mut group, next): (Vec<_>, Vec<_>) = requests.into_iter().partition(|one| {
+    let (group, mut next): (Vec<_>, Vec<_>) = requests.into_iter().partition(|one| {
         let is_apart = !lanes.contains(&one.lane) && !one.counters().iter().any(|key| counters.contains(*key));
         if is_apart {
             lanes.insert(one.lane.clone());
@@ -100,13 +105,18 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Ve
         }
         is_apart
     });
+    let alone = next.split_off(next.len().min(MOST_HELD_OVER));
+    alone.into_iter().for_each(|one| answer(one.answer, Ok(None)));
+    (group, next)
+}
+
+pub(super) async fn run<D: Driver>(driver: Arc<D>, mut group: Vec<Request>) {
     // The order in which lanes are taken.
     group.sort_by(|one, other| one.lane.cmp(&other.lane));
     match decide_all(driver.as_ref(), &mut group).await {
         Ok(decided) => group.into_iter().zip(decided).for_each(|(one, decided)| answer(one.answer, decided)),
         Err(error) => group.into_iter().for_each(|one| answer(one.answer, failed(&error))),
     }
-    next
 }
 
 /// How an operation and its lane stand, found under its lease.
@@ -118,9 +128,8 @@ struct Own {
     is_plain: bool,
     holder: Option<String>,
     committed: Option<Verdict>,
-    /// Of the lane; nothing where nobody came there before.
-    lane_version: Option<i64>,
-    lane_seen: Option<String>,
+    /// The lane, and the version of its row; nothing where nobody made it.
+    lane: Option<(i64, String)>,
     now: i64,
 }
 
@@ -133,7 +142,14 @@ struct Look {
 }
 
 async fn decide_all(driver: &impl Driver, group: &mut [Request]) -> Result<Vec<Result<Option<Decided>, StoreError>>, StoreError> {
-    let look = look(driver, group).await?;
+    // Nothing has happened yet: where it cannot be looked, each tries by itself.
+    let look = match look(driver, group).await {
+        Ok(look) => look,
+        Err(error) => {
+            scattered(&error);
+            return Ok(group.iter().map(|_| Ok(None)).collect());
+        }
+    };
     let mut decided: Vec<Result<Option<Decided>, StoreError>> = Vec::new();
     let (mut standing, mut asked) = (Vec::new(), Vec::new());
     for (index, (one, own)) in group.iter_mut().zip(&look.own).enumerate() {
@@ -143,11 +159,12 @@ async fn decide_all(driver: &impl Driver, group: &mut [Request]) -> Result<Vec<R
         };
         decided.push(Ok(None));
         let is_elsewhere = own.holder.as_ref().is_some_and(|holder| *holder != one.lease.id.to_string());
-        let act = match own.is_plain {
-            false => continue,
-            true if is_elsewhere => Act::Park,
-            true if own.lane_version.unwrap_or(0) != one.seen_version => Act::Hold,
-            true => Act::Rule,
+        let act = match &own.lane {
+            Some(_) if !own.is_plain => continue,
+            Some(_) if is_elsewhere => Act::Park,
+            Some((version, _)) if *version != one.seen_version => Act::Hold,
+            Some(_) => Act::Rule,
+            None => continue,
         };
         if act == Act::Rule {
             let counts = look.counts.get(index).map(Vec::as_slice).unwrap_or_default();
@@ -171,7 +188,7 @@ async fn decide_all(driver: &impl Driver, group: &mut [Request]) -> Result<Vec<R
     }
     let stands = acts.iter().filter_map(|(index, act)| {
         let (one, own) = (group.get(*index)?, look.own.get(*index)?.as_ref()?);
-        Some(standing_of(one, own, *act, rulings.get(index)))
+        standing_of(one, own, *act, rulings.get(index))
     });
     let written = ruling::write(driver, &stands.collect::<Vec<_>>(), &look.counters).await?;
     for (index, act) in acts {
@@ -200,18 +217,19 @@ fn ruled(one: &mut Request, ruling: Ruling) -> Decided {
 }
 
 /// What an operation joins: the flow it is in, or a new one.
-fn standing_of<'s>(one: &'s Request, own: &'s Own, act: Act, ruling: Option<&'s Ruling>) -> Standing<'s> {
+fn standing_of<'s>(one: &'s Request, own: &'s Own, act: Act, ruling: Option<&'s Ruling>) -> Option<Standing<'s>> {
     let is_new = own.place.is_none();
-    Standing {
+    let (_, lane_seen) = own.lane.as_ref()?;
+    Some(Standing {
         request: one,
         act,
         lane: &one.lane,
-        lane_seen: own.lane_seen.as_deref(),
+        lane_seen,
         flow: if is_new { one.fresh_flow } else { own.flow },
         place: own.place.unwrap_or(own.received_at),
         new_intent: is_new.then_some(one.intent.as_str()),
         ruling,
-    }
+    })
 }
 
 async fn look(driver: &impl Driver, group: &[Request]) -> Result<Look, StoreError> {
@@ -263,16 +281,14 @@ async fn look(driver: &impl Driver, group: &[Request]) -> Result<Look, StoreErro
 }
 
 fn own_of(row: &Row) -> Result<Own, StoreError> {
-    let before = row.opt_parsed(8, Verdict::parse)?;
     Ok(Own {
         flow: row.parsed(2, FlowId::parse)?,
         place: row.opt_int(4)?,
         received_at: row.int(5)?,
         is_plain: row.int(6)? != 0,
         holder: row.opt_text(7)?.map(str::to_owned),
-        committed: before.or(row.opt_parsed(12, Verdict::parse)?),
-        lane_version: row.opt_int(3)?,
-        lane_seen: row.opt_text(10)?.map(str::to_owned),
+        committed: row.opt_parsed(8, Verdict::parse)?,
+        lane: row.opt_int(3)?.zip(row.opt_text(10)?.map(str::to_owned)),
         now: row.int(11)?,
     })
 }

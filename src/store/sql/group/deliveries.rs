@@ -1,7 +1,7 @@
 //! What became of many deliveries of events, written at once.
 
 use super::statements::DELIVERED;
-use super::{answer, failed};
+use super::{answer, scattered};
 use crate::domain::duration::micros;
 use crate::fault::Step;
 use crate::store::StoreError;
@@ -17,7 +17,7 @@ pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) answer: Answer<bool, StoreError>,
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) -> Vec<Request> {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) {
     requests.sort_by_key(|one| one.lease.seq);
     let said: Vec<_> = requests
         .iter()
@@ -42,7 +42,10 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) -
                 answer(one.answer, written.get(&one.lease.seq).map(|follows| Some(*follows)).ok_or(StoreError::Fenced));
             }
         }
-        Err(error) => requests.into_iter().for_each(|one| answer(one.answer, failed(&error))),
+        // At least once is what was promised.
+        Err(error) => {
+            scattered(&error);
+            requests.into_iter().for_each(|one| answer(one.answer, Ok(None)));
+        }
     }
-    Vec::new()
 }

@@ -84,7 +84,7 @@ impl Request {
     }
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) -> Vec<Request> {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) {
     // The order in which lanes are taken.
     requests.sort_by(|one, other| one.lane.cmp(&other.lane));
     match driver.write(Step::Finish, END, columns(&requests)).await {
@@ -97,7 +97,6 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) -
         }
         Err(error) => requests.into_iter().for_each(|one| answer(one.answer, failed(&error))),
     }
-    Vec::new()
 }
 
 fn finished(one: &Request, row: &Row) -> Result<Finished, StoreError> {

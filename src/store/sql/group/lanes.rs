@@ -1,8 +1,8 @@
 //! What is recorded of many lanes and tresors, read at once.
 
 use super::super::timestamp;
-use super::answer;
 use super::statements::LANE_FACTS;
+use super::{answer, scattered};
 use crate::domain::ids::UserId;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row};
@@ -16,15 +16,17 @@ pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) answer: Answer<LaneFacts, StoreError>,
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Vec<Request> {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) {
     let lanes = requests.iter().map(|one| Some(one.lane.clone())).collect();
     let tresors = requests.iter().map(|one| one.tresor.clone()).collect();
     let rows = driver.look(LANE_FACTS, vec![Arg::Texts(lanes), Arg::Texts(tresors)]).await;
     match rows {
         Ok(rows) => requests.into_iter().zip(rows).for_each(|(one, row)| answer(one.answer, read(&row).map(Some))),
-        Err(error) => requests.into_iter().for_each(|one| answer(one.answer, Err(error.clone()))),
+        Err(error) => {
+            scattered(&error);
+            requests.into_iter().for_each(|one| answer(one.answer, Ok(None)));
+        }
     }
-    Vec::new()
 }
 
 fn read(row: &Row) -> Result<LaneFacts, StoreError> {

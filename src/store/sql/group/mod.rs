@@ -37,21 +37,34 @@ impl Groups {
         let (receive, lanes, decide) = (Arc::clone(driver), Arc::clone(driver), Arc::clone(driver));
         let (finish, deliver) = (Arc::clone(driver), Arc::clone(driver));
         Self {
-            receive: Group::start(move |requests| receiving::run(Arc::clone(&receive), requests)),
-            lanes: Group::start(move |requests| lanes::run(Arc::clone(&lanes), requests)),
-            decide: Group::start(move |requests| deciding::run(Arc::clone(&decide), requests)),
-            finish: Group::start(move |requests| finishing::run(Arc::clone(&finish), requests)),
-            deliver: Group::start(move |requests| deliveries::run(Arc::clone(&deliver), requests)),
+            receive: Group::start(all, move |requests| receiving::run(Arc::clone(&receive), requests)),
+            lanes: Group::start(all, move |requests| lanes::run(Arc::clone(&lanes), requests)),
+            decide: Group::start(deciding::split, move |requests| deciding::run(Arc::clone(&decide), requests)),
+            finish: Group::start(all, move |requests| finishing::run(Arc::clone(&finish), requests)),
+            deliver: Group::start(all, move |requests| deliveries::run(Arc::clone(&deliver), requests)),
         }
     }
 }
 
-/// What everybody in a group is told whose transaction failed: where the database is there, each tries by itself, so that
-/// one who cannot go on stands in nobody's way.
+/// All of them go together.
+fn all<T>(requests: Vec<T>) -> (Vec<T>, Vec<T>) {
+    (requests, Vec::new())
+}
+
+/// What everybody in a group is told whose transaction failed, and may have been committed all the same: where the database is
+/// there, each tries by itself, so that one who cannot go on stands in nobody's way.
 fn failed<T>(error: &StoreError) -> Result<Option<T>, StoreError> {
-    match error {
-        StoreError::Unreachable(_) | StoreError::SchemaOutdated => Err(error.clone()),
-        _ => Ok(None),
+    if matches!(error, StoreError::Unreachable(_) | StoreError::SchemaOutdated) {
+        return Err(error.clone());
+    }
+    scattered(error);
+    Ok(None)
+}
+
+/// Says that a group came to nothing, where that is not in the nature of things; each of it goes on by itself.
+fn scattered(error: &StoreError) {
+    if !error.is_transient() {
+        tracing::warn!(error.message = %error, "many operations could not be written together; each is written by itself");
     }
 }
 

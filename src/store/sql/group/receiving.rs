@@ -1,7 +1,7 @@
 //! Notifications that nobody has seen before, in one statement. One that is known, or comes twice, is received by itself.
 
 use super::statements::RECEIVE;
-use super::{answer, failed};
+use super::{answer, scattered};
 use crate::domain::duration::micros;
 use crate::domain::ids::FlowId;
 use crate::fault::Step;
@@ -18,17 +18,13 @@ pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) answer: Answer<Received, StoreError>,
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Vec<Request> {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) {
     let (mut messages, mut keys) = (HashSet::new(), HashSet::new());
     let (mut plain, mut others) = (Vec::new(), Vec::new());
     for request in requests {
         let new = &request.new;
         let is_first = messages.insert(new.webhook_id.clone()) && keys.insert(new.key.clone());
         if is_first && new.payload.is_some() { plain.push(request) } else { others.push(request) }
-    }
-    others.into_iter().for_each(|request| answer(request.answer, Ok(None)));
-    if plain.is_empty() {
-        return Vec::new();
     }
     // In the order of the index, so that two groups with the same keys cannot wait for each other.
     plain.sort_by(|one, other| {
@@ -38,9 +34,11 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Ve
     let flows: Vec<_> = plain.iter().map(|one| one.new.requested_flow.unwrap_or_else(FlowId::generate)).collect();
     let stored = match driver.write(Step::Receive, RECEIVE, columns(&plain, &flows)).await {
         Ok(rows) => rows,
+        // A message is stored once, whoever tries again.
         Err(error) => {
-            plain.into_iter().for_each(|request| answer(request.answer, failed(&error)));
-            return Vec::new();
+            scattered(&error);
+            plain.into_iter().chain(others).for_each(|request| answer(request.answer, Ok(None)));
+            return;
         }
     };
     let stored: HashSet<_> = stored.iter().filter_map(|row| row.text(0).ok()).collect();
@@ -48,7 +46,8 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) -> Ve
         let is_stored = stored.contains(request.new.id.to_string().as_str());
         answer(request.answer, Ok(is_stored.then(|| received(request.new, flow))));
     }
-    Vec::new()
+    // Only now, as they would wait for those that they repeat.
+    others.into_iter().for_each(|request| answer(request.answer, Ok(None)));
 }
 
 fn columns(plain: &[Request], flows: &[FlowId]) -> Vec<Arg> {

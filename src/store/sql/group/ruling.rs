@@ -38,8 +38,8 @@ pub(super) struct Standing<'s> {
     pub(super) request: &'s Request,
     pub(super) act: Act,
     pub(super) lane: &'s str,
-    /// The version of the lane's row; nothing where there was none.
-    pub(super) lane_seen: Option<&'s str>,
+    /// The version of the lane's row.
+    pub(super) lane_seen: &'s str,
     pub(super) flow: FlowId,
     pub(super) place: i64,
     /// Of a flow that begins with it.
@@ -56,6 +56,7 @@ pub(super) async fn write(
     let mut args = stands(standing);
     args.extend(intents(standing)?);
     args.extend(records(standing));
+    args.push(Arg::Bools(standing.iter().map(|one| one.request.is_pausable).collect()));
     args.extend(grounds(standing, counters));
     args.extend(places(standing));
     args.extend(effects(standing));
@@ -83,7 +84,7 @@ fn stands(standing: &[Standing<'_>]) -> Vec<Arg> {
         ints(standing, |one| Some(one.request.lease.fence)),
         texts(standing, |one| Some(one.act.as_str().to_owned())),
         texts(standing, |one| Some(one.lane.to_owned())),
-        texts(standing, |one| one.lane_seen.map(str::to_owned)),
+        texts(standing, |one| Some(one.lane_seen.to_owned())),
         texts(standing, |one| Some(one.flow.to_string())),
         ints(standing, |one| Some(one.place)),
         texts(standing, |one| one.new_intent.map(str::to_owned)),

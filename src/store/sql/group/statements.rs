@@ -11,28 +11,28 @@ macro_rules! set {
     ($($part:tt)+) => { Sql { postgres: concat!($(word!(postgres $part)),+), sqlite: "" } };
 }
 
-/// Of the messages those that are new by webhook and by operation. Should another replica store one of them meanwhile, all of it
-/// fails.
+/// Of the messages those that are new by webhook and by operation: first the message, then the operation, as everywhere. Should
+/// another replica store one of them meanwhile, all of it fails.
 pub(super) const RECEIVE: Sql = set!(
     "with n as materialized (select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
     "$8::text[], $9::bytea[], $10::text[], $11::bigint[]) as n(webhook_id, body_mac, id, kind, operation_id, requester_id, flow_id, "
     "requested_flow, payload, home, lease)), "
     "fresh as materialized (select n.* from n where "
     "not exists (select 1 from notifications t where t.webhook_id = n.webhook_id offset 0) "
-    "and not exists (select 1 from operations o where o.kind = n.kind and o.operation_id = n.operation_id "
-    "and o.state not in ('failed', 'refused') offset 0) "
-    "and not exists (select 1 from operations o where o.kind = n.kind and o.operation_id = n.operation_id "
-    "and o.state in ('failed', 'refused') offset 0)), "
-    "noted as (insert into notifications (webhook_id, body_mac, record_id, received_at) select webhook_id, body_mac, id, " NOW " from fresh) "
+    "and not exists (select 1 from operations o where o.kind = n.kind and o.operation_id = n.operation_id offset 0)), "
+    "noted as (insert into notifications (webhook_id, body_mac, record_id, received_at) select webhook_id, body_mac, id, " NOW " from fresh returning webhook_id) "
     "insert into operations (id, kind, operation_id, requester_id, flow_id, requested_flow, state, received_at, payload, owner, fence, "
     "due_at, home) select id, kind, operation_id, requester_id, flow_id, requested_flow, case when lease is null then 'received' else "
     "'running' end, " NOW ", payload, case when lease is null then null else home end, case when lease is null then 0 else 1 end, "
-    NOW " + coalesce(lease, 0), home from fresh returning id"
+    NOW " + coalesce(lease, 0), home from fresh where (select count(*) from noted) >= 0 returning id"
 );
 
-/// In the order of what was asked.
+/// In the order of what was asked. A lane is made when somebody first comes there.
 pub(super) const LANE_FACTS: Sql = set!(
-    "select l.version, t.creator_id, t.created_at, " NOW " from unnest($1::text[], $2::text[]) with ordinality as n(lane, tresor, i) "
+    "with n as materialized (select * from unnest($1::text[], $2::text[]) with ordinality as n(lane, tresor, i)), "
+    "made as (insert into lanes (lane, version) select distinct on (n.lane collate \"C\") n.lane, 0 from n "
+    "where not exists (select 1 from lanes l where l.lane = n.lane offset 0) order by n.lane collate \"C\" on conflict (lane) do nothing) "
+    "select l.version, t.creator_id, t.created_at, " NOW " from n "
     "left join lanes l on l.lane = n.lane left join tresors t on t.id = n.tresor order by n.i"
 );
 
@@ -44,13 +44,16 @@ pub(super) const DELIVERED: Sql = set!(
     "where p.flow_id = e.flow_id and p.state = 'pending' and p.seq > e.seq offset 0))::boolean"
 );
 
-/// How each operation and its lane stand (0), what its limits have seen (1), the counters' versions (2), and persons' keys (3), of
-/// which those are made that are missing. An operation is not plain that goes on with a flow or comes back, is paused, or whose
+/// How each operation and its lane stand (0), what its limits have seen (1), the counters' versions (2), and persons' keys (3);
+/// counters and keys that are missing are made, in this order. An operation is not plain that goes on with a flow or comes back, is paused, or whose
 /// lane is kept for somebody's turn.
 pub(super) const LOOK: Sql = set!(
-    "with made as (insert into person_keys (person_id, wrapped, created_at) select n.person_id, n.wrapped, " NOW
-    " from unnest($13::text[], $14::bytea[]) as n(person_id, wrapped) "
-    "where not exists (select 1 from person_keys k where k.person_id = n.person_id offset 0) order by n.person_id "
+    "with counting as (insert into limit_keys (limit_key) select n.limit_key from unnest($15::text[]) as n(limit_key) "
+    "where not exists (select 1 from limit_keys k where k.limit_key = n.limit_key offset 0) order by n.limit_key collate \"C\" "
+    "on conflict (limit_key) do nothing returning limit_key, xmin::text as seen), "
+    "made as (insert into person_keys (person_id, wrapped, created_at) select n.person_id, n.wrapped, " NOW
+    " from unnest($13::text[], $14::bytea[]) as n(person_id, wrapped) where (select count(*) from counting) >= 0 "
+    "and not exists (select 1 from person_keys k where k.person_id = n.person_id offset 0) order by n.person_id collate \"C\" "
     "on conflict (person_id) do nothing returning person_id, wrapped) "
     "select 0::bigint, n.i, o.flow_id, l.version, coalesce(o.place_in_line, case when o.decision_id is not null then o.received_at end), "
     "o.received_at, (o.attempt = 1 and o.basis is null "
@@ -60,43 +63,41 @@ pub(super) const LOOK: Sql = set!(
     "or (n.joins and exists (select 1 from flows f where f.intent = n.intent and f.open_since is not null offset 0)))))::boolean, "
     "(select h.id from operations h where h.lane = n.lane limit 1), "
     "(select c.verdict from operations c where c.kind = n.kind and c.operation_id = n.operation_id and c.verdict is not null "
-    "and c.state in ('failed', 'refused') order by c.decided_at limit 1), null::bytea, l.xmin::text, " NOW ", o.verdict "
+    "order by c.decided_at limit 1), null::bytea, l.xmin::text, " NOW " "
     "from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::boolean[]) "
     "with ordinality as n(id, fence, lane, intent, requested_flow, kind, operation_id, pausable, joins, i) "
     "join operations o on o.id = n.id and o.fence = n.fence left join lanes l on l.lane = n.lane "
     "union all select 1, q.i, null, (select count(*) from limit_places p where p.limit_key = q.limit_key and p.taken_at > " NOW
-    " - q.within and p.record_id <> q.record_id), null, null, null, null, null, null, null, null, null "
+    " - q.within and p.record_id <> q.record_id), null, null, null, null, null, null, null, null "
     "from unnest($10::text[], $11::bigint[], $12::text[]) with ordinality as q(limit_key, within, record_id, i) "
-    "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null, null "
+    "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null "
     "from unnest($15::text[]) as n(limit_key) join limit_keys k on k.limit_key = n.limit_key "
-    "union all select 3, 0, k.person_id, null, null, null, null, null, null, k.wrapped, null, null, null "
+    "union all select 2, 0, counting.limit_key, null, null, null, null, null, null, null, counting.seen, null from counting "
+    "union all select 3, 0, k.person_id, null, null, null, null, null, null, k.wrapped, null, null "
     "from unnest($13::text[]) as n(person_id) join person_keys k on k.person_id = n.person_id "
-    "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null, null from made"
+    "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null from made"
 );
 
-/// Takes lanes, then counters, where they are as they were seen, or makes those that were not there; then writes of each operation
-/// that has its own, and still its lease, where it stands or how it was ruled. Who was written.
+/// Takes lanes, then counters, where they are as they were seen; then writes of each operation that has its own, and still its
+/// lease, where it stands or how it was ruled. Who was written.
 pub(super) const RULE: Sql = set!(
     "with n as materialized (select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], "
     "$10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::text[], $17::text[], "
     "$18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], "
-    "$27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[]) "
+    "$27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[], $35::boolean[]) "
     "as n(i, id, fence, act, lane, lane_seen, flow_id, place, new_intent, counters, decision_id, message, decided_at, "
     "additional_info, has_effects, verdict, members_before, at, tenant, kind, operation_id, tresor_id, actor_id, "
     "subject_id, requester_id, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, "
-    "shadow)), "
-    "s as materialized (select * from unnest($35::bigint[], $36::text[], $37::text[]) as s(i, limit_key, seen)), "
-    "kept as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from n "
-    "where l.lane = n.lane and l.xmin::text = n.lane_seen returning n.i), "
-    "laid as (insert into lanes (lane, version) select n.lane, 0 from n where n.lane_seen is null order by n.lane "
-    "on conflict (lane) do nothing returning lane), "
-    "lane as materialized (select i from kept union all select n.i from laid join n on n.lane = laid.lane), "
+    "shadow, pausable)), "
+    "s as materialized (select * from unnest($36::bigint[], $37::text[], $38::text[]) as s(i, limit_key, seen)), "
+    // Read once more: a pause holds from the moment its command returns. It changes no lane, but what it locks is locked before
+    // this statement sees anything.
+    "lane as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from n "
+    "where l.lane = n.lane and l.xmin::text = n.lane_seen "
+    "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) returning n.i), "
     // The second waits for the first, as nothing else says in which order they are done.
-    "counted as (update limit_keys k set limit_key = k.limit_key from s "
+    "counter as (update limit_keys k set limit_key = k.limit_key from s "
     "where (select count(*) from lane) >= 0 and k.limit_key = s.limit_key and k.xmin::text = s.seen returning s.i), "
-    "begun_counting as (insert into limit_keys (limit_key) select s.limit_key from s "
-    "where (select count(*) from lane) >= 0 and s.seen is null order by s.limit_key on conflict (limit_key) do nothing returning limit_key), "
-    "counter as materialized (select i from counted union all select s.i from begun_counting b join s on s.limit_key = b.limit_key), "
     "free as materialized (select n.i from lane join n on n.i = lane.i "
     "where n.counters = 0 or n.counters = (select count(*) from counter where counter.i = n.i)), "
     "stood as (update operations o set flow_id = n.flow_id, place_in_line = n.place, "
@@ -118,13 +119,13 @@ pub(super) const RULE: Sql = set!(
     "n.subject_id, n.requester_id, n.verdict, n.decided_by, n.rules::jsonb, n.reason, n.policy_hash, n.evaluator_version, n.facts::jsonb, "
     "n.facts_personal::jsonb, n.trace::jsonb, n.shadow::jsonb from ruled r join n on n.i = r.i), "
     "placed as (insert into limit_places (limit_key, record_id, taken_at) select p.limit_key, p.record_id, " NOW
-    " from unnest($38::bigint[], $39::text[], $40::text[]) as p(i, limit_key, record_id) join ruled r on r.i = p.i "
+    " from unnest($39::bigint[], $40::text[], $41::text[]) as p(i, limit_key, record_id) join ruled r on r.i = p.i "
     "on conflict (limit_key, record_id) do update set taken_at = excluded.taken_at), "
     "planned as (insert into effects (id, decision_id, record_id, rule, action, user_id, enable, state, intended_at, result_at, error_code) "
     "select e.id, e.decision_id::uuid, e.record_id, e.rule, e.action, e.user_id, e.enable, case when e.user_id is null then 'failed' else "
     "'planned' end, e.at::timestamptz, case when e.user_id is null then e.at::timestamptz end, case when e.user_id is null then 'UserUnknown' end "
-    "from unnest($41::bigint[], $42::text[], $43::text[], $44::text[], $45::text[], $46::text[], $47::text[], "
-    "$48::boolean[], $49::text[]) as e(i, id, decision_id, record_id, rule, action, user_id, enable, at) join ruled r on r.i = e.i) "
+    "from unnest($42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[], $47::text[], $48::text[], "
+    "$49::boolean[], $50::text[]) as e(i, id, decision_id, record_id, rule, action, user_id, enable, at) join ruled r on r.i = e.i) "
     "select id from written"
 );
 

@@ -100,7 +100,7 @@ impl Town {
     }
 
     fn share(&self, mut tresor: Tresor, number: u64) -> Act {
-        let is_refused = number % 20 == 0;
+        let is_refused = number.is_multiple_of(20);
         let (guest, domain) = if is_refused { (&self.outsider, "elsewhere.example") } else { (&tresor.guest, "example.com") };
         let now = self.simulator.now();
         let id = self.simulator.world().share(&tresor.creator, guest, &tresor.id, now).unwrap();

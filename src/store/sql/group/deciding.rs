@@ -3,95 +3,26 @@
 //!
 //! No lane and no counter comes twice in a group, as none of it could know what the other takes.
 
-use super::super::decide::intent_key;
 use super::super::timestamp;
+use super::asking::{Asked, Request};
 use super::ruling::{self, Act, Standing};
 use super::statements::LOOK;
 use super::{answer, failed, scattered};
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
-use crate::domain::ids::{FlowId, UserId};
-use crate::domain::kind::Kind;
+use crate::domain::ids::FlowId;
 use crate::domain::verdict::Verdict;
 use crate::flow::Step;
+use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row};
-use crate::store::group::{Answer, Group, answered};
-use crate::store::types::{Decided, Deciding, Ground, Lease, NoRuling, Passed, Person, Ruling, Sent};
-use crate::store::{Judge, StoreError};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::store::types::{Decided, Ground, Passed, Ruling, Sent};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many requests wait for the next transaction because of what they share with one in this.
 const MOST_HELD_OVER: usize = 16;
-
-/// What [`Deciding`] says, without its borrows.
-pub(in crate::store::sql) struct Request {
-    pub(super) lease: Lease,
-    kind: Kind,
-    operation_id: String,
-    intent: String,
-    lane: String,
-    seen_version: i64,
-    requested_flow: Option<FlowId>,
-    fresh_flow: FlowId,
-    pub(super) is_pausable: bool,
-    queries: Vec<(String, String, Duration)>,
-    pub(super) places: Vec<String>,
-    persons: Vec<Person>,
-    pub(super) members_before: Option<Vec<UserId>>,
-    to_judge: Option<oneshot::Sender<Asked>>,
-    answer: Answer<Decided, StoreError>,
-}
-
-impl Request {
-    /// The counters that it reads or takes a place in; each once, in order.
-    pub(super) fn counters(&self) -> BTreeSet<&str> {
-        self.queries.iter().map(|(_, key, _)| key.as_str()).chain(self.places.iter().map(String::as_str)).collect()
-    }
-}
-
-/// What whoever asked has to judge; where nothing is sent back, nothing is written.
-struct Asked {
-    ground: Ground,
-    ruling: oneshot::Sender<Ruling>,
-}
-
-/// Has an operation decided in a group; nothing if it has to be decided by itself.
-pub(in crate::store::sql) async fn ask(
-    group: &Group<Request>,
-    deciding: &Deciding<'_>,
-    judge: Judge<'_>,
-) -> Result<Option<Decided>, StoreError> {
-    let (to_judge, asked) = oneshot::channel();
-    let (answer, answer_comes) = oneshot::channel();
-    group.add(Request {
-        lease: deciding.lease,
-        kind: deciding.key.kind,
-        operation_id: deciding.key.operation_id.to_string(),
-        intent: intent_key(deciding.intent),
-        lane: deciding.lane.as_str().to_owned(),
-        seen_version: deciding.seen_version,
-        requested_flow: deciding.requested_flow,
-        fresh_flow: deciding.fresh_flow,
-        is_pausable: deciding.pausable,
-        queries: deciding.queries.to_vec(),
-        places: deciding.places.to_vec(),
-        persons: deciding.persons.to_vec(),
-        members_before: deciding.members_before.map(<[_]>::to_vec),
-        to_judge: Some(to_judge),
-        answer,
-    });
-    if let Ok(Asked { ground, ruling }) = asked.await {
-        let judged = judge(ground).map_err(|none| match none {
-            NoRuling::PolicyMoved => StoreError::PolicyMoved,
-            NoRuling::Broken(what) => StoreError::Judge(what),
-        })?;
-        let _ = ruling.send(judged);
-    }
-    answered(answer_comes, super::ended).await
-}
 
 /// Those that go together, and those that are for the next: no lane and no counter twice. Of those that are held over only a few
 /// are kept, so that one counter that everybody wants does not hold up everybody else; the others go by themselves.

@@ -2,8 +2,10 @@
 //! over columns. Whatever is not plain (a flow that goes on, a turn, a pause, a lost lease, a message that is known) is
 //! answered with nothing and takes its own transaction, which is the one place where that is written.
 //!
+//! What waits while one statement runs goes into the next: nobody waits for company, and nothing is polled.
 //! Rows are taken in the same order as there: lanes, then limit keys, each sorted, across the group.
 
+mod asking;
 mod deciding;
 mod deliveries;
 mod finishing;
@@ -17,7 +19,7 @@ use crate::store::connection::Driver;
 use crate::store::group::{Answer, Group};
 use std::sync::Arc;
 
-pub(super) use deciding::{Request as DecideRequest, ask as ask_to_decide};
+pub(super) use asking::{Request as DecideRequest, ask as ask_to_decide};
 pub(super) use deliveries::Request as DeliverRequest;
 pub(super) use finishing::Request as FinishRequest;
 pub(super) use lanes::Request as LaneRequest;

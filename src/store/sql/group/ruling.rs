@@ -1,6 +1,6 @@
 //! Writes what a group came to: who stands where, and the rulings with their intents, places and effects.
 
-use super::deciding::Request;
+use super::asking::Request;
 use super::statements::RULE;
 use crate::domain::effect::Effect;
 use crate::domain::ids::{EffectId, FlowId};

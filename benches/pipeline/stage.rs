@@ -3,7 +3,7 @@
 
 use super::process::{self, Daemon};
 use super::town::Town;
-use super::wire::{Connection, Hook, SECRET};
+use super::wire::{Answer, Connection, Hook, SECRET};
 use super::{ADMIN_KEY, MachineClock, TENANT};
 use assent::domain::webhook::WebhookSecret;
 use assent::simulator::{Fault, Simulator};
@@ -68,20 +68,27 @@ impl Stage {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Has somebody do something, and waits for what comes of it; milliseconds from `since`. Nothing if everybody is busy.
-    async fn act(&self, since: Instant) -> Option<f64> {
-        let act = self.town.next()?;
+    /// Reports to one daemon after the other, over a connection that is kept.
+    async fn report(&self, body: &str, waits: bool) -> Answer {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let which = usize::try_from(number).unwrap() % self.daemons.len();
-        let idle = self.idle[which].lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
+        let idle = || self.idle[which].lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let mut connection = match kept {
             Some(connection) => connection,
             None => Connection::open(self.daemons[which].address).await,
         };
         let now = self.simulator.now().as_second();
-        let answer = connection.report(&format!("msg_{number}"), &act.body, &self.secret, now, true).await;
+        let answer = connection.report(&format!("msg_{number}"), body, &self.secret, now, waits).await;
+        idle().push(connection);
+        answer
+    }
+
+    /// Has somebody do something, and waits for what comes of it; milliseconds from `since`. Nothing if everybody is busy.
+    async fn act(&self, since: Instant) -> Option<f64> {
+        let act = self.town.next()?;
+        let answer = self.report(&act.body, true).await;
         let took = since.elapsed().as_secs_f64() * 1e3;
-        self.idle[which].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         let (state, wanted) = (answer.state(), act.end);
         if !self.town.ended(act, &state) {
             let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,18 +160,9 @@ impl Stage {
                 "users": { bob.as_str(): { "email": "someone@example.com", "groups": ["staff"] } },
             }});
             let body = body.to_string();
-            let which = usize::try_from(begun).unwrap() % self.daemons.len();
             running.spawn(async move {
-                let idle = stage.idle[which].lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut connection = match idle {
-                    Some(connection) => connection,
-                    None => Connection::open(stage.daemons[which].address).await,
-                };
-                let number = stage.sent.fetch_add(1, Ordering::Relaxed);
-                let now = stage.simulator.now().as_second();
-                let answer = connection.report(&format!("msg_{number}"), &body, &stage.secret, now, false).await;
+                let answer = stage.report(&body, false).await;
                 assert_eq!(answer.status, 202, "{}", answer.state());
-                stage.idle[which].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 due.elapsed().as_secs_f64() * 1e3
             });
             begun += 1;

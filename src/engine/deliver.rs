@@ -77,6 +77,11 @@ impl Receiver {
         Ok(Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) })
     }
 
+    /// For how long an event belongs to whoever delivers it.
+    fn lease(&self) -> Duration {
+        self.outbound.timeout + LEASE_MARGIN
+    }
+
     fn rest(&self) -> Option<Duration> {
         let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.map(|until| until.saturating_duration_since(Instant::now())).filter(|rest| !rest.is_zero())
@@ -157,7 +162,7 @@ impl Engine {
 
     /// For how long such an event is ours.
     pub(super) fn deliver_within(&self) -> Option<Duration> {
-        self.receiver.as_ref().map(|receiver| receiver.outbound.timeout + LEASE_MARGIN)
+        self.receiver.as_ref().map(|receiver| receiver.lease())
     }
 
     /// Delivers an event that was just written, or has somebody look for it.
@@ -186,7 +191,7 @@ impl Engine {
             if let Some(rest) = receiver.rest() {
                 return Ok(rest.min(LOOK_EVERY));
             }
-            let lease = receiver.outbound.timeout + LEASE_MARGIN;
+            let lease = receiver.lease();
             let at_most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
             let claimed = self.store.claim_events(&self.settings.replica, lease, at_most).await?;
             if claimed.is_empty() {

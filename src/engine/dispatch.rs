@@ -220,12 +220,9 @@ impl Engine {
 
             match worked {
                 Ok(Worked { settled, passed, event }) => {
-                    match (settled, event) {
-                        (Settled::No, _) => {}
-                        (Settled::Yes(view), event) => {
-                            engine.waiters.settle(lease.id, view.as_deref());
-                            engine.tell_web_app(event);
-                        }
+                    if let Settled::Yes(view) = settled {
+                        engine.waiters.settle(lease.id, view.as_deref());
+                        engine.tell_web_app(event);
                     }
                     engine.pass_on(&passed);
                 }

@@ -285,6 +285,15 @@ pub enum NoRuling {
     Broken(String),
 }
 
+impl From<NoRuling> for StoreError {
+    fn from(none: NoRuling) -> Self {
+        match none {
+            NoRuling::PolicyMoved => Self::PolicyMoved,
+            NoRuling::Broken(what) => Self::Judge(what),
+        }
+    }
+}
+
 impl From<String> for NoRuling {
     fn from(what: String) -> Self {
         NoRuling::Broken(what)

@@ -13,7 +13,7 @@ use crate::domain::verdict::Verdict;
 use crate::flow::{Places, State, Step};
 use crate::store::connection::{Arg, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{Decided, Deciding, Finishing, Ground, NoRuling, Passed, Person, Ruling, Sent};
+use crate::store::types::{Decided, Deciding, Finishing, Ground, Passed, Person, Ruling, Sent};
 use crate::store::{Judge, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -108,10 +108,7 @@ pub(super) async fn decide(
         false => None,
     };
     let ground = Ground { now, counts, person_keys, flow, attempt, committed, grant };
-    let ruling = judge(ground).map_err(|none| match none {
-        NoRuling::PolicyMoved => StoreError::PolicyMoved,
-        NoRuling::Broken(what) => StoreError::Judge(what),
-    })?;
+    let ruling = judge(ground)?;
     if !archived {
         let (hash, body) = deciding.policy;
         tx.run(ARCHIVE, args![hash, body, audit_time(now)]).await?;

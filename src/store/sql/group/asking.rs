@@ -4,7 +4,7 @@ use super::super::decide::intent_key;
 use crate::domain::ids::{FlowId, UserId};
 use crate::domain::kind::Kind;
 use crate::store::group::{Answer, Group, answered};
-use crate::store::types::{Decided, Deciding, Ground, Lease, NoRuling, Person, Ruling};
+use crate::store::types::{Decided, Deciding, Ground, Lease, Person, Ruling};
 use crate::store::{Judge, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -68,11 +68,7 @@ pub(in crate::store::sql) async fn ask(
         answer,
     });
     if let Ok(Asked { ground, ruling }) = asked.await {
-        let judged = judge(ground).map_err(|none| match none {
-            NoRuling::PolicyMoved => StoreError::PolicyMoved,
-            NoRuling::Broken(what) => StoreError::Judge(what),
-        })?;
-        let _ = ruling.send(judged);
+        let _ = ruling.send(judge(ground)?);
     }
     answered(answer_comes, super::ended).await
 }

@@ -64,6 +64,13 @@ struct Own {
     now: i64,
 }
 
+impl Own {
+    /// The flow that it is in, or the one that begins with it.
+    fn flow_of(&self, one: &Request) -> FlowId {
+        if self.place.is_none() { one.fresh_flow } else { self.flow }
+    }
+}
+
 /// What one look showed: operations and counts in the group's order.
 struct Look {
     own: Vec<Option<Own>>,
@@ -149,16 +156,15 @@ fn ruled(one: &mut Request, ruling: Ruling) -> Decided {
 
 /// What an operation joins: the flow it is in, or a new one.
 fn standing_of<'s>(one: &'s Request, own: &'s Own, act: Act, ruling: Option<&'s Ruling>) -> Option<Standing<'s>> {
-    let is_new = own.place.is_none();
     let (_, lane_seen) = own.lane.as_ref()?;
     Some(Standing {
         request: one,
         act,
         lane: &one.lane,
         lane_seen,
-        flow: if is_new { one.fresh_flow } else { own.flow },
+        flow: own.flow_of(one),
         place: own.place.unwrap_or(own.received_at),
-        new_intent: is_new.then_some(one.intent.as_str()),
+        new_intent: own.place.is_none().then_some(one.intent.as_str()),
         ruling,
     })
 }
@@ -238,7 +244,7 @@ fn put(
         now: timestamp(own.now)?,
         counts: counts.collect(),
         person_keys,
-        flow: if own.place.is_none() { one.fresh_flow } else { own.flow },
+        flow: own.flow_of(one),
         attempt: 1,
         committed: own.committed,
         grant: None,

@@ -71,6 +71,7 @@ impl Daemon {
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
         let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
         tokio::spawn(Arc::clone(&engine).run_hints(stopped.clone()));
+        tokio::spawn(Arc::clone(&engine).run_retirement(stopped.clone()));
         let events = tokio::spawn(Arc::clone(&engine).run_events(stopped.clone()));
         let policies = tokio::spawn(Arc::clone(&engine).watch_policy(stopped.clone()));
         let api = Api {

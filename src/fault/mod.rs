@@ -80,6 +80,8 @@ steps! {
     Reschedule = "reschedule",
     /// The outcome is written.
     Finish = "finish",
+    /// Operations that ended long ago leave the queue.
+    Retire = "retire",
     /// Turns and waits that are over are seen to.
     Tidy = "tidy",
     /// Reviews that nobody gave in time are seen to.

@@ -155,6 +155,10 @@ pub trait Store: Outbox + Operating + Send + Sync {
     /// A person's sealed key; nothing if there is none, or it was destroyed.
     async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError>;
 
+    /// Moves operations out of the queue that came to their end so long ago, a page of them; where the next page begins, or
+    /// nothing at the end. They are found by their ids as before.
+    async fn retire(&self, after: Option<RecordId>, older_than: Duration) -> Result<Option<RecordId>, StoreError>;
+
     /// What must be done now and then: partitions for the months to come.
     async fn maintain(&self) -> Result<(), StoreError>;
 }

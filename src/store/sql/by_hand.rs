@@ -13,7 +13,8 @@ use crate::store::types::{HandOrder, Lease, OperationView, Ordered};
 
 const INSERT: Sql = sql!(
     "insert into operations (id, kind, operation_id, flow_id, state, received_at, payload, by_hand, owner, fence, due_at) "
-    "values ($1, $2, $3, $4, 'running', " NOW ", $5, $6, $7, 1, " NOW " + $8) "
+    "select $1, $2, $3, $4, 'running', " NOW ", $5, $6, $7, 1, " NOW " + $8 "
+    "where not exists (select 1 from finished_operations f where f.kind = $2 and f.operation_id = $3 and f.state not in ('failed', 'refused')) "
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 const TAKE_OVER: Sql = sql!(

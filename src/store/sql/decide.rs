@@ -26,7 +26,8 @@ const PARK: Sql =
     sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
 const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
 const COMMITTED: Sql = sql!(
-    "select verdict from operations where kind = $1 and operation_id = $2 and verdict is not null order by decided_at limit 1"
+    "select verdict from (select verdict, decided_at from operations where kind = $1 and operation_id = $2 and verdict is not null union all "
+    "select verdict, decided_at from finished_operations where kind = $1 and operation_id = $2 and verdict is not null) c order by decided_at limit 1"
 );
 const LOCK_LIMIT: Sql =
     sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");

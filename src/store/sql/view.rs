@@ -11,19 +11,24 @@ use crate::store::connection::Row;
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::{DecisionView, OperationView, OutcomeView};
 
-pub(super) const BY_ID: Sql = sql!(
-    "select o.id, o.flow_id, o.attempt, o.kind, o.operation_id, o.state, o.decision_id, d.verdict, d.rules" AS_TEXT
-    ", d.reason, o.message, d.policy_hash, o.decided_at, o.outcome, o.error_code, o.settled_at "
-    "from operations o left join decisions d on d.id = o.decision_id" AS_UUID " where o.id = $1"
-);
+/// An operation, open or over, with its decision.
+macro_rules! operation {
+    ($which:literal, $newest:literal) => {
+        sql!(
+            "select o.id, o.flow_id, o.attempt, o.kind, o.operation_id, o.state, o.decision_id, d.verdict, d.rules" AS_TEXT
+            ", d.reason, o.message, d.policy_hash, o.decided_at, o.outcome, o.error_code, o.settled_at from ("
+            "select id, flow_id, attempt, kind, operation_id, state, decision_id, message, decided_at, outcome, error_code, settled_at, "
+            "received_at from operations where " $which " union all "
+            "select id, flow_id, attempt, kind, operation_id, state, decision_id, message, decided_at, outcome, error_code, settled_at, "
+            "received_at from finished_operations where " $which ") o left join decisions d on d.id = o.decision_id" AS_UUID $newest
+        )
+    };
+}
+
+pub(super) const BY_ID: Sql = operation!("id = $1", "");
 
 /// The newest record of an operation; only failed and refused ones can be older.
-pub(super) const BY_KEY: Sql = sql!(
-    "select o.id, o.flow_id, o.attempt, o.kind, o.operation_id, o.state, o.decision_id, d.verdict, d.rules" AS_TEXT
-    ", d.reason, o.message, d.policy_hash, o.decided_at, o.outcome, o.error_code, o.settled_at "
-    "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
-    " where o.kind = $1 and o.operation_id = $2 order by o.received_at desc, o.id desc limit 1"
-);
+pub(super) const BY_KEY: Sql = operation!("kind = $1 and operation_id = $2", " order by o.received_at desc, o.id desc limit 1");
 
 /// What a decision was about: kind, tresor, actor and subject, from the first column on.
 pub(super) fn intent(row: &Row) -> Result<Intent, StoreError> {

@@ -11,6 +11,7 @@ on_both!(
     a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
     due_operations_are_claimed_once_and_the_longest_due_first,
     a_stale_workers_writes_change_nothing,
+    what_is_over_leaves_the_queue_and_is_found_as_before,
 );
 
 async fn the_schema_is_checked_and_migrating_twice_changes_nothing(backend: Backend) {
@@ -151,4 +152,58 @@ async fn a_stale_workers_writes_change_nothing(backend: Backend) {
     fresh.finish(store, Some(ruling.record.id), Outcome::Applied).await;
     assert!(matches!(store.reschedule(&fresh.claimed.lease, LEASE, true, true, None).await, Err(StoreError::Fenced)));
     assert!(matches!(store.extend(&fresh.claimed.lease, LEASE).await, Err(StoreError::Fenced)));
+}
+
+async fn what_is_over_leaves_the_queue_and_is_found_as_before(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    let outcomes = [
+        ("approved", Outcome::Applied),
+        ("failed", Outcome::Failed),
+        ("superseded", Outcome::Superseded),
+        ("unknown", Outcome::Unknown),
+    ];
+    for (id, outcome) in outcomes {
+        received(store, id).await;
+        let case = Case::of(claim_one(store).await, id);
+        let ruling = case.approve(store).await;
+        case.finish(store, Some(ruling.record.id), outcome).await;
+    }
+    received(store, "open").await;
+    let message = |id: &str| new(&format!("msg-{id}"), id);
+    let known = async |new| match store.receive(new).await.unwrap() {
+        Received::Known(view) => view,
+        other => panic!("{other:?}"),
+    };
+    let mut before = Vec::new();
+    for id in ["approved", "failed", "superseded", "unknown", "open"] {
+        before.push((id, known(message(id)).await));
+    }
+    // What has just ended stays, and what is open or has to be seen to stays however long ago it came.
+    assert_eq!(store.retire(None, Duration::from_secs(60)).await.unwrap(), None);
+    let queue = "select operation_id from operations order by id";
+    assert_eq!(database.texts(queue).await.len(), 5);
+    assert_eq!(store.retire(None, Duration::ZERO).await.unwrap(), None);
+    assert_eq!(database.texts(queue).await, ["unknown", "open"]);
+    for (id, view) in before {
+        assert_eq!(store.operation(view.id).await.unwrap().unwrap(), view);
+        assert_eq!(known(message(id)).await, view);
+        match store.receive(new(&format!("again-{id}"), id)).await.unwrap() {
+            Received::New(fresh, None) => assert!(id == "failed" && fresh.id != view.id, "{id}"),
+            Received::Known(known) => assert!(id != "failed" && known == view, "{id}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(known(message(id)).await, view);
+    }
+    // The verdict that was committed before is known to whoever decides once more.
+    let again = store.claim("me", LEASE, 9).await.unwrap().into_iter().find(|one| one.key.operation_id.as_str() == "failed");
+    let mut again = Case::of(again.unwrap(), "failed");
+    again.seen = store.lane_facts(&again.lane, None).await.unwrap().version;
+    let committed = std::sync::Mutex::new(None);
+    let judge = |ground: Ground| {
+        *committed.lock().unwrap() = ground.committed;
+        Ok(again.ruling(&ground, Verdict::Approve, Step::Send))
+    };
+    assert!(matches!(again.try_decide(store, &judge).await.unwrap(), Decided::Ruled { .. }));
+    assert_eq!(*committed.lock().unwrap(), Some(Verdict::Approve));
 }

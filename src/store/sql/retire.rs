@@ -1,0 +1,49 @@
+//! Operations that have come to their end leave the queue, so that it stays as small as what is open.
+
+use crate::domain::duration::micros;
+use crate::domain::ids::RecordId;
+use crate::store::StoreError;
+use crate::store::connection::{Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use std::time::Duration;
+
+/// How many are looked at in one transaction.
+const PAGE: i64 = 1_000;
+
+/// The last of the next so many that are old enough, in the order in which they were received.
+const LAST: Sql = sql!(
+    "select max(id), count(*) from (select id, received_at from operations where id > $1 order by id limit $2) page "
+    "where received_at <= " NOW " - $3"
+);
+const COPY: Sql = sql!(
+    "insert into finished_operations (id, kind, operation_id, flow_id, attempt, state, received_at, decision_id, verdict, message, "
+    "decided_at, outcome, error_code, settled_at) select id, kind, operation_id, flow_id, attempt, state, received_at, decision_id, "
+    "verdict, message, decided_at, outcome, error_code, settled_at from operations where id > $1 and id <= $2 "
+    "and state in ('approved', 'rejected', 'superseded', 'failed', 'refused') and settled_at <= " NOW " - $3 order by id "
+    // Another replica does the same.
+    "on conflict (id) do nothing"
+);
+const REMOVE: Sql = sql!(
+    "delete from operations where id > $1 and id <= $2 and state in ('approved', 'rejected', 'superseded', 'failed', 'refused') "
+    "and id in (select id from finished_operations where id > $1 and id <= $2)"
+);
+
+/// Moves those out of the queue that ended so long ago, from one on; where to go on, or nothing at the end.
+pub(super) async fn retire(
+    tx: &mut dyn Transaction,
+    after: Option<RecordId>,
+    older_than: Duration,
+) -> Result<Option<RecordId>, StoreError> {
+    let (after, age) = (after.map_or_else(String::new, |id| id.to_string()), micros(older_than));
+    let page = first(tx.rows(LAST, args![after.as_str(), PAGE, age]).await?);
+    let Some((last, count)) =
+        page.map(|row| Ok::<_, StoreError>((row.opt_text(0)?.map(str::to_owned), row.int(1)?))).transpose()?
+    else {
+        return Ok(None);
+    };
+    let Some(last) = last else { return Ok(None) };
+    tx.run(COPY, args![after.as_str(), last.as_str(), age]).await?;
+    tx.run(REMOVE, args![after.as_str(), last.as_str()]).await?;
+    let goes_on = count == PAGE;
+    Ok(if goes_on { RecordId::parse(&last) } else { None })
+}

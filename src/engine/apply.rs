@@ -89,7 +89,7 @@ impl Engine {
             let ending = Ending::new(Outcome::Failed, None).code("Unreadable").detail("the stored notification cannot be read");
             return self.end(&work, claimed.decision, &ending.alerting()).await;
         }
-        match self.reach_decision(&claimed, &payload).await? {
+        match self.reach_decision(&claimed, &payload, hold).await? {
             Reached::Ended(ending) => self.end(&work, claimed.decision, &ending).await,
             Reached::Retry { asked, failure } => {
                 self.again(&claimed, self.settings.delay(claimed.tries, asked), true, failure.as_ref()).await

@@ -2,6 +2,7 @@
 //! lost answer are those of every other operation.
 
 use super::Engine;
+use super::hold::Hold;
 use super::payload::Payload;
 use crate::domain::ids::RecordId;
 use crate::domain::operation::{OperationKey, Registration};
@@ -63,7 +64,7 @@ impl Engine {
         let mut claimed = Some(self.store.leased(&lease).await?);
         loop {
             if let (Some(claimed), Ok(permit)) = (claimed, Arc::clone(&self.workers).acquire_owned().await) {
-                self.spawn(claimed, permit, since);
+                self.spawn(claimed, permit, Hold::new(since, self.settings.lease));
             }
             let wait = LOOK_EVERY.min(deadline.saturating_duration_since(Instant::now()));
             let view = self.wait(lease.id, wait).await?;

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gathered, NotGathered};
+use super::hold::Hold;
 use super::payload::Payload;
 use super::review::{escalation, with_grant};
 use super::settings::Mode;
@@ -30,10 +31,13 @@ pub(super) enum Reached {
 }
 
 impl Engine {
-    pub(super) async fn reach_decision(&self, claimed: &Claimed, payload: &Payload) -> Result<Reached, StoreError> {
+    pub(super) async fn reach_decision(&self, claimed: &Claimed, payload: &Payload, hold: &Hold) -> Result<Reached, StoreError> {
         loop {
             let policy = self.policy();
-            let gathered = match self.gather(claimed, payload, &policy).await {
+            // To read is no promise: it may begin before the operation is stored.
+            let gather = async { Ok(self.gather(claimed, payload, &policy).await) };
+            let (gathered, ()) = tokio::try_join!(gather, hold.is_taken())?;
+            let gathered = match gathered {
                 Ok(gathered) => gathered,
                 Err(NotGathered::Store(error)) => return Err(error),
                 Err(NotGathered::NotTheInitiator) => return ended(step(Phase::Deciding, Event::Refused), None, None),

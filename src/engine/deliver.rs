@@ -15,8 +15,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-/// How many events are delivered at the same time, of those that are new and of those that were found.
-pub(super) const AT_ONCE: usize = 64;
+/// How many events are delivered at the same time, of those that were found.
+const AT_ONCE: usize = 64;
+/// And of those that are new.
+const FRESH_AT_ONCE: usize = 256;
 /// An event that was written a moment ago, with its place among those that are under way.
 pub(super) type Fresh = (ClaimedEvent, OwnedSemaphorePermit);
 
@@ -143,11 +145,11 @@ impl Engine {
     /// Delivers events until `stop` says so; nothing where there is no web app to be told.
     pub async fn run_events(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let Some(receiver) = &self.receiver else { return };
-        self.deliveries.add_permits(AT_ONCE);
+        self.deliveries.add_permits(FRESH_AT_ONCE);
         let round = || Arc::clone(&self).deliver_some(Arc::clone(receiver));
         in_rounds(&self.events_due, stop, "events cannot be delivered", round).await;
         // Those that were never looked for end, too; what comes after them is for others.
-        let _all = self.deliveries.acquire_many(u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await;
+        let _all = self.deliveries.acquire_many(u32::try_from(FRESH_AT_ONCE).unwrap_or(u32::MAX)).await;
         self.deliveries.close();
     }
 

@@ -170,7 +170,7 @@ impl Engine {
             }
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
-                    self.spawn(claimed, permit, since);
+                    self.spawn(claimed, permit, Hold::new(since, self.settings.lease));
                 }
                 Duration::ZERO
             }
@@ -201,9 +201,8 @@ impl Engine {
         }
     }
 
-    /// Works on one operation in a task of its own; the permit is its place among the workers, and its lease was taken by
-    /// a write that began at `since`.
-    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit, since: Instant) {
+    /// Works on one operation in a task of its own; the permit is its place among the workers.
+    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit, hold: Hold) {
         let engine = Arc::clone(self);
         let lease = claimed.lease;
         // It waits until it is noted as being in hand, so that it cannot be over before that.
@@ -211,13 +210,12 @@ impl Engine {
         let task = tokio::spawn(async move {
             let _ = is_noted.await;
             let held = Held { engine: Arc::clone(&engine), lease };
-            let hold = Hold::new(since, engine.settings.lease);
             let worked = tokio::select! {
                 biased;
-                worked = engine.work(claimed, &hold) => worked,
+                // Large, and moved a few times with the task otherwise.
+                worked = Box::pin(engine.work(claimed, &hold)) => worked,
                 lost = engine.heartbeat(lease, &hold) => Err(lost),
             };
-
             match worked {
                 Ok(Worked { settled, passed, event }) => {
                     if let Settled::Yes(view) = settled {

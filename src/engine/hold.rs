@@ -1,8 +1,10 @@
 //! What a worker knows of its own lease without asking: until when it surely stands, by this machine's monotonic clock. A
 //! process that was stopped (SIGSTOP, a paused machine) finds here that it must ask before it acts.
 
+use crate::store::StoreError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// A lease in a worker's hands.
@@ -11,11 +13,27 @@ pub(super) struct Hold {
     /// Before the last write that took or prolonged it was begun.
     since: Mutex<Instant>,
     lease: Duration,
+    /// Where it is heard that the write that takes it is done.
+    stored: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Hold {
     pub(super) const fn new(since: Instant, lease: Duration) -> Self {
-        Self { since: Mutex::new(since), lease }
+        Self { since: Mutex::new(since), lease, stored: Mutex::new(None) }
+    }
+
+    /// A lease that is being taken, and nobody's if nothing is heard of that.
+    pub(super) const fn from_when_stored(stored: oneshot::Receiver<()>, since: Instant, lease: Duration) -> Self {
+        Self { since: Mutex::new(since), lease, stored: Mutex::new(Some(stored)) }
+    }
+
+    /// Waits until it is taken; an error if it is not.
+    pub(super) async fn is_taken(&self) -> Result<(), StoreError> {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match stored {
+            Some(stored) => stored.await.map_err(|_| StoreError::Fenced),
+            None => Ok(()),
+        }
     }
 
     /// It was prolonged by a write that began at `since`.

@@ -1,6 +1,7 @@
 //! Takes a notification in: stored once, answered only after the commit, handed to a worker of this replica at once.
 
 use super::Engine;
+use super::hold::Hold;
 use super::payload::Payload;
 use super::registration::RegistrationError;
 use super::waiters::Heard;
@@ -9,6 +10,7 @@ use crate::domain::operation::Notification;
 use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// A verified and parsed notification.
@@ -97,33 +99,36 @@ impl Engine {
             replica: self.settings.replica.clone(),
             lease: worker.as_ref().map(|_| self.settings.lease),
         };
+        // Before anybody works on it, so that its end cannot be missed.
+        let heard = waits.then(|| self.waiters.register(id));
         let since = Instant::now();
+        // The worker reads what it needs meanwhile, and does nothing before it hears that the operation is stored.
+        let (stored, is_stored) = oneshot::channel();
+        if let Some(worker) = worker {
+            let claimed = Claimed {
+                lease: Lease { id, fence: 1 },
+                key: notification.key,
+                requester: notification.requester,
+                requested_flow: notification.flow,
+                payload: sealed,
+                tries: 0,
+                decision: None,
+                sent: None,
+                age: Duration::ZERO,
+                by_hand: None,
+                last_failure: None,
+                attempt: 1,
+            };
+            self.spawn(claimed, worker, Hold::from_when_stored(is_stored, since, self.settings.lease));
+        }
         match self.store.receive(new).await? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
             Received::Incomplete => Err(IntakeError::UnknownRegistration),
             Received::Known(view) => Ok(Accepted { view, heard: None }),
             Received::New(view, lease) => {
-                // Before anybody works on it, so that its end cannot be missed.
-                let heard = waits.then(|| self.waiters.register(view.id));
-                match (worker, lease) {
-                    (Some(worker), Some(lease)) => {
-                        let claimed = Claimed {
-                            lease: Lease { id: view.id, ..lease },
-                            key: notification.key,
-                            requester: notification.requester,
-                            requested_flow: notification.flow,
-                            payload: sealed,
-                            tries: 0,
-                            decision: None,
-                            sent: None,
-                            age: Duration::ZERO,
-                            by_hand: None,
-                            last_failure: None,
-                            attempt: 1,
-                        };
-                        self.spawn(claimed, worker, since);
-                    }
-                    _ => self.wake.notify_one(),
+                let is_in_hand = lease.is_some() && stored.send(()).is_ok();
+                if !is_in_hand {
+                    self.wake.notify_one();
                 }
                 Ok(Accepted { view, heard })
             }

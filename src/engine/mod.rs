@@ -19,6 +19,7 @@ mod payload;
 mod policy_files;
 mod reconcile;
 mod registration;
+mod retire;
 mod review;
 mod rollout;
 mod rounds;

@@ -67,7 +67,7 @@ async fn caught(name: Option<&'static str>, net: Net) -> Vec<String> {
             };
             chaos::run(storm, name).await.0
         }
-        Net::Woken => stopped_and_woken("GetShareDetails.after", None, name).await,
+        Net::Woken => stopped_and_woken("decide.before", None, name).await,
         Net::LimitRace => limit_race(name).await,
         Net::CapRace => cap_race(name).await,
     }

@@ -148,21 +148,23 @@ on_both!(an_archive_that_was_changed_is_not_believed, a_case_is_only_added_where
 /// Explaining is for policies that do not do what their tests say, most of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_whose_tests_fail_can_be_explained_and_a_pipe_is_no_policy() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    // One further down, as what is above it is linked to.
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("policies");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write("p.yaml", "version: 1\nrules:\n  - {id: r, on: [share], effect: reject}\n");
     write("p.test.yaml", "tests:\n  - {name: a, kind: share, expect: {verdict: approve}}\n");
     write("o.json", r#"{"kind": "share"}"#);
-    let operation = folder.path().join("o.json");
-    let ran =
-        assent(&["policy", "explain", folder.path().to_str().unwrap(), "--operation", operation.to_str().unwrap()], &[]).await;
+    let operation = folder.join("o.json");
+    let ran = assent(&["policy", "explain", folder.to_str().unwrap(), "--operation", operation.to_str().unwrap()], &[]).await;
     assert_eq!(ran.status, 0, "{}", ran.err);
-    std::fs::remove_file(folder.path().join("p.yaml")).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("p.yaml")).status().unwrap().success());
-    assert!(load_policy(folder.path()).unwrap_err().to_string().contains("it is no file"));
-    std::fs::remove_file(folder.path().join("p.yaml")).unwrap();
-    std::os::unix::fs::symlink("..", folder.path().join("up")).unwrap();
-    std::fs::create_dir(folder.path().join("a")).unwrap();
-    std::os::unix::fs::symlink("..", folder.path().join("a/b")).unwrap();
-    assert!(load_policy(&folder.path().join("a")).unwrap_err().to_string().contains("nested too deeply"));
+    std::fs::remove_file(folder.join("p.yaml")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("p.yaml")).status().unwrap().success());
+    assert!(load_policy(&folder).unwrap_err().to_string().contains("it is no file"));
+    std::fs::remove_file(folder.join("p.yaml")).unwrap();
+    std::os::unix::fs::symlink("..", folder.join("up")).unwrap();
+    std::fs::create_dir(folder.join("a")).unwrap();
+    std::os::unix::fs::symlink("..", folder.join("a/b")).unwrap();
+    assert!(load_policy(&folder.join("a")).unwrap_err().to_string().contains("nested too deeply"));
 }

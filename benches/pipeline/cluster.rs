@@ -12,6 +12,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("shared_buffers", "1GB"),
+    ("min_wal_size", "2GB"),
     ("max_wal_size", "8GB"),
     ("max_connections", "200"),
 ];
@@ -53,6 +54,16 @@ impl Cluster {
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let postmaster = line.trim().parse().expect("Postgres starts; its messages stand above");
         Self { url: format!("postgres://assent@127.0.0.1:{port}"), keeper, bin, postmaster }
+    }
+
+    /// Log files that were used before and are used again, as a database has them that runs for long; to make one anew holds
+    /// every commit up for as long as it takes to write 16 MiB.
+    pub(crate) async fn use_log_files(&self) {
+        let mut connection = self.connect("postgres").await;
+        for _ in 0..120 {
+            run(&mut connection, "select pg_logical_emit_message(false, '', ''); select pg_switch_wal()").await;
+        }
+        run(&mut connection, "checkpoint").await;
     }
 
     pub(crate) fn url(&self, database: &str) -> String {

@@ -79,6 +79,7 @@ async fn main() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     eprintln!("starting Postgres");
     let cluster = Cluster::start();
+    cluster.use_log_files().await;
     let commit_ms = cluster.commit_ms().await;
     eprintln!("pgbench -N -M prepared -c 32");
     let pgbench = cluster.pgbench(times.pgbench).await;

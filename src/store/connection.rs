@@ -88,6 +88,11 @@ impl Row {
         }
     }
 
+    /// A number of rows.
+    pub(super) fn count(&self, index: usize) -> Result<u64, StoreError> {
+        u64::try_from(self.int(index)?).map_err(|_| StoreError::Corrupt(format!("column {index} is no count")))
+    }
+
     pub(super) fn text(&self, index: usize) -> Result<&str, StoreError> {
         self.opt_text(index)?.ok_or_else(|| StoreError::Corrupt(format!("column {index} is null")))
     }

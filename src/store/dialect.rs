@@ -28,6 +28,12 @@ macro_rules! word {
     (sqlite LOCK_OPERATION) => {
         ""
     };
+    (postgres LOCK) => {
+        " for update"
+    };
+    (sqlite LOCK) => {
+        ""
+    };
     (postgres SHARED_LOCK) => {
         " for share"
     };

@@ -4,7 +4,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 /// The most that go into one transaction.
-const AT_MOST: usize = 64;
+pub(super) const AT_MOST: usize = 64;
 
 /// What a request is answered: nothing where it is not for a group and has to be done by itself.
 pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;

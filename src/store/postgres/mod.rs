@@ -38,12 +38,14 @@ struct PostgresDriver {
 }
 
 /// Connections of the groups. A pool asks a connection how it is before and after each use, which costs as much as many a
-/// statement; here whatever meets an error, is slow, or has rested for long is thrown away.
+/// statement; here only one that has rested is asked, and whatever meets an error, is slow, or has rested for long is thrown away.
 struct KeptConnections {
     options: PgConnectOptions,
     idle: Mutex<Vec<(PgConnection, Instant)>>,
 }
 
+/// After so long a connection may have been cut, which whoever has a verdict to write should not be the one to find out.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// After so long a connection may have been forgotten by whatever is in between.
 const REST_AT_MOST: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
@@ -53,9 +55,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 impl KeptConnections {
     async fn rows(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         let over = |_| StoreError::Unreachable("no answer in time".into());
-        let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST);
-        let mut connection = match idle {
-            Some((connection, _)) => connection,
+        let mut connection = match self.rested().await {
+            Some(connection) => connection,
             None => tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await.map_err(over)??,
         };
         let answer = tokio::time::timeout(ANSWER_WITHIN, bind(sql, args).fetch_all(&mut connection)).await.map_err(over);
@@ -72,6 +73,16 @@ impl KeptConnections {
                 Err(error)
             }
         }
+    }
+
+    /// One that is there and sound.
+    async fn rested(&self) -> Option<PgConnection> {
+        let (mut connection, since) = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST)?;
+        if since.elapsed() < ASK_AFTER {
+            return Some(connection);
+        }
+        let asked = tokio::time::timeout(CONNECT_WITHIN, connection.ping()).await;
+        asked.is_ok_and(|answer| answer.is_ok()).then_some(connection)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {

@@ -25,6 +25,11 @@ const SETTLE: Sql = sql!(
     // Before it has joined a flow it only says which one it asks for, and has no part in it.
     "returning case when place_in_line is not null or decision_id is not null then flow_id end, has_effects"
 );
+/// Whoever has seen the counters is to look again. In the order in which they are locked everywhere.
+const TOUCH_COUNTERS: Sql = sql!(
+    "update limit_keys set limit_key = limit_key where limit_key in (select k.limit_key from limit_keys k "
+    "join limit_places p on p.limit_key = k.limit_key where p.record_id = $1 order by k.limit_key" LOCK ")"
+);
 const RELEASE_PLACES: Sql = sql!("delete from limit_places where record_id = $1");
 const ERASE_REGISTRATION: Sql = sql!("delete from registrations where user_id = $1");
 const OPEN_FLOW: Sql = sql!("update flows set open_since = $2 where id = $1");
@@ -130,6 +135,7 @@ pub(super) struct Following<'f> {
 pub(super) async fn follow(tx: &mut dyn Transaction, following: Following<'_>) -> Result<(), StoreError> {
     let Following { record, key, decision, ending, has_effects, now } = following;
     if ending.places() == Places::Release {
+        tx.run(TOUCH_COUNTERS, args![record.to_string()]).await?;
         tx.run(RELEASE_PLACES, args![record.to_string()]).await?;
     }
     if has_effects {

@@ -14,6 +14,7 @@ mod operating;
 mod outbox;
 mod pauses;
 mod resolve;
+mod retire;
 mod reviews;
 mod types;
 mod view;
@@ -33,7 +34,7 @@ use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
-use group::{FinishRequest, Groups, LaneRequest, ReceiveRequest};
+use group::{FinishRequest, Groups, ReceiveRequest};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -219,12 +220,10 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError> {
-        if let Some(groups) = &self.groups {
-            let (answer, comes) = oneshot::channel();
-            groups.lanes.add(LaneRequest { lane: lane.as_str().to_owned(), tresor: tresor.map(str::to_owned), answer });
-            if let Some(facts) = answered(comes, group::ended).await? {
-                return Ok(facts);
-            }
+        if let Some(groups) = &self.groups
+            && let Some(facts) = groups.lane_facts(lane.as_str(), tresor).await?
+        {
+            return Ok(facts);
         }
         const FACTS: super::dialect::Sql = sql!("select (select version from lanes where lane = $1), (select creator_id from tresors where id = $2), (select created_at from tresors where id = $2), " NOW);
         let rows = self.driver.read(FACTS, args![lane.as_str(), tresor.map(str::to_owned)]).await?;
@@ -248,9 +247,12 @@ impl<D: Driver> Store for SqlStore<D> {
         let hash = deciding.policy.0;
         let archived = self.is_archived(hash);
         if let Some(groups) = self.groups.as_ref().filter(|_| archived)
-            && let Some(decided) = group::ask_to_decide(&groups.decide, &deciding, judge).await?
+            && let Some(decided) = group::ask_to_decide(groups, &deciding, judge).await?
         {
             return Ok(decided);
+        }
+        if let Some(groups) = &self.groups {
+            groups.forget_lane(deciding.lane.as_str());
         }
         let mut tx = self.driver.begin(Step::Decide).await?;
         let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
@@ -360,6 +362,13 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError> {
         let row = first(self.driver.read(decide::PERSON, args![person.as_str()]).await?);
         Ok(row.map(|row| row.opt_bytes(0).map(|key| key.map(|key| WrappedKey(key.to_vec())))).transpose()?.flatten())
+    }
+
+    async fn retire(&self, after: Option<RecordId>, older_than: Duration) -> Result<Option<RecordId>, StoreError> {
+        let mut tx = self.driver.begin(Step::Retire).await?;
+        let next = retire::retire(tx.as_mut(), after, older_than).await?;
+        tx.commit().await?;
+        Ok(next)
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {

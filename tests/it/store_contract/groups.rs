@@ -14,6 +14,7 @@ on_both!(
     of_many_on_one_lane_one_has_it_and_the_others_stand_in_line,
     many_end_together_and_a_stale_worker_stands_in_nobodys_way,
     a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits,
+    what_another_replica_did_is_not_overlooked,
 );
 
 async fn messages_that_come_together_are_each_stored_once(backend: Backend) {
@@ -253,6 +254,91 @@ async fn connections_that_were_cut_are_not_noticed_by_whoever_reports() {
         database.try_run(cut).await.unwrap();
         assert_eq!(store.lane_facts(&case.lane, None).await.unwrap().version, 0);
         database.try_run(cut).await.unwrap();
-        case.approve(store.as_ref()).await;
+        // Nobody knows what became of a decision that was cut off: whoever wrote it gives the operation back and takes it up again.
+        let ruled = case.try_decide(store.as_ref(), &|ground| Ok(case.ruling(&ground, Verdict::Approve, Step::Send))).await;
+        if ruled.is_err_and(|error| matches!(error, StoreError::Unreachable(_))) {
+            store.reschedule(&case.claimed.lease, Duration::ZERO, false, false, None).await.unwrap();
+            let claimed = claim_one(store.as_ref()).await;
+            if claimed.sent.is_none() {
+                Case::of(claimed, &id).approve(store.as_ref()).await;
+            }
+        }
     }
+    assert_eq!(database.texts("select cast(count(*) as text) from decisions where operation_id like 'op-%'").await, ["3"]);
+}
+
+async fn what_another_replica_did_is_not_overlooked(backend: Backend) {
+    let (database, here) = open(backend).await;
+    let there = database.open().await;
+    archive(here.as_ref()).await;
+    let counter = ("limit".to_owned(), "counter".to_owned(), Duration::from_secs(3600));
+    let begin = async |id: &str, tresor: &str| {
+        received(here.as_ref(), id).await;
+        let mut case = Case::of(claim_one(here.as_ref()).await, tresor);
+        case.queries = vec![counter.clone()];
+        case.places = vec!["counter".into()];
+        case.seen = here.lane_facts(&case.lane, None).await.unwrap().version;
+        case
+    };
+    let counts = Mutex::new(Vec::new());
+    let approve = async |case: &Case, store: &dyn Store| {
+        let judge = |ground: Ground| {
+            counts.lock().unwrap().push(ground.counts["limit"]);
+            Ok(case.ruling(&ground, Verdict::Approve, Step::Send))
+        };
+        let decided = case.try_decide(store, &judge).await.unwrap();
+        (counts.lock().unwrap().pop(), decided)
+    };
+    let end = async |case: &Case, decided: Decided, store: &dyn Store, outcome| {
+        let Decided::Ruled { ruling, .. } = decided else { panic!("{decided:?}") };
+        let ending = Ending::new(outcome, Some(Verdict::Approve));
+        let decision = Some(ruling.record.id);
+        let (lease, key) = (case.claimed.lease, &case.claimed.key);
+        let finishing = Finishing {
+            lease,
+            key,
+            decision,
+            ending: &ending,
+            rules: RULES,
+            ruling: Some(&ruling),
+            replica: "me",
+            deliver_within: None,
+        };
+        store.finish(finishing).await.unwrap();
+    };
+    // Seen here, and taken there: a place.
+    let one = begin("op-1", "one").await;
+    let (seen, decided) = approve(&one, here.as_ref()).await;
+    assert_eq!(seen, Some(0));
+    end(&one, decided, here.as_ref(), Outcome::Applied).await;
+    let two = begin("op-2", "two").await;
+    let (seen, decided) = approve(&two, there.as_ref()).await;
+    assert_eq!(seen, Some(1));
+    let three = begin("op-3", "three").await;
+    let (seen, decided_here) = approve(&three, here.as_ref()).await;
+    assert_eq!(seen, Some(2));
+    end(&three, decided_here, here.as_ref(), Outcome::Applied).await;
+    // Given back there.
+    end(&two, decided, there.as_ref(), Outcome::Failed).await;
+    let four = begin("op-4", "four").await;
+    let (seen, decided) = approve(&four, here.as_ref()).await;
+    assert_eq!(seen, Some(2));
+    end(&four, decided, here.as_ref(), Outcome::Applied).await;
+    // A lane that was free here is held there, then freed there with something changed on it.
+    let mut late = begin("op-5", "one").await;
+    let holder = begin("op-6", "one").await;
+    let (_, decided) = approve(&holder, there.as_ref()).await;
+    assert!(matches!(approve(&late, here.as_ref()).await.1, Decided::Parked(_)));
+    end(&holder, decided, there.as_ref(), Outcome::Applied).await;
+    late.claimed = claim_one(here.as_ref()).await;
+    assert!(matches!(approve(&late, here.as_ref()).await.1, Decided::Stale));
+    late.seen = here.lane_facts(&late.lane, None).await.unwrap().version;
+    assert!(matches!(approve(&late, here.as_ref()).await, (Some(4), Decided::Ruled { .. })));
+    // And one that was changed there between two looks.
+    let stale = begin("op-7", "two").await;
+    let mut other = begin("op-8", "two").await;
+    other.seen = there.lane_facts(&other.lane, None).await.unwrap().version;
+    let (_, decided) = approve(&other, there.as_ref()).await;
+    end(&other, decided, there.as_ref(), Outcome::Applied).await;
+    assert!(matches!(approve(&stale, here.as_ref()).await.1, Decided::Stale));
 }

@@ -1,17 +1,20 @@
 //! An operation on its way into a group of decisions, and whoever asked for it, who judges when it comes to that.
 
 use super::super::decide::intent_key;
+use super::Groups;
+use super::looking::{self, Own};
 use crate::domain::ids::{FlowId, UserId};
 use crate::domain::kind::Kind;
-use crate::store::group::{Answer, Group, answered};
+use crate::store::group::{Answer, answered};
 use crate::store::types::{Decided, Deciding, Ground, Lease, Person, Ruling};
 use crate::store::{Judge, StoreError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What [`Deciding`] says, without its borrows.
-pub(in crate::store::sql) struct Request {
+pub(super) struct Asking {
     pub(super) lease: Lease,
     pub(super) kind: Kind,
     pub(super) operation_id: String,
@@ -25,15 +28,32 @@ pub(in crate::store::sql) struct Request {
     pub(super) places: Vec<String>,
     pub(super) persons: Vec<Person>,
     pub(super) members_before: Option<Vec<UserId>>,
-    pub(super) to_judge: Option<oneshot::Sender<Asked>>,
-    pub(super) answer: Answer<Decided, StoreError>,
 }
 
-impl Request {
+impl Asking {
     /// The counters that it reads or takes a place in; each once, in order.
     pub(super) fn counters(&self) -> BTreeSet<&str> {
         self.queries.iter().map(|(_, key, _)| key.as_str()).chain(self.places.iter().map(String::as_str)).collect()
     }
+
+    /// Whether it joins a flow that waits for somebody like it.
+    pub(super) fn joins(&self) -> bool {
+        !self.kind.is_link()
+    }
+
+    /// Nobody has worked on it before, and it continues nothing.
+    fn is_new(&self) -> bool {
+        self.lease.fence == 1 && self.requested_flow.is_none()
+    }
+}
+
+/// A request for a decision.
+pub(in crate::store::sql) struct Request {
+    pub(super) asking: Arc<Asking>,
+    /// How it stands, where that was looked at; else it is new.
+    pub(super) own: Option<Own>,
+    pub(super) to_judge: Option<oneshot::Sender<Asked>>,
+    pub(super) answer: Answer<Decided, StoreError>,
 }
 
 /// What whoever asked has to judge; where nothing is sent back, nothing is written.
@@ -44,13 +64,11 @@ pub(super) struct Asked {
 
 /// Has an operation decided in a group; nothing if it has to be decided by itself.
 pub(in crate::store::sql) async fn ask(
-    group: &Group<Request>,
+    groups: &Groups,
     deciding: &Deciding<'_>,
     judge: Judge<'_>,
 ) -> Result<Option<Decided>, StoreError> {
-    let (to_judge, asked) = oneshot::channel();
-    let (answer, answer_comes) = oneshot::channel();
-    group.add(Request {
+    let asking = Arc::new(Asking {
         lease: deciding.lease,
         kind: deciding.key.kind,
         operation_id: deciding.key.operation_id.to_string(),
@@ -64,11 +82,22 @@ pub(in crate::store::sql) async fn ask(
         places: deciding.places.to_vec(),
         persons: deciding.persons.to_vec(),
         members_before: deciding.members_before.map(<[_]>::to_vec),
-        to_judge: Some(to_judge),
-        answer,
     });
+    let seen = &groups.seen;
+    let is_known = asking.is_new() && seen.lane_row(&asking).is_some() && seen.counted(&asking).is_some();
+    let own = if is_known {
+        None
+    } else {
+        let (answer, comes) = oneshot::channel();
+        groups.look.add(looking::Request { asking: Arc::clone(&asking), answer });
+        let Some(own) = answered(comes, super::ended).await? else { return Ok(None) };
+        Some(own)
+    };
+    let (to_judge, asked) = oneshot::channel();
+    let (answer, comes) = oneshot::channel();
+    groups.decide.add(Request { asking, own, to_judge: Some(to_judge), answer });
     if let Ok(Asked { ground, ruling }) = asked.await {
         let _ = ruling.send(judge(ground)?);
     }
-    answered(answer_comes, super::ended).await
+    answered(comes, super::ended).await
 }

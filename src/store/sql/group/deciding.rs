@@ -1,20 +1,18 @@
-//! Decisions of a group: one look at all that they stand on, each judged by whoever asked for it, and all written at once that
-//! stand on the same still. Whoever has lost the ground is decided by itself.
+//! Decisions of a group: each judged by whoever asked for it, on what this replica has seen, and all written at once that stand
+//! on the same still. Whoever has lost the ground is decided by itself.
 //!
 //! No lane and no counter comes twice in a group, as none of it could know what the other takes.
 
 use super::super::timestamp;
 use super::asking::{Asked, Request};
+use super::looking::Own;
 use super::ruling::{self, Act, Standing};
-use super::statements::LOOK;
-use super::{answer, failed, scattered};
-use crate::audit::WrappedKey;
-use crate::domain::duration::micros;
+use super::seen::{CounterRows, Seen};
+use super::{answer, failed};
 use crate::domain::ids::FlowId;
-use crate::domain::verdict::Verdict;
 use crate::flow::Step;
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver, Row};
+use crate::store::connection::Driver;
 use crate::store::types::{Decided, Ground, Passed, Ruling, Sent};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,10 +27,11 @@ const MOST_HELD_OVER: usize = 16;
 pub(super) fn split(requests: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
     let (mut lanes, mut counters) = (HashSet::new(), HashSet::new());
     let (group, mut next): (Vec<_>, Vec<_>) = requests.into_iter().partition(|one| {
-        let is_apart = !lanes.contains(&one.lane) && !one.counters().iter().any(|key| counters.contains(*key));
+        let asking = &one.asking;
+        let is_apart = !lanes.contains(&asking.lane) && !asking.counters().iter().any(|key| counters.contains(*key));
         if is_apart {
-            lanes.insert(one.lane.clone());
-            counters.extend(one.counters().into_iter().map(str::to_owned));
+            lanes.insert(asking.lane.clone());
+            counters.extend(asking.counters().into_iter().map(str::to_owned));
         }
         is_apart
     });
@@ -41,215 +40,137 @@ pub(super) fn split(requests: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
     (group, next)
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, mut group: Vec<Request>) {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, mut group: Vec<Request>) {
     // The order in which lanes are taken.
-    group.sort_by(|one, other| one.lane.cmp(&other.lane));
-    match decide_all(driver.as_ref(), &mut group).await {
-        Ok(decided) => group.into_iter().zip(decided).for_each(|(one, decided)| answer(one.answer, decided)),
-        Err(error) => group.into_iter().for_each(|one| answer(one.answer, failed(&error))),
+    group.sort_by(|one, other| one.asking.lane.cmp(&other.asking.lane));
+    match decide_all(driver.as_ref(), &seen, &mut group).await {
+        Ok(decided) => group.into_iter().zip(decided).for_each(|(one, decided)| answer(one.answer, Ok(decided))),
+        Err(error) => group.into_iter().for_each(|one| {
+            seen.forget(&one.asking);
+            answer(one.answer, failed(&error));
+        }),
     }
 }
 
-/// How an operation and its lane stand, found under its lease.
-struct Own {
+/// What an operation comes to before it is written.
+struct Taken {
+    act: Act,
+    lane_row: String,
+    counters: CounterRows,
     flow: FlowId,
-    /// Nothing before it has joined a flow.
-    place: Option<i64>,
-    received_at: i64,
-    is_plain: bool,
-    holder: Option<String>,
-    committed: Option<Verdict>,
-    /// The lane, and the version of its row; nothing where nobody made it.
-    lane: Option<(i64, String)>,
-    now: i64,
+    ruling: Option<Ruling>,
 }
 
-impl Own {
-    /// The flow that it is in, or the one that begins with it.
-    fn flow_of(&self, one: &Request) -> FlowId {
-        if self.place.is_none() { one.fresh_flow } else { self.flow }
-    }
-}
-
-/// What one look showed: operations and counts in the group's order.
-struct Look {
-    own: Vec<Option<Own>>,
-    counts: Vec<Vec<u64>>,
-    counters: HashMap<String, String>,
-    person_keys: HashMap<String, WrappedKey>,
-}
-
-async fn decide_all(driver: &impl Driver, group: &mut [Request]) -> Result<Vec<Result<Option<Decided>, StoreError>>, StoreError> {
-    // Nothing has happened yet: where it cannot be looked, each tries by itself.
-    let look = match look(driver, group).await {
-        Ok(look) => look,
-        Err(error) => {
-            scattered(&error);
-            return Ok(group.iter().map(|_| Ok(None)).collect());
-        }
-    };
-    let mut decided: Vec<Result<Option<Decided>, StoreError>> = Vec::new();
-    let (mut standing, mut asked) = (Vec::new(), Vec::new());
-    for (index, (one, own)) in group.iter_mut().zip(&look.own).enumerate() {
-        let Some(own) = own else {
-            decided.push(Err(StoreError::Fenced));
-            continue;
-        };
-        decided.push(Ok(None));
-        let is_elsewhere = own.holder.as_ref().is_some_and(|holder| *holder != one.lease.id.to_string());
-        let act = match &own.lane {
-            Some(_) if !own.is_plain => continue,
-            Some(_) if is_elsewhere => Act::Park,
-            Some((version, _)) if *version != one.seen_version => Act::Hold,
-            Some(_) => Act::Rule,
-            None => continue,
-        };
+async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) -> Result<Vec<Option<Decided>>, StoreError> {
+    let mut taken = HashMap::new();
+    let mut asked = Vec::new();
+    for (index, one) in group.iter_mut().enumerate() {
+        let Some((act, lane_row)) = act_of(one, seen) else { continue };
         if act == Act::Rule {
-            let counts = look.counts.get(index).map(Vec::as_slice).unwrap_or_default();
-            asked.extend(put(one, own, counts, &look.person_keys)?.map(|ruling| (index, ruling)));
+            let Some((ground, counters)) = ground_of(one, seen)? else { continue };
+            let flow = ground.flow;
+            asked.extend(put(one, ground).map(|ruling| (index, ruling, lane_row, counters, flow)));
         } else {
-            standing.push((index, act));
+            let Some(own) = &one.own else { continue };
+            let flow = own.flow_of(&one.asking);
+            taken.insert(index, Taken { act, lane_row, counters: Vec::new(), flow, ruling: None });
         }
     }
-    let mut rulings = HashMap::new();
-    for (index, ruling) in asked {
+    for (index, ruling, lane_row, counters, flow) in asked {
         // Whatever does not go out to the platform takes its own way, and is judged there once more.
         if let Some(ruling) = ruling.await.ok().filter(|ruling| ruling.step == Step::Send) {
-            rulings.insert(index, ruling);
+            taken.insert(index, Taken { act: Act::Rule, lane_row, counters, flow, ruling: Some(ruling) });
         }
     }
-    let acts = standing.into_iter().chain(rulings.keys().map(|index| (*index, Act::Rule)));
-    let mut acts: Vec<_> = acts.collect();
-    acts.sort_by_key(|(index, _)| *index);
-    if acts.is_empty() {
-        return Ok(decided);
-    }
-    let stands = acts.iter().filter_map(|(index, act)| {
-        let (one, own) = (group.get(*index)?, look.own.get(*index)?.as_ref()?);
-        standing_of(one, own, *act, rulings.get(index))
+    let standing: Vec<_> =
+        group.iter().enumerate().filter_map(|(index, one)| Some(standing_of(one, taken.get(&index)?))).collect();
+    let written = if standing.is_empty() { HashMap::new() } else { ruling::write(driver, &standing).await? };
+    drop(standing);
+    let decided = group.iter().enumerate().map(|(index, one)| {
+        let asking = &one.asking;
+        let taken = taken.remove(&index);
+        let Some(Taken { act, ruling, .. }) = taken else {
+            seen.forget(asking);
+            return None;
+        };
+        let Some(row) = written.get(&asking.lease.id.to_string()) else {
+            seen.moved(asking);
+            return None;
+        };
+        let held_places = one.own.as_ref().is_some_and(|own| own.holds_places);
+        seen.written(asking, act, row, ruling.as_ref(), held_places);
+        match act {
+            Act::Park => Some(Decided::Parked(Passed::default())),
+            Act::Hold => Some(Decided::Stale),
+            Act::Rule => ruling.map(|ruling| ruled(one, ruling)),
+        }
     });
-    let written = ruling::write(driver, &stands.collect::<Vec<_>>(), &look.counters).await?;
-    for (index, act) in acts {
-        let (Some(slot), Some(one)) = (decided.get_mut(index), group.get_mut(index)) else { continue };
-        if written.contains(&one.lease.id.to_string()) {
-            *slot = Ok(match act {
-                Act::Park => Some(Decided::Parked(Passed::default())),
-                Act::Hold => Some(Decided::Stale),
-                Act::Rule => rulings.remove(&index).map(|ruling| ruled(one, ruling)),
-            });
-        }
-    }
-    Ok(decided)
+    Ok(decided.collect())
 }
 
-fn ruled(one: &mut Request, ruling: Ruling) -> Decided {
+/// What is to become of an operation, and the version of its lane's row; nothing where it is not plain.
+fn act_of(one: &Request, seen: &Seen) -> Option<(Act, String)> {
+    let Some(own) = &one.own else { return Some((Act::Rule, seen.lane_row(&one.asking)?)) };
+    let (version, row) = own.lane.as_ref().filter(|_| own.is_plain)?;
+    let is_elsewhere = own.holder.as_ref().is_some_and(|holder| *holder != one.asking.lease.id.to_string());
+    let act = match (is_elsewhere, *version == one.asking.seen_version) {
+        (true, _) => Act::Park,
+        (false, false) => Act::Hold,
+        (false, true) => Act::Rule,
+    };
+    Some((act, row.clone()))
+}
+
+/// What it is judged on, and the counters with the versions of their rows; nothing where that is not known.
+fn ground_of(one: &Request, seen: &Seen) -> Result<Option<(Ground, CounterRows)>, StoreError> {
+    let (asking, own) = (&one.asking, one.own.as_ref());
+    let Some(mut counted) = seen.counted(asking) else { return Ok(None) };
+    // Its own places do not stand in its way.
+    let own_counts = own.map(|own| own.own_counts.as_slice()).unwrap_or_default();
+    for ((name, _, _), own_count) in asking.queries.iter().zip(own_counts) {
+        counted.counts.entry(name.clone()).and_modify(|count| *count = count.saturating_sub(*own_count));
+    }
+    let ground = Ground {
+        now: timestamp(counted.now)?,
+        counts: counted.counts,
+        person_keys: counted.person_keys,
+        flow: own.map_or(asking.fresh_flow, |own| own.flow_of(asking)),
+        attempt: 1,
+        committed: own.and_then(|own| own.committed),
+        grant: None,
+    };
+    Ok(Some((ground, counted.rows)))
+}
+
+/// Asks for a ruling; nothing where whoever would give it is gone.
+fn put(one: &mut Request, ground: Ground) -> Option<oneshot::Receiver<Ruling>> {
+    let (ruling, comes) = oneshot::channel();
+    one.to_judge.take()?.send(Asked { ground, ruling }).ok()?;
+    Some(comes)
+}
+
+fn standing_of<'s>(one: &'s Request, taken: &'s Taken) -> Standing<'s> {
+    let has_joined = one.own.as_ref().is_some_and(Own::has_joined);
+    Standing {
+        asking: &one.asking,
+        act: taken.act,
+        lane_row: &taken.lane_row,
+        counters: &taken.counters,
+        flow: taken.flow,
+        place: one.own.as_ref().map(Own::place),
+        new_intent: (!has_joined).then_some(one.asking.intent.as_str()),
+        ruling: taken.ruling.as_ref(),
+    }
+}
+
+fn ruled(one: &Request, ruling: Ruling) -> Decided {
     let sent = Sent {
         decision: ruling.record.id,
         verdict: ruling.record.verdict,
         sends: 1,
         age: Duration::ZERO,
-        members_before: one.members_before.take(),
+        members_before: one.asking.members_before.clone(),
         additional_info: ruling.additional_info.clone(),
     };
     Decided::Ruled { ruling: Box::new(ruling), sent: Some(sent), passed: Passed::default() }
-}
-
-/// What an operation joins: the flow it is in, or a new one.
-fn standing_of<'s>(one: &'s Request, own: &'s Own, act: Act, ruling: Option<&'s Ruling>) -> Option<Standing<'s>> {
-    let (_, lane_seen) = own.lane.as_ref()?;
-    Some(Standing {
-        request: one,
-        act,
-        lane: &one.lane,
-        lane_seen,
-        flow: own.flow_of(one),
-        place: own.place.unwrap_or(own.received_at),
-        new_intent: own.place.is_none().then_some(one.intent.as_str()),
-        ruling,
-    })
-}
-
-async fn look(driver: &impl Driver, group: &[Request]) -> Result<Look, StoreError> {
-    let texts = |of: &dyn Fn(&Request) -> Option<String>| Arg::Texts(group.iter().map(of).collect());
-    let queries: Vec<_> = group.iter().flat_map(|one| one.queries.iter().map(move |query| (one, query))).collect();
-    let persons: HashMap<_, _> =
-        group.iter().flat_map(|one| &one.persons).map(|one| (one.id.to_string(), &one.fresh_key)).collect();
-    let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, key)| (Some(name), Some(key.0.clone()))).unzip();
-    let counters = group.iter().flat_map(Request::counters).map(|key| Some(key.to_owned())).collect();
-    let args = vec![
-        texts(&|one| Some(one.lease.id.to_string())),
-        Arg::Ints(group.iter().map(|one| Some(one.lease.fence)).collect()),
-        texts(&|one| Some(one.lane.clone())),
-        texts(&|one| Some(one.intent.clone())),
-        texts(&|one| one.requested_flow.map(|flow| flow.to_string())),
-        texts(&|one| Some(one.kind.as_str().to_owned())),
-        texts(&|one| Some(one.operation_id.clone())),
-        Arg::Bools(group.iter().map(|one| one.is_pausable).collect()),
-        Arg::Bools(group.iter().map(|one| !one.kind.is_link()).collect()),
-        Arg::Texts(queries.iter().map(|(_, (_, key, _))| Some(key.clone())).collect()),
-        Arg::Ints(queries.iter().map(|(_, (_, _, within))| Some(micros(*within))).collect()),
-        Arg::Texts(queries.iter().map(|(one, _)| Some(one.lease.id.to_string())).collect()),
-        Arg::Texts(names),
-        Arg::Blobs(fresh),
-        Arg::Texts(counters),
-    ];
-    let mut own: Vec<Option<Own>> = group.iter().map(|_| None).collect();
-    let mut seen = vec![0; queries.len()];
-    let (mut counters, mut person_keys) = (HashMap::new(), HashMap::new());
-    let place = |row: &Row| Ok::<_, StoreError>(usize::try_from(row.int(1)?).unwrap_or(usize::MAX).wrapping_sub(1));
-    for row in &driver.look(LOOK, args).await? {
-        match row.int(0)? {
-            0 => own.get_mut(place(row)?).into_iter().try_for_each(|slot| own_of(row).map(|own| *slot = Some(own)))?,
-            1 => {
-                let count = u64::try_from(row.int(3)?).unwrap_or(0);
-                seen.get_mut(place(row)?).into_iter().for_each(|slot| *slot = count);
-            }
-            2 => {
-                counters.insert(row.text(2)?.to_owned(), row.text(10)?.to_owned());
-            }
-            _ => {
-                person_keys.insert(row.text(2)?.to_owned(), WrappedKey(row.opt_bytes(9)?.unwrap_or_default().to_vec()));
-            }
-        }
-    }
-    let mut seen = seen.into_iter();
-    let counts = group.iter().map(|one| seen.by_ref().take(one.queries.len()).collect()).collect();
-    Ok(Look { own, counts, counters, person_keys })
-}
-
-fn own_of(row: &Row) -> Result<Own, StoreError> {
-    Ok(Own {
-        flow: row.parsed(2, FlowId::parse)?,
-        place: row.opt_int(4)?,
-        received_at: row.int(5)?,
-        is_plain: row.int(6)? != 0,
-        holder: row.opt_text(7)?.map(str::to_owned),
-        committed: row.opt_parsed(8, Verdict::parse)?,
-        lane: row.opt_int(3)?.zip(row.opt_text(10)?.map(str::to_owned)),
-        now: row.int(11)?,
-    })
-}
-
-/// Asks for a ruling; nothing where whoever would give it is gone, or somebody was given a key at the same moment.
-fn put(
-    one: &mut Request,
-    own: &Own,
-    counts: &[u64],
-    person_keys: &HashMap<String, WrappedKey>,
-) -> Result<Option<oneshot::Receiver<Ruling>>, StoreError> {
-    let keys = one.persons.iter().map(|person| Some((person.id.clone(), person_keys.get(person.id.as_str())?.clone())));
-    let Some(person_keys) = keys.collect::<Option<_>>() else { return Ok(None) };
-    let counts = one.queries.iter().zip(counts).map(|((window, _, _), seen)| (window.clone(), *seen));
-    let ground = Ground {
-        now: timestamp(own.now)?,
-        counts: counts.collect(),
-        person_keys,
-        flow: own.flow_of(one),
-        attempt: 1,
-        committed: own.committed,
-        grant: None,
-    };
-    let (ruling, comes) = oneshot::channel();
-    let asked = one.to_judge.take().and_then(|to_judge| to_judge.send(Asked { ground, ruling }).ok());
-    Ok(asked.map(|()| comes))
 }

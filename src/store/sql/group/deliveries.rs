@@ -1,15 +1,19 @@
-//! What became of many deliveries of events, written at once.
+//! What became of deliveries of events. Nobody is kept waiting by when that is written, so it goes with the next ends that are,
+//! or by itself where none come in time.
 
-use super::statements::DELIVERED;
-use super::{answer, scattered};
+use super::answer;
 use crate::domain::duration::micros;
-use crate::fault::Step;
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver};
-use crate::store::group::Answer;
+use crate::store::connection::Arg;
+use crate::store::group::{AT_MOST, Answer};
 use crate::store::outbox::{Delivery, EventLease};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long it waits for an end to go with; far less than an event's lease.
+const GOES_WITHIN: Duration = Duration::from_millis(10);
 
 pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) lease: EventLease,
@@ -17,8 +21,64 @@ pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) answer: Answer<bool, StoreError>,
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) {
-    requests.sort_by_key(|one| one.lease.seq);
+/// Those that wait to be written.
+#[derive(Default)]
+pub(in crate::store::sql) struct Deliveries {
+    waiting: Mutex<Vec<Request>>,
+    some: Notify,
+}
+
+impl Deliveries {
+    /// Takes a request; what becomes of it is answered over a channel that it holds.
+    pub(in crate::store::sql) fn add(&self, request: Request) {
+        self.waiting().push(request);
+        self.some.notify_one();
+    }
+
+    /// As many as go into one transaction, in the order in which their rows are taken.
+    pub(super) fn take(&self) -> Vec<Request> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(AT_MOST);
+        let mut taken: Vec<_> = waiting.drain(..count).collect();
+        taken.sort_by_key(|one| one.lease.seq);
+        taken
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Request>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has those written that no end came for in time.
+pub(super) fn start<F>(deliveries: Arc<Deliveries>, write: impl Fn() -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        loop {
+            deliveries.some.notified().await;
+            tokio::time::sleep(GOES_WITHIN).await;
+            while !deliveries.waiting().is_empty() {
+                // In a task of its own, so that a panic ends this transaction and not all that come after it.
+                let _ = tokio::spawn(write()).await;
+            }
+        }
+    });
+}
+
+/// Answers everybody, by the events that were written, and whether another one of its flow waits.
+pub(super) fn settle(requests: Vec<Request>, written: &HashMap<i64, bool>) {
+    for one in requests {
+        answer(one.answer, written.get(&one.lease.seq).map(|follows| Some(*follows)).ok_or(StoreError::Fenced));
+    }
+}
+
+/// Each tries by itself: at least once is what was promised.
+pub(super) fn scatter(requests: Vec<Request>) {
+    requests.into_iter().for_each(|one| answer(one.answer, Ok(None)));
+}
+
+pub(super) fn columns(requests: &[Request]) -> Vec<Arg> {
     let said: Vec<_> = requests
         .iter()
         .map(|one| match &one.delivery {
@@ -27,25 +87,11 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) {
             Delivery::Again { answer, delay } => ("pending", answer, Some(micros(*delay))),
         })
         .collect();
-    let args = vec![
+    vec![
         Arg::Ints(requests.iter().map(|one| Some(one.lease.seq)).collect()),
         Arg::Ints(requests.iter().map(|one| Some(one.lease.fence)).collect()),
         Arg::Texts(said.iter().map(|(state, _, _)| Some((*state).to_owned())).collect()),
         Arg::Texts(said.iter().map(|(_, answer, _)| Some((*answer).clone())).collect()),
         Arg::Ints(said.iter().map(|(_, _, delay)| *delay).collect()),
-    ];
-    match driver.write(Step::FinishEvent, DELIVERED, args).await {
-        Ok(rows) => {
-            let written = rows.iter().filter_map(|row| Some((row.int(0).ok()?, row.int(1).ok()? != 0)));
-            let written: HashMap<_, _> = written.collect();
-            for one in requests {
-                answer(one.answer, written.get(&one.lease.seq).map(|follows| Some(*follows)).ok_or(StoreError::Fenced));
-            }
-        }
-        // At least once is what was promised.
-        Err(error) => {
-            scattered(&error);
-            requests.into_iter().for_each(|one| answer(one.answer, Ok(None)));
-        }
-    }
+    ]
 }

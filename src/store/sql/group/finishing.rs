@@ -2,6 +2,8 @@
 //! for. Every other end is written by itself.
 
 use super::super::timestamp;
+use super::deliveries::{self, Deliveries};
+use super::seen::Seen;
 use super::statements::END;
 use super::{answer, failed};
 use crate::domain::duration::micros;
@@ -84,33 +86,92 @@ impl Request {
     }
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, mut requests: Vec<Request>) {
+/// Writes ends, with the deliveries that wait.
+pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, deliveries: Arc<Deliveries>, mut requests: Vec<Request>) {
     // The order in which lanes are taken.
     requests.sort_by(|one, other| one.lane.cmp(&other.lane));
-    match driver.write(Step::Finish, END, columns(&requests)).await {
-        Ok(rows) => {
-            let mut ended: HashMap<_, _> = rows.iter().filter_map(|row| Some((row.text(0).ok()?, row))).collect();
+    let delivered = deliveries.take();
+    let step = if requests.is_empty() { Step::FinishEvent } else { Step::Finish };
+    let columns = columns(&requests).into_iter().chain(deliveries::columns(&delivered)).collect();
+    match driver.write(step, END, columns).await.and_then(|rows| Written::read(&rows)) {
+        Ok(Written { mut ends, follows }) => {
             for one in requests {
-                let finished = ended.remove(one.lease.id.to_string().as_str()).map(|row| finished(&one, row)).transpose();
+                let end = ends.remove(&one.lease.id.to_string());
+                match &end {
+                    Some(end) => remember(&seen, &one, end),
+                    None => seen.forget_lane(&one.lane),
+                }
+                let finished = end.map(|end| finished(&one, end)).transpose();
                 answer(one.answer, finished);
             }
+            deliveries::settle(delivered, &follows);
         }
-        Err(error) => requests.into_iter().for_each(|one| answer(one.answer, failed(&error))),
+        Err(error) => {
+            let whole = failed::<Finished>(&error);
+            for one in requests {
+                seen.forget_lane(&one.lane);
+                answer(one.answer, whole.clone());
+            }
+            deliveries::scatter(delivered);
+        }
     }
 }
 
-fn finished(one: &Request, row: &Row) -> Result<Finished, StoreError> {
-    let event = match (row.opt_int(2)?, row.opt_int(3)?, row.opt_text(4)?) {
-        (Some(seq), Some(fence), Some(body)) => Some(ClaimedEvent {
-            lease: EventLease { seq, fence },
-            id: one.event_id.clone(),
-            event_type: one.event_type(),
-            body: body.to_owned(),
-            tries: 0,
-        }),
-        _ => None,
-    };
-    Ok(Finished { passed: Passed::default(), at: Some(timestamp(row.int(1)?)?), event })
+/// The end of one operation.
+struct End {
+    at: i64,
+    lane_version: i64,
+    lane_row: String,
+    /// The event that is delivered at once: lease and body.
+    event: Option<(EventLease, String)>,
+}
+
+/// What a transaction came to.
+struct Written {
+    ends: HashMap<String, End>,
+    follows: HashMap<i64, bool>,
+}
+
+impl Written {
+    fn read(rows: &[Row]) -> Result<Self, StoreError> {
+        let mut written = Self { ends: HashMap::new(), follows: HashMap::new() };
+        // An end comes before its event.
+        for row in rows {
+            match row.int(0)? {
+                0 => {
+                    let end = End { at: row.int(2)?, lane_version: row.int(3)?, lane_row: row.text(4)?.to_owned(), event: None };
+                    written.ends.insert(row.text(1)?.to_owned(), end);
+                }
+                1 => {
+                    let event = (EventLease { seq: row.int(2)?, fence: row.int(3)? }, row.text(4)?.to_owned());
+                    written.ends.entry(row.text(1)?.to_owned()).and_modify(|end| end.event = Some(event));
+                }
+                _ => drop(written.follows.insert(row.int(2)?, row.int(3)? != 0)),
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// The lane is free, as old as that has made it; what is recorded of a new tresor is read when somebody next comes there.
+fn remember(seen: &Seen, one: &Request, end: &End) {
+    seen.tell_time(end.at);
+    if one.told.kind == Kind::TresorCreation {
+        seen.forget_lane(&one.lane);
+    } else {
+        seen.freed(&one.lane, end.lane_version, &end.lane_row);
+    }
+}
+
+fn finished(one: &Request, end: End) -> Result<Finished, StoreError> {
+    let event = end.event.map(|(lease, body)| ClaimedEvent {
+        lease,
+        id: one.event_id.clone(),
+        event_type: one.event_type(),
+        body,
+        tries: 0,
+    });
+    Ok(Finished { passed: Passed::default(), at: Some(timestamp(end.at)?), event })
 }
 
 fn columns(ends: &[Request]) -> Vec<Arg> {
@@ -124,7 +185,6 @@ fn columns(ends: &[Request]) -> Vec<Arg> {
     };
     let of_events = |of: fn(&Request) -> String| texts(&move |one| one.rules.events.then(|| of(one)));
     vec![
-        Arg::Ints((0..ends.len()).map(|index| i64::try_from(index).ok()).collect()),
         texts(&|one| Some(one.lease.id.to_string())),
         Arg::Ints(ends.iter().map(|one| Some(one.lease.fence)).collect()),
         texts(&|one| Some(one.lane.clone())),

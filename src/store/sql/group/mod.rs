@@ -10,41 +10,76 @@ mod deciding;
 mod deliveries;
 mod finishing;
 mod lanes;
+mod looking;
 mod receiving;
 mod ruling;
+mod seen;
 mod statements;
 
 use crate::store::StoreError;
 use crate::store::connection::Driver;
-use crate::store::group::{Answer, Group};
+use crate::store::group::{Answer, Group, answered};
+use crate::store::types::LaneFacts;
+use deliveries::Deliveries;
+use seen::Seen;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
-pub(super) use asking::{Request as DecideRequest, ask as ask_to_decide};
+pub(super) use asking::ask as ask_to_decide;
 pub(super) use deliveries::Request as DeliverRequest;
 pub(super) use finishing::Request as FinishRequest;
-pub(super) use lanes::Request as LaneRequest;
 pub(super) use receiving::Request as ReceiveRequest;
 
-/// One group for each step of an operation's way.
+/// One group for each step of an operation's way, and what was seen on it.
 pub(super) struct Groups {
     pub(super) receive: Group<ReceiveRequest>,
-    pub(super) lanes: Group<LaneRequest>,
-    pub(super) decide: Group<DecideRequest>,
+    lanes: Group<lanes::Request>,
+    look: Group<looking::Request>,
+    decide: Group<asking::Request>,
     pub(super) finish: Group<FinishRequest>,
-    pub(super) deliver: Group<DeliverRequest>,
+    pub(super) deliver: Arc<Deliveries>,
+    seen: Arc<Seen>,
 }
 
 impl Groups {
     pub(super) fn start<D: Driver>(driver: &Arc<D>) -> Self {
-        let (receive, lanes, decide) = (Arc::clone(driver), Arc::clone(driver), Arc::clone(driver));
-        let (finish, deliver) = (Arc::clone(driver), Arc::clone(driver));
+        let seen = Arc::new(Seen::new());
+        let with = || (Arc::clone(driver), Arc::clone(&seen));
+        let (receive, lanes, look, decide, finish) = (with(), with(), with(), with(), with());
+        let deliver = Arc::new(Deliveries::default());
+        let (delivered, overdue) = (Arc::clone(&deliver), (with(), Arc::clone(&deliver)));
+        deliveries::start(Arc::clone(&deliver), move || {
+            let ((driver, seen), deliveries) = &overdue;
+            finishing::run(Arc::clone(driver), Arc::clone(seen), Arc::clone(deliveries), Vec::new())
+        });
         Self {
-            receive: Group::start(all, move |requests| receiving::run(Arc::clone(&receive), requests)),
-            lanes: Group::start(all, move |requests| lanes::run(Arc::clone(&lanes), requests)),
-            decide: Group::start(deciding::split, move |requests| deciding::run(Arc::clone(&decide), requests)),
-            finish: Group::start(all, move |requests| finishing::run(Arc::clone(&finish), requests)),
-            deliver: Group::start(all, move |requests| deliveries::run(Arc::clone(&deliver), requests)),
+            receive: Group::start(all, move |requests| receiving::run(Arc::clone(&receive.0), Arc::clone(&receive.1), requests)),
+            lanes: Group::start(all, move |requests| lanes::run(Arc::clone(&lanes.0), Arc::clone(&lanes.1), requests)),
+            look: Group::start(all, move |requests| looking::run(Arc::clone(&look.0), Arc::clone(&look.1), requests)),
+            decide: Group::start(deciding::split, move |requests| {
+                deciding::run(Arc::clone(&decide.0), Arc::clone(&decide.1), requests)
+            }),
+            finish: Group::start(all, move |requests| {
+                finishing::run(Arc::clone(&finish.0), Arc::clone(&finish.1), Arc::clone(&delivered), requests)
+            }),
+            deliver,
+            seen,
         }
+    }
+
+    /// What is recorded of a lane and its tresor; nothing if it has to be read by itself.
+    pub(super) async fn lane_facts(&self, lane: &str, tresor: Option<&str>) -> Result<Option<LaneFacts>, StoreError> {
+        if let Some(facts) = self.seen.lane_facts(lane) {
+            return Ok(Some(facts));
+        }
+        let (answer, comes) = oneshot::channel();
+        self.lanes.add(lanes::Request { lane: lane.to_owned(), tresor: tresor.map(str::to_owned), answer });
+        answered(comes, ended).await
+    }
+
+    /// Something is written of a lane outside the groups.
+    pub(super) fn forget_lane(&self, lane: &str) {
+        self.seen.forget_lane(lane);
     }
 }
 

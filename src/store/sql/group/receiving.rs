@@ -1,5 +1,6 @@
 //! Notifications that nobody has seen before, in one statement. One that is known, or comes twice, is received by itself.
 
+use super::seen::Seen;
 use super::statements::RECEIVE;
 use super::{answer, scattered};
 use crate::domain::duration::micros;
@@ -18,7 +19,7 @@ pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) answer: Answer<Received, StoreError>,
 }
 
-pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) {
+pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Vec<Request>) {
     let (mut messages, mut keys) = (HashSet::new(), HashSet::new());
     let (mut plain, mut others) = (Vec::new(), Vec::new());
     for request in requests {
@@ -41,6 +42,9 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, requests: Vec<Request>) {
             return;
         }
     };
+    if let Some(now) = stored.first().and_then(|row| row.int(1).ok()) {
+        seen.tell_time(now);
+    }
     let stored: HashSet<_> = stored.iter().filter_map(|row| row.text(0).ok()).collect();
     for (request, flow) in plain.into_iter().zip(flows) {
         let is_stored = stored.contains(request.new.id.to_string().as_str());

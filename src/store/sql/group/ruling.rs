@@ -1,6 +1,6 @@
 //! Writes what a group came to: who stands where, and the rulings with their intents, places and effects.
 
-use super::asking::Request;
+use super::asking::Asking;
 use super::statements::RULE;
 use crate::domain::effect::Effect;
 use crate::domain::ids::{EffectId, FlowId};
@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver};
 use crate::store::sql::audit_time;
 use crate::store::types::Ruling;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// What becomes of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,33 +35,33 @@ impl Act {
 
 /// Where an operation stands from now on, and on which ground.
 pub(super) struct Standing<'s> {
-    pub(super) request: &'s Request,
+    pub(super) asking: &'s Asking,
     pub(super) act: Act,
-    pub(super) lane: &'s str,
     /// The version of the lane's row.
-    pub(super) lane_seen: &'s str,
+    pub(super) lane_row: &'s str,
+    /// The counters that it was judged by, with the versions of their rows.
+    pub(super) counters: &'s [(String, String)],
     pub(super) flow: FlowId,
-    pub(super) place: i64,
+    /// Nothing where nobody has looked at it: then it has to be new, and its lane free.
+    pub(super) place: Option<i64>,
     /// Of a flow that begins with it.
     pub(super) new_intent: Option<&'s str>,
     pub(super) ruling: Option<&'s Ruling>,
 }
 
-/// The records that were written; of the others nothing was, as their ground has moved.
-pub(super) async fn write(
-    driver: &impl Driver,
-    standing: &[Standing<'_>],
-    counters: &HashMap<String, String>,
-) -> Result<HashSet<String>, StoreError> {
+/// The records that were written, each with the version that its lane and counters have now; of the others nothing was, as their
+/// ground has moved.
+pub(super) async fn write(driver: &impl Driver, standing: &[Standing<'_>]) -> Result<HashMap<String, String>, StoreError> {
     let mut args = stands(standing);
     args.extend(intents(standing)?);
     args.extend(records(standing));
-    args.push(Arg::Bools(standing.iter().map(|one| one.request.is_pausable).collect()));
-    args.extend(grounds(standing, counters));
+    args.push(Arg::Bools(standing.iter().map(|one| one.asking.is_pausable).collect()));
+    args.push(Arg::Bools(standing.iter().map(|one| one.asking.joins()).collect()));
+    args.extend(grounds(standing));
     args.extend(places(standing));
     args.extend(effects(standing));
     let rows = driver.write(Step::Decide, RULE, args).await?;
-    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
 }
 
 fn texts(standing: &[Standing<'_>], of: impl Fn(&Standing<'_>) -> Option<String>) -> Arg {
@@ -77,25 +77,23 @@ fn number(index: usize) -> Option<i64> {
 }
 
 fn stands(standing: &[Standing<'_>]) -> Vec<Arg> {
-    let counters = |one: &Standing<'_>| one.ruling.map_or(0, |_| one.request.counters().len());
     vec![
         Arg::Ints((0..standing.len()).map(number).collect()),
-        texts(standing, |one| Some(one.request.lease.id.to_string())),
-        ints(standing, |one| Some(one.request.lease.fence)),
+        texts(standing, |one| Some(one.asking.lease.id.to_string())),
+        ints(standing, |one| Some(one.asking.lease.fence)),
         texts(standing, |one| Some(one.act.as_str().to_owned())),
-        texts(standing, |one| Some(one.lane.to_owned())),
-        texts(standing, |one| Some(one.lane_seen.to_owned())),
+        texts(standing, |one| Some(one.asking.lane.clone())),
+        texts(standing, |one| Some(one.lane_row.to_owned())),
         texts(standing, |one| Some(one.flow.to_string())),
-        ints(standing, |one| Some(one.place)),
+        ints(standing, |one| one.place),
         texts(standing, |one| one.new_intent.map(str::to_owned)),
-        ints(standing, |one| number(counters(one))),
     ]
 }
 
 fn intents(standing: &[Standing<'_>]) -> Result<Vec<Arg>, StoreError> {
     let text = |of: fn(&Ruling) -> Option<String>| texts(standing, move |one| of(one.ruling?));
     let int = |of: fn(&Ruling) -> i64| ints(standing, move |one| Some(of(one.ruling?)));
-    let members = standing.iter().map(|one| one.request.members_before.as_ref().map(serde_json::to_string).transpose());
+    let members = standing.iter().map(|one| one.asking.members_before.as_ref().map(serde_json::to_string).transpose());
     let members = members.collect::<Result<_, _>>().map_err(|error| StoreError::Judge(error.to_string()))?;
     Ok(vec![
         text(|ruling| Some(ruling.record.id.to_string())),
@@ -132,49 +130,48 @@ fn records(standing: &[Standing<'_>]) -> Vec<Arg> {
     ]
 }
 
-/// Those that have a ruling, with their places in the group.
-fn ruled<'s>(standing: &'s [Standing<'s>]) -> impl Iterator<Item = (Option<i64>, &'s Request, &'s Ruling)> {
-    standing.iter().enumerate().filter_map(|(index, one)| one.ruling.map(|ruling| (number(index), one.request, ruling)))
+/// Those that have a ruling.
+fn ruled<'s>(standing: &'s [Standing<'s>]) -> impl Iterator<Item = (&'s Standing<'s>, &'s Ruling)> {
+    standing.iter().filter_map(|one| Some((one, one.ruling?)))
 }
 
 /// The counters as they were seen, in the order in which they are taken, and whose they are.
-fn grounds(standing: &[Standing<'_>], counters: &HashMap<String, String>) -> Vec<Arg> {
-    let mut owned: Vec<_> =
-        ruled(standing).flat_map(|(index, one, _)| one.counters().into_iter().map(move |key| (key, index))).collect();
+fn grounds(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let counters = |(index, one): (usize, &Standing<'_>)| {
+        one.counters.iter().map(|(key, row)| (key.clone(), row.clone(), number(index))).collect::<Vec<_>>()
+    };
+    let mut owned: Vec<_> = standing.iter().enumerate().flat_map(counters).collect();
     owned.sort_unstable();
     vec![
-        Arg::Ints(owned.iter().map(|(_, index)| *index).collect()),
-        Arg::Texts(owned.iter().map(|(key, _)| Some((*key).to_owned())).collect()),
-        Arg::Texts(owned.iter().map(|(key, _)| counters.get(*key).cloned()).collect()),
+        Arg::Ints(owned.iter().map(|(.., index)| *index).collect()),
+        Arg::Texts(owned.iter().map(|(key, ..)| Some(key.clone())).collect()),
+        Arg::Texts(owned.into_iter().map(|(_, row, _)| Some(row)).collect()),
     ]
 }
 
 fn places(standing: &[Standing<'_>]) -> Vec<Arg> {
-    let approved = ruled(standing).filter(|(_, _, ruling)| ruling.record.verdict == Verdict::Approve);
+    let approved = ruled(standing).filter(|(_, ruling)| ruling.record.verdict == Verdict::Approve);
     let mut taken: Vec<_> = approved
-        .flat_map(|(index, one, _)| one.places.iter().map(move |place| (place, index, one.lease.id.to_string())))
+        .flat_map(|(one, _)| one.asking.places.iter().map(move |place| (place, one.asking.lease.id.to_string())))
         .collect();
     taken.sort_unstable();
     taken.dedup();
     vec![
-        Arg::Ints(taken.iter().map(|(_, index, _)| *index).collect()),
-        Arg::Texts(taken.iter().map(|(place, _, _)| Some((*place).clone())).collect()),
-        Arg::Texts(taken.into_iter().map(|(_, _, id)| Some(id)).collect()),
+        Arg::Texts(taken.iter().map(|(place, _)| Some((*place).clone())).collect()),
+        Arg::Texts(taken.into_iter().map(|(_, id)| Some(id)).collect()),
     ]
 }
 
 fn effects(standing: &[Standing<'_>]) -> Vec<Arg> {
-    let planned: Vec<_> = ruled(standing)
-        .flat_map(|(index, one, ruling)| ruling.effects.iter().map(move |effect| (index, one, ruling, effect)))
-        .collect();
-    let text = |of: fn(&Request, &Ruling, &Effect) -> Option<String>| {
-        Arg::Texts(planned.iter().map(|(_, one, ruling, effect)| of(one, ruling, effect)).collect())
+    let planned: Vec<_> =
+        ruled(standing).flat_map(|(one, ruling)| ruling.effects.iter().map(move |effect| (one.asking, ruling, effect))).collect();
+    let text = |of: fn(&Asking, &Ruling, &Effect) -> Option<String>| {
+        Arg::Texts(planned.iter().map(|(asking, ruling, effect)| of(asking, ruling, effect)).collect())
     };
     vec![
-        Arg::Ints(planned.iter().map(|(index, ..)| *index).collect()),
         text(|_, _, _| Some(EffectId::generate().to_string())),
         text(|_, ruling, _| Some(ruling.record.id.to_string())),
-        text(|one, _, _| Some(one.lease.id.to_string())),
+        text(|asking, _, _| Some(asking.lease.id.to_string())),
         text(|_, _, effect| Some(effect.rule.clone())),
         text(|_, _, effect| Some(effect.action.as_str().to_owned())),
         text(|_, _, effect| effect.user.as_ref().map(ToString::to_string)),

@@ -1,0 +1,140 @@
+//! A look at all that decisions stand on and that this replica has not seen yet: operations, lanes, counters, keys.
+
+use super::asking::Asking;
+use super::seen::{Seen, Window};
+use super::statements::LOOK;
+use super::{answer, scattered};
+use crate::audit::WrappedKey;
+use crate::domain::duration::micros;
+use crate::domain::ids::FlowId;
+use crate::domain::verdict::Verdict;
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver, Row};
+use crate::store::group::Answer;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(in crate::store::sql) struct Request {
+    pub(super) asking: Arc<Asking>,
+    pub(super) answer: Answer<Own, StoreError>,
+}
+
+/// How an operation and its lane stand, found under its lease.
+pub(super) struct Own {
+    flow: FlowId,
+    /// Nothing before it has joined a flow.
+    place: Option<i64>,
+    received_at: i64,
+    pub(super) is_plain: bool,
+    pub(super) holder: Option<String>,
+    pub(super) committed: Option<Verdict>,
+    /// The lane, and the version of its row; nothing where nobody made it.
+    pub(super) lane: Option<(i64, String)>,
+    /// Whether it has places in limits already.
+    pub(super) holds_places: bool,
+    /// How many of what each of its queries counted are its own.
+    pub(super) own_counts: Vec<u64>,
+}
+
+impl Own {
+    /// The flow that it is in, or the one that begins with it.
+    pub(super) fn flow_of(&self, asking: &Asking) -> FlowId {
+        if self.has_joined() { self.flow } else { asking.fresh_flow }
+    }
+
+    pub(super) const fn has_joined(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Where it is in line.
+    pub(super) fn place(&self) -> i64 {
+        self.place.unwrap_or(self.received_at)
+    }
+}
+
+pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Vec<Request>) {
+    match look(driver.as_ref(), &seen, &requests).await {
+        Ok(own) => requests.into_iter().zip(own).for_each(|(one, own)| {
+            answer(one.answer, own.ok_or(StoreError::Fenced).map(Some));
+        }),
+        // Nothing has happened yet: each tries by itself.
+        Err(error) => {
+            scattered(&error);
+            requests.into_iter().for_each(|one| answer(one.answer, Ok(None)));
+        }
+    }
+}
+
+async fn look(driver: &impl Driver, seen: &Seen, requests: &[Request]) -> Result<Vec<Option<Own>>, StoreError> {
+    let group: Vec<_> = requests.iter().map(|one| one.asking.as_ref()).collect();
+    let texts = |of: &dyn Fn(&Asking) -> Option<String>| Arg::Texts(group.iter().map(|one| of(one)).collect());
+    let queries: Vec<_> = group
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| one.queries.iter().map(move |(_, key, within)| (index, one.lease.id, key, micros(*within))))
+        .collect();
+    let persons: HashMap<_, _> =
+        group.iter().flat_map(|one| &one.persons).map(|one| (one.id.to_string(), &one.fresh_key)).collect();
+    let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, key)| (Some(name), Some(key.0.clone()))).unzip();
+    let mut counters: Vec<_> = group.iter().flat_map(|one| one.counters()).collect();
+    counters.sort_unstable();
+    counters.dedup();
+    let args = vec![
+        texts(&|one| Some(one.lease.id.to_string())),
+        Arg::Ints(group.iter().map(|one| Some(one.lease.fence)).collect()),
+        texts(&|one| Some(one.lane.clone())),
+        texts(&|one| Some(one.intent.clone())),
+        texts(&|one| one.requested_flow.map(|flow| flow.to_string())),
+        texts(&|one| Some(one.kind.as_str().to_owned())),
+        texts(&|one| Some(one.operation_id.clone())),
+        Arg::Bools(group.iter().map(|one| one.is_pausable).collect()),
+        Arg::Bools(group.iter().map(|one| one.joins()).collect()),
+        Arg::Texts(queries.iter().map(|(_, _, key, _)| Some((*key).clone())).collect()),
+        Arg::Ints(queries.iter().map(|(.., within)| Some(*within)).collect()),
+        Arg::Texts(queries.iter().map(|(_, id, ..)| Some(id.to_string())).collect()),
+        Arg::Texts(names),
+        Arg::Blobs(fresh),
+        Arg::Texts(counters.iter().map(|key| Some((*key).to_owned())).collect()),
+    ];
+    let mut own: Vec<Option<Own>> = group.iter().map(|_| None).collect();
+    let mut rows_of: HashMap<String, String> = HashMap::new();
+    let mut counted = Vec::new();
+    for row in &driver.look(LOOK, args).await? {
+        let place = usize::try_from(row.int(1)?).unwrap_or(usize::MAX).wrapping_sub(1);
+        match row.int(0)? {
+            0 => {
+                seen.tell_time(row.int(11)?);
+                own.get_mut(place).into_iter().try_for_each(|slot| own_of(row).map(|own| *slot = Some(own)))?;
+            }
+            1 => counted.push((place, row.count(3)?, row.opt_int(4)?, row.count(5)?)),
+            2 => drop(rows_of.insert(row.text(2)?.to_owned(), row.text(10)?.to_owned())),
+            _ => seen.put_key(row.text(2)?, WrappedKey(row.opt_bytes(9)?.unwrap_or_default().to_vec())),
+        }
+    }
+    counters.iter().filter_map(|key| Some((key, rows_of.get(*key)?))).for_each(|(key, row)| seen.put_counter(key, row, None));
+    counted.sort_unstable();
+    for (place, count, oldest, own_count) in counted {
+        let Some((index, _, key, within)) = queries.get(place) else { continue };
+        if let Some(row) = rows_of.get(key.as_str()) {
+            seen.put_counter(key, row, Some(Window { within: *within, count, oldest }));
+        }
+        if let Some(Some(own)) = own.get_mut(*index) {
+            own.own_counts.push(own_count);
+        }
+    }
+    Ok(own)
+}
+
+fn own_of(row: &Row) -> Result<Own, StoreError> {
+    Ok(Own {
+        flow: row.parsed(2, FlowId::parse)?,
+        place: row.opt_int(4)?,
+        received_at: row.int(5)?,
+        is_plain: row.int(6)? != 0,
+        holder: row.opt_text(7)?.map(str::to_owned),
+        committed: row.opt_parsed(8, Verdict::parse)?,
+        lane: row.opt_int(3)?.zip(row.opt_text(10)?.map(str::to_owned)),
+        holds_places: row.int(12)? != 0,
+        own_counts: Vec::new(),
+    })
+}

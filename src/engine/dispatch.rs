@@ -254,6 +254,9 @@ impl Engine {
 
     /// Prolongs the lease for as long as the work goes on; ends only when the lease is lost.
     async fn heartbeat(&self, lease: Lease, hold: &Hold) -> StoreError {
+        if let Err(lost) = hold.is_taken().await {
+            return lost;
+        }
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;
             let since = Instant::now();

@@ -4,7 +4,7 @@
 use crate::store::StoreError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A lease in a worker's hands.
@@ -14,26 +14,23 @@ pub(super) struct Hold {
     since: Mutex<Instant>,
     lease: Duration,
     /// Where it is heard that the write that takes it is done.
-    stored: Mutex<Option<oneshot::Receiver<()>>>,
+    taken: Option<watch::Receiver<bool>>,
 }
 
 impl Hold {
     pub(super) const fn new(since: Instant, lease: Duration) -> Self {
-        Self { since: Mutex::new(since), lease, stored: Mutex::new(None) }
+        Self { since: Mutex::new(since), lease, taken: None }
     }
 
     /// A lease that is being taken, and nobody's if nothing is heard of that.
-    pub(super) const fn from_when_stored(stored: oneshot::Receiver<()>, since: Instant, lease: Duration) -> Self {
-        Self { since: Mutex::new(since), lease, stored: Mutex::new(Some(stored)) }
+    pub(super) const fn from_when_stored(stored: watch::Receiver<bool>, since: Instant, lease: Duration) -> Self {
+        Self { since: Mutex::new(since), lease, taken: Some(stored) }
     }
 
     /// Waits until it is taken; an error if it is not.
     pub(super) async fn is_taken(&self) -> Result<(), StoreError> {
-        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match stored {
-            Some(stored) => stored.await.map_err(|_| StoreError::Fenced),
-            None => Ok(()),
-        }
+        let Some(taken) = &self.taken else { return Ok(()) };
+        taken.clone().wait_for(|taken| *taken).await.map(drop).map_err(|_| StoreError::Fenced)
     }
 
     /// It was prolonged by a write that began at `since`.

@@ -10,7 +10,7 @@ use crate::domain::operation::Notification;
 use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A verified and parsed notification.
@@ -102,8 +102,8 @@ impl Engine {
         // Before anybody works on it, so that its end cannot be missed.
         let heard = waits.then(|| self.waiters.register(id));
         let since = Instant::now();
-        // The worker reads what it needs meanwhile, and does nothing before it hears that the operation is stored.
-        let (stored, is_stored) = oneshot::channel();
+        // The worker reads what it needs meanwhile; it decides and sends nothing before it hears that the operation is stored.
+        let (stored, is_stored) = watch::channel(false);
         if let Some(worker) = worker {
             let claimed = Claimed {
                 lease: Lease { id, fence: 1 },
@@ -121,17 +121,24 @@ impl Engine {
             };
             self.spawn(claimed, worker, Hold::from_when_stored(is_stored, since, self.settings.lease));
         }
-        match self.store.receive(new).await? {
+        let received = self.store.receive(new).await;
+        if let Ok(Received::New(view, lease)) = received {
+            let is_in_hand = lease.is_some() && stored.send(true).is_ok();
+            if !is_in_hand {
+                // Its worker is gone, if there was one: whoever is free takes it.
+                if let Some(lease) = lease {
+                    let _ = self.store.reschedule(&lease, Duration::ZERO, false, false, None).await;
+                }
+                self.wake.notify_one();
+            }
+            return Ok(Accepted { view, heard });
+        }
+        // Nobody will work on it under this name.
+        self.waiters.settle(id, None);
+        match received? {
             Received::WebhookReused => Err(IntakeError::WebhookReused),
             Received::Incomplete => Err(IntakeError::UnknownRegistration),
-            Received::Known(view) => Ok(Accepted { view, heard: None }),
-            Received::New(view, lease) => {
-                let is_in_hand = lease.is_some() && stored.send(()).is_ok();
-                if !is_in_hand {
-                    self.wake.notify_one();
-                }
-                Ok(Accepted { view, heard })
-            }
+            Received::Known(view) | Received::New(view, _) => Ok(Accepted { view, heard: None }),
         }
     }
 }

@@ -28,10 +28,11 @@ macro_rules! word {
     (sqlite LOCK_OPERATION) => {
         ""
     };
-    (postgres LOCK) => {
-        " for update"
+    // As the program sorts, whatever the database's language is.
+    (postgres IN_ORDER) => {
+        " collate \"C\" for update of k"
     };
-    (sqlite LOCK) => {
+    (sqlite IN_ORDER) => {
         ""
     };
     (postgres SHARED_LOCK) => {

@@ -82,7 +82,12 @@ impl KeptConnections {
             return Some(connection);
         }
         let asked = tokio::time::timeout(CONNECT_WITHIN, connection.ping()).await;
-        asked.is_ok_and(|answer| answer.is_ok()).then_some(connection)
+        if asked.is_ok_and(|answer| answer.is_ok()) {
+            return Some(connection);
+        }
+        // What broke this one broke the others.
+        self.idle().clear();
+        None
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
@@ -95,7 +100,9 @@ impl KeptConnections {
 /// # Errors
 /// The address is malformed, or the server cannot be reached.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name("assent").options(SESSION);
+    // Says which schema this release knows, for those that come after it.
+    let name = format!("assent {}", MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default());
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name).options(SESSION);
     // One connection by itself first: it says why it fails, while the pool only says that the time is over.
     let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
     first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;

@@ -31,6 +31,7 @@ const COMMITTED: Sql = sql!(
 );
 const LOCK_LIMIT: Sql =
     sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");
+const HAD: Sql = sql!("select limit_key from limit_places where record_id = $1");
 const COUNT: Sql = sql!(
     "select count(*) from limit_places where limit_key = $1 and taken_at > " NOW " - $2 and record_id <> $3"
 );
@@ -225,7 +226,10 @@ pub(super) fn intent_of_parts(kind: &str, parts: [Option<&str>; 3]) -> String {
 /// Counts under the locks of the counters, taken in order.
 async fn count(tx: &mut dyn Transaction, deciding: &Deciding<'_>, id: &str) -> Result<BTreeMap<String, u64>, StoreError> {
     let queried = deciding.queries.iter().map(|(_, key, _)| key.as_str());
-    let keys: BTreeSet<&str> = queried.chain(deciding.places.iter().map(String::as_str)).collect();
+    // With those that it has a place in from before, which it may give back.
+    let had = tx.rows(HAD, args![id]).await?;
+    let had = had.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
+    let keys: BTreeSet<&str> = queried.chain(deciding.places.iter().map(String::as_str)).chain(had).collect();
     for key in keys {
         tx.run(LOCK_LIMIT, args![key]).await?;
     }

@@ -28,7 +28,7 @@ const SETTLE: Sql = sql!(
 /// Whoever has seen the counters is to look again. In the order in which they are locked everywhere.
 const TOUCH_COUNTERS: Sql = sql!(
     "update limit_keys set limit_key = limit_key where limit_key in (select k.limit_key from limit_keys k "
-    "join limit_places p on p.limit_key = k.limit_key where p.record_id = $1 order by k.limit_key" LOCK ")"
+    "join limit_places p on p.limit_key = k.limit_key where p.record_id = $1 order by k.limit_key" IN_ORDER ")"
 );
 const RELEASE_PLACES: Sql = sql!("delete from limit_places where record_id = $1");
 const ERASE_REGISTRATION: Sql = sql!("delete from registrations where user_id = $1");

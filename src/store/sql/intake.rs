@@ -5,7 +5,7 @@ use crate::domain::duration::micros;
 use crate::domain::ids::{FlowId, RecordId};
 use crate::flow::State;
 use crate::store::StoreError;
-use crate::store::connection::{Transaction, args, first};
+use crate::store::connection::{Arg, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Lease, NewOperation, OperationView, Received};
 
@@ -21,6 +21,17 @@ const INSERT: Sql = sql!(
     "where not exists (select 1 from finished_operations f where f.kind = $2 and f.operation_id = $3 and f.state not in ('failed', 'refused')) "
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
+
+/// Whoever is in the way may leave the queue while the row is made, unseen by the statement that makes it.
+const RETIRED: Sql = sql!(
+    "delete from operations where id = $1 and exists (select 1 from finished_operations f where f.kind = operations.kind "
+    "and f.operation_id = operations.operation_id and f.state not in ('failed', 'refused'))"
+);
+
+/// Makes an operation, unless there is one already; whether it did.
+pub(super) async fn insert(tx: &mut dyn Transaction, id: &str, statement: Sql, args: Vec<Arg>) -> Result<bool, StoreError> {
+    Ok(tx.run(statement, args).await? == 1 && tx.run(RETIRED, args![id]).await? == 0)
+}
 
 pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Result<Received, StoreError> {
     let fresh = tx.run(REMEMBER, args![new.webhook_id.as_str(), new.body_mac.as_str(), new.id.to_string()]).await? == 1;
@@ -51,15 +62,16 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
         state,
     ];
     let is_complete = new.payload.is_some();
-    args.push(crate::store::connection::Arg::Bytes(new.payload));
+    args.push(Arg::Bytes(new.payload));
     args.extend(args![owner, fence, delay, new.replica.as_str()]);
     // A second time, if the record that was in the way has failed meanwhile and is in the way no more.
-    let mut inserted = tx.run(INSERT, args.clone()).await? == 1;
+    let id = new.id.to_string();
+    let mut inserted = insert(tx, &id, INSERT, args.clone()).await?;
     if !inserted {
         let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
         let view = first(rows).map(|row| view::read(&row)).transpose()?;
         let reopens = view.as_ref().is_some_and(|view| matches!(view.state, State::Failed | State::Refused));
-        inserted = reopens && tx.run(INSERT, args).await? == 1;
+        inserted = reopens && insert(tx, &id, INSERT, args).await?;
         if !inserted {
             if let Some(view) = &view {
                 tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;

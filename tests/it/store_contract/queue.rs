@@ -207,3 +207,23 @@ async fn what_is_over_leaves_the_queue_and_is_found_as_before(backend: Backend) 
     assert!(matches!(again.try_decide(store, &judge).await.unwrap(), Decided::Ruled { .. }));
     assert_eq!(*committed.lock().unwrap(), Some(Verdict::Approve));
 }
+
+/// The release before does not know where they go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_leaves_the_queue_while_an_older_release_works_beside_this_one() {
+    let (database, store) = open(Backend::Postgres).await;
+    received(store.as_ref(), "a").await;
+    Case::of(claim_one(store.as_ref()).await, "a").finish(store.as_ref(), None, Outcome::Superseded).await;
+    let left = "select cast(count(*) as text) from finished_operations";
+    for older in ["assent", "assent 20261128000000"] {
+        let options: sqlx::postgres::PgConnectOptions = database.url.parse().unwrap();
+        let pool = sqlx::PgPool::connect_with(options.application_name(older)).await.unwrap();
+        assert_eq!(store.retire(None, Duration::ZERO).await.unwrap(), None);
+        pool.close().await;
+        assert_eq!(database.texts(left).await, ["0"]);
+    }
+    let gone = "select cast(count(*) as text) from pg_stat_activity where datname = current_database() and application_name in ('assent', 'assent 20261128000000')";
+    while database.texts(gone).await != ["0"] {}
+    store.retire(None, Duration::ZERO).await.unwrap();
+    assert_eq!(database.texts(left).await, ["1"]);
+}

@@ -28,6 +28,8 @@ pub(super) struct Asking {
     pub(super) places: Vec<String>,
     pub(super) persons: Vec<Person>,
     pub(super) members_before: Option<Vec<UserId>>,
+    /// How long a flow waits for somebody like it.
+    pub(super) join_window: Duration,
 }
 
 impl Asking {
@@ -82,6 +84,7 @@ pub(in crate::store::sql) async fn ask(
         places: deciding.places.to_vec(),
         persons: deciding.persons.to_vec(),
         members_before: deciding.members_before.map(<[_]>::to_vec),
+        join_window: deciding.rules.join_window,
     });
     let seen = &groups.seen;
     let is_known = asking.is_new() && seen.lane_row(&asking).is_some() && seen.counted(&asking).is_some();

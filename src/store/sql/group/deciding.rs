@@ -10,6 +10,7 @@ use super::ruling::{self, Act, Standing};
 use super::seen::{CounterRows, Seen};
 use super::{answer, failed};
 use crate::domain::ids::FlowId;
+use crate::domain::verdict::Verdict;
 use crate::flow::Step;
 use crate::store::StoreError;
 use crate::store::connection::Driver;
@@ -89,7 +90,7 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
     let decided = group.iter().enumerate().map(|(index, one)| {
         let asking = &one.asking;
         let taken = taken.remove(&index);
-        let Some(Taken { act, ruling, .. }) = taken else {
+        let Some(Taken { act, ruling, counters, .. }) = taken else {
             seen.forget(asking);
             return None;
         };
@@ -97,8 +98,8 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
             seen.moved(asking);
             return None;
         };
-        let held_places = one.own.as_ref().is_some_and(|own| own.holds_places);
-        seen.written(asking, act, row, ruling.as_ref(), held_places);
+        let taken = ruling.as_ref().map(|ruling| &ruling.record).filter(|record| record.verdict == Verdict::Approve);
+        seen.written(asking, &counters, row, taken.map(|record| record.decided_at.as_microsecond()));
         match act {
             Act::Park => Some(Decided::Parked(Passed::default())),
             Act::Hold => Some(Decided::Stale),
@@ -124,12 +125,7 @@ fn act_of(one: &Request, seen: &Seen) -> Option<(Act, String)> {
 /// What it is judged on, and the counters with the versions of their rows; nothing where that is not known.
 fn ground_of(one: &Request, seen: &Seen) -> Result<Option<(Ground, CounterRows)>, StoreError> {
     let (asking, own) = (&one.asking, one.own.as_ref());
-    let Some(mut counted) = seen.counted(asking) else { return Ok(None) };
-    // Its own places do not stand in its way.
-    let own_counts = own.map(|own| own.own_counts.as_slice()).unwrap_or_default();
-    for ((name, _, _), own_count) in asking.queries.iter().zip(own_counts) {
-        counted.counts.entry(name.clone()).and_modify(|count| *count = count.saturating_sub(*own_count));
-    }
+    let Some(counted) = seen.counted(asking) else { return Ok(None) };
     let ground = Ground {
         now: timestamp(counted.now)?,
         counts: counted.counts,

@@ -21,6 +21,7 @@ use crate::store::outbox::{ClaimedEvent, EventLease};
 use crate::store::types::{Finished, Finishing, LaneRules, Lease, Passed};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Stands in an event's body for the time, which the database puts in its place.
 const NO_TIME: &str = "0001-01-01T00:00:00.000000Z";
@@ -93,12 +94,13 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, deliveries: 
     let delivered = deliveries.take();
     let step = if requests.is_empty() { Step::FinishEvent } else { Step::Finish };
     let columns = columns(&requests).into_iter().chain(deliveries::columns(&delivered)).collect();
+    let asked_at = Instant::now();
     match driver.write(step, END, columns).await.and_then(|rows| Written::read(&rows)) {
         Ok(Written { mut ends, follows }) => {
             for one in requests {
                 let end = ends.remove(&one.lease.id.to_string());
                 match &end {
-                    Some(end) => remember(&seen, &one, end),
+                    Some(end) => remember(&seen, &one, end, asked_at),
                     None => seen.forget_lane(&one.lane),
                 }
                 let finished = end.map(|end| finished(&one, end)).transpose();
@@ -154,8 +156,8 @@ impl Written {
 }
 
 /// The lane is free, as old as that has made it; what is recorded of a new tresor is read when somebody next comes there.
-fn remember(seen: &Seen, one: &Request, end: &End) {
-    seen.tell_time(end.at);
+fn remember(seen: &Seen, one: &Request, end: &End, asked_at: Instant) {
+    seen.tell_time(end.at, asked_at);
     if one.told.kind == Kind::TresorCreation {
         seen.forget_lane(&one.lane);
     } else {

@@ -10,6 +10,7 @@ use crate::store::connection::{Arg, Driver, Row};
 use crate::store::group::Answer;
 use crate::store::types::LaneFacts;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) lane: String,
@@ -20,12 +21,13 @@ pub(in crate::store::sql) struct Request {
 pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Vec<Request>) {
     let lanes = requests.iter().map(|one| Some(one.lane.clone())).collect();
     let tresors = requests.iter().map(|one| one.tresor.clone()).collect();
+    let asked_at = Instant::now();
     let rows = driver.look(LANE_FACTS, vec![Arg::Texts(lanes), Arg::Texts(tresors)]).await;
     match rows {
         Ok(rows) => requests.into_iter().zip(rows).for_each(|(one, row)| {
             let facts = read(&row);
             if let Ok(facts) = &facts {
-                seen.tell_time(facts.now.as_microsecond());
+                seen.tell_time(facts.now.as_microsecond(), asked_at);
                 if let Some(row) = row.opt_text(4).ok().flatten() {
                     seen.put_lane(&one.lane, facts, row);
                 }

@@ -13,6 +13,7 @@ use crate::store::connection::{Arg, Driver, Row};
 use crate::store::group::Answer;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 pub(in crate::store::sql) struct Request {
     pub(super) asking: Arc<Asking>,
@@ -30,10 +31,6 @@ pub(super) struct Own {
     pub(super) committed: Option<Verdict>,
     /// The lane, and the version of its row; nothing where nobody made it.
     pub(super) lane: Option<(i64, String)>,
-    /// Whether it has places in limits already.
-    pub(super) holds_places: bool,
-    /// How many of what each of its queries counted are its own.
-    pub(super) own_counts: Vec<u64>,
 }
 
 impl Own {
@@ -68,11 +65,10 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Ve
 async fn look(driver: &impl Driver, seen: &Seen, requests: &[Request]) -> Result<Vec<Option<Own>>, StoreError> {
     let group: Vec<_> = requests.iter().map(|one| one.asking.as_ref()).collect();
     let texts = |of: &dyn Fn(&Asking) -> Option<String>| Arg::Texts(group.iter().map(|one| of(one)).collect());
-    let queries: Vec<_> = group
-        .iter()
-        .enumerate()
-        .flat_map(|(index, one)| one.queries.iter().map(move |(_, key, within)| (index, one.lease.id, key, micros(*within))))
-        .collect();
+    let mut queries: Vec<_> =
+        group.iter().flat_map(|one| &one.queries).map(|(_, key, within)| (key.as_str(), micros(*within))).collect();
+    queries.sort_unstable();
+    queries.dedup();
     let persons: HashMap<_, _> =
         group.iter().flat_map(|one| &one.persons).map(|one| (one.id.to_string(), &one.fresh_key)).collect();
     let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, key)| (Some(name), Some(key.0.clone()))).unzip();
@@ -89,13 +85,14 @@ async fn look(driver: &impl Driver, seen: &Seen, requests: &[Request]) -> Result
         texts(&|one| Some(one.operation_id.clone())),
         Arg::Bools(group.iter().map(|one| one.is_pausable).collect()),
         Arg::Bools(group.iter().map(|one| one.joins()).collect()),
-        Arg::Texts(queries.iter().map(|(_, _, key, _)| Some((*key).clone())).collect()),
-        Arg::Ints(queries.iter().map(|(.., within)| Some(*within)).collect()),
-        Arg::Texts(queries.iter().map(|(_, id, ..)| Some(id.to_string())).collect()),
+        Arg::Texts(queries.iter().map(|(key, _)| Some((*key).to_owned())).collect()),
+        Arg::Ints(queries.iter().map(|(_, within)| Some(*within)).collect()),
         Arg::Texts(names),
         Arg::Blobs(fresh),
         Arg::Texts(counters.iter().map(|key| Some((*key).to_owned())).collect()),
+        Arg::Int(group.first().map_or(0, |one| micros(one.join_window))),
     ];
+    let asked_at = Instant::now();
     let mut own: Vec<Option<Own>> = group.iter().map(|_| None).collect();
     let mut rows_of: HashMap<String, String> = HashMap::new();
     let mut counted = Vec::new();
@@ -103,24 +100,21 @@ async fn look(driver: &impl Driver, seen: &Seen, requests: &[Request]) -> Result
         let place = usize::try_from(row.int(1)?).unwrap_or(usize::MAX).wrapping_sub(1);
         match row.int(0)? {
             0 => {
-                seen.tell_time(row.int(11)?);
+                seen.tell_time(row.int(11)?, asked_at);
                 own.get_mut(place).into_iter().try_for_each(|slot| own_of(row).map(|own| *slot = Some(own)))?;
             }
-            1 => counted.push((place, row.count(3)?, row.opt_int(4)?, row.count(5)?)),
+            1 => counted.push((place, row.count(3)?, row.opt_int(4)?)),
             2 => drop(rows_of.insert(row.text(2)?.to_owned(), row.text(10)?.to_owned())),
             _ => seen.put_key(row.text(2)?, WrappedKey(row.opt_bytes(9)?.unwrap_or_default().to_vec())),
         }
     }
-    counters.iter().filter_map(|key| Some((key, rows_of.get(*key)?))).for_each(|(key, row)| seen.put_counter(key, row, None));
-    counted.sort_unstable();
-    for (place, count, oldest, own_count) in counted {
-        let Some((index, _, key, within)) = queries.get(place) else { continue };
-        if let Some(row) = rows_of.get(key.as_str()) {
-            seen.put_counter(key, row, Some(Window { within: *within, count, oldest }));
-        }
-        if let Some(Some(own)) = own.get_mut(*index) {
-            own.own_counts.push(own_count);
-        }
+    for key in counters {
+        let Some(row) = rows_of.get(key) else { continue };
+        let windows = counted.iter().filter_map(|(place, count, oldest)| {
+            let (_, within) = queries.get(*place).filter(|(counter, _)| *counter == key)?;
+            Some(Window { within: *within, count: *count, oldest: *oldest })
+        });
+        seen.put_counter(key, row, windows.collect(), asked_at);
     }
     Ok(own)
 }
@@ -134,7 +128,5 @@ fn own_of(row: &Row) -> Result<Own, StoreError> {
         holder: row.opt_text(7)?.map(str::to_owned),
         committed: row.opt_parsed(8, Verdict::parse)?,
         lane: row.opt_int(3)?.zip(row.opt_text(10)?.map(str::to_owned)),
-        holds_places: row.int(12)? != 0,
-        own_counts: Vec::new(),
     })
 }

@@ -12,6 +12,7 @@ mod finishing;
 mod lanes;
 mod looking;
 mod receiving;
+mod recent;
 mod ruling;
 mod seen;
 mod statements;

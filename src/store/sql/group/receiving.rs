@@ -13,6 +13,7 @@ use crate::store::group::Answer;
 use crate::store::types::{Lease, NewOperation, OperationView, Received};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) new: NewOperation,
@@ -33,6 +34,7 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Ve
         order(&one.new).cmp(&order(&other.new))
     });
     let flows: Vec<_> = plain.iter().map(|one| one.new.requested_flow.unwrap_or_else(FlowId::generate)).collect();
+    let asked_at = Instant::now();
     let stored = match driver.write(Step::Receive, RECEIVE, columns(&plain, &flows)).await {
         Ok(rows) => rows,
         // A message is stored once, whoever tries again.
@@ -43,7 +45,7 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Ve
         }
     };
     if let Some(now) = stored.first().and_then(|row| row.int(1).ok()) {
-        seen.tell_time(now);
+        seen.tell_time(now, asked_at);
     }
     let stored: HashSet<_> = stored.iter().filter_map(|row| row.text(0).ok()).collect();
     for (request, flow) in plain.into_iter().zip(flows) {

@@ -2,6 +2,7 @@
 
 use super::asking::Asking;
 use super::statements::RULE;
+use crate::domain::duration::micros;
 use crate::domain::effect::Effect;
 use crate::domain::ids::{EffectId, FlowId};
 use crate::domain::verdict::Verdict;
@@ -60,6 +61,7 @@ pub(super) async fn write(driver: &impl Driver, standing: &[Standing<'_>]) -> Re
     args.extend(grounds(standing));
     args.extend(places(standing));
     args.extend(effects(standing));
+    args.push(Arg::Int(standing.first().map_or(0, |one| micros(one.asking.join_window))));
     let rows = driver.write(Step::Decide, RULE, args).await?;
     rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
 }

@@ -5,68 +5,21 @@
 //! is written only where the versions are those that it was judged by; what is found to have moved is forgotten.
 
 use super::asking::Asking;
-use super::ruling::Act;
+use super::recent::Recent;
 use crate::audit::WrappedKey;
 use crate::domain::duration::micros;
 use crate::domain::ids::UserId;
-use crate::domain::verdict::Verdict;
-use crate::store::types::{LaneFacts, Ruling};
+use crate::store::types::LaneFacts;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much of each kind is kept in one generation; there are two of them.
-const AT_MOST: usize = 4096;
-/// How long a generation takes things in. Bounded, because the release before this one gives places in a limit back without
-/// changing the counter's row.
-const TURNS_AFTER: Duration = Duration::from_secs(30);
 /// Where others work on the same lanes and counters, only what was seen a moment ago is likely to be so still: for so long after
 /// something was found to have moved.
 const WARY_FOR: Duration = Duration::from_mins(1);
 const A_MOMENT: Duration = Duration::from_millis(100);
-
-/// Values by name that are forgotten in the order in which they came.
-struct Recent<V> {
-    young: HashMap<String, V>,
-    old: HashMap<String, V>,
-    turned: Instant,
-}
-
-impl<V> Recent<V> {
-    fn new() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), turned: Instant::now() }
-    }
-
-    fn get(&mut self, name: &str) -> Option<&mut V> {
-        if self.turned.elapsed() > TURNS_AFTER {
-            self.turn();
-        }
-        self.young.get_mut(name).or_else(|| self.old.get_mut(name))
-    }
-
-    fn put(&mut self, name: &str, value: V) {
-        if self.young.len() >= AT_MOST {
-            self.turn();
-        }
-        self.old.remove(name);
-        self.young.insert(name.to_owned(), value);
-    }
-
-    fn turn(&mut self) {
-        self.old = std::mem::take(&mut self.young);
-        if self.turned.elapsed() > TURNS_AFTER * 2 {
-            self.old.clear();
-        }
-        self.turned = Instant::now();
-    }
-
-    fn forget(&mut self, name: &str) {
-        self.young.remove(name);
-        self.old.remove(name);
-    }
-}
 
 /// A lane, and what is recorded of its tresor.
 struct Lane {
@@ -104,8 +57,8 @@ struct Kept {
     lanes: Recent<Lane>,
     counters: Recent<Counter>,
     keys: Recent<WrappedKey>,
-    /// The database's time, and when it was told.
-    clock: Option<(i64, Instant)>,
+    /// The database's time, when it was told, and when it was asked for.
+    clock: Option<(i64, Instant, Instant)>,
     wary_until: Option<Instant>,
 }
 
@@ -117,7 +70,7 @@ impl Kept {
     }
 
     fn now(&self) -> Option<i64> {
-        self.clock.map(|(told, when)| told.saturating_add(micros(when.elapsed())))
+        self.clock.map(|(told, when, _)| told.saturating_add(micros(when.elapsed())))
     }
 }
 
@@ -181,8 +134,12 @@ impl Seen {
         Some(Counted { now, counts, rows, person_keys })
     }
 
-    pub(super) fn tell_time(&self, now: i64) {
-        self.kept().clock = Some((now, Instant::now()));
+    /// The database's time, as a statement says that was sent then.
+    pub(super) fn tell_time(&self, now: i64, asked_at: Instant) {
+        let mut kept = self.kept();
+        if kept.clock.is_none_or(|(.., known)| known <= asked_at) {
+            kept.clock = Some((now, Instant::now(), asked_at));
+        }
     }
 
     /// What was read of a lane that nobody holds, unless more is known.
@@ -195,22 +152,17 @@ impl Seen {
         }
     }
 
-    /// What was counted, unless somebody was faster.
-    pub(super) fn put_counter(&self, key: &str, row: &str, window: Option<Window>) {
+    /// What was counted by a statement that was sent then, unless it has changed since.
+    pub(super) fn put_counter(&self, key: &str, row: &str, windows: Vec<Window>, asked_at: Instant) {
         let mut kept = self.kept();
-        let now = kept.now().unwrap_or(i64::MAX);
         match kept.counters.get(key) {
             Some(known) if known.row == row => {
-                known.seen = Instant::now();
-                known.windows.retain(|one| window.is_none_or(|window| one.within != window.within));
-                known.windows.extend(window);
+                known.windows.retain(|one| windows.iter().all(|window| window.within != one.within));
+                known.windows.extend(windows);
+                known.seen = asked_at;
             }
-            Some(known)
-                if window.is_none_or(|window| known.windows.iter().any(|one| one.within == window.within && one.stands(now))) => {
-            }
-            _ => kept
-                .counters
-                .put(key, Counter { row: row.to_owned(), windows: window.into_iter().collect(), seen: Instant::now() }),
+            Some(known) if known.seen > asked_at => {}
+            _ => kept.counters.put(key, Counter { row: row.to_owned(), windows, seen: asked_at }),
         }
     }
 
@@ -218,23 +170,21 @@ impl Seen {
         self.kept().keys.put(person, key);
     }
 
-    /// Somebody has taken the lane, or stands in line for it, and what was ruled has taken its places.
-    pub(super) fn written(&self, asking: &Asking, act: Act, row: &str, ruling: Option<&Ruling>, held_places: bool) {
+    /// Somebody has taken the lane, or stands in line for it, and what was ruled has taken its places: the rows that it was judged
+    /// by have another version now. `taken_at` is when it took its places, if it did.
+    pub(super) fn written(&self, asking: &Asking, judged_by: &CounterRows, row: &str, taken_at: Option<i64>) {
         let mut kept = self.kept();
         if let Some(lane) = kept.lanes.get(&asking.lane) {
             lane.row = None;
         }
-        let Some(ruling) = ruling.filter(|_| act == Act::Rule) else { return };
-        let takes = ruling.record.verdict == Verdict::Approve;
-        for key in asking.counters() {
-            // Which of its places it had before is more than is known here.
-            if held_places {
+        for (key, judged_by) in judged_by {
+            // What came in between is not what was judged by, and nobody knows what it has counted.
+            let Some(counter) = kept.counters.get(key).filter(|counter| counter.row == *judged_by) else {
                 kept.counters.forget(key);
-            }
-            let Some(counter) = kept.counters.get(key) else { continue };
+                continue;
+            };
             (counter.row, counter.seen) = (row.to_owned(), Instant::now());
-            if takes && asking.places.iter().any(|place| place == key) {
-                let at = ruling.record.decided_at.as_microsecond();
+            if let Some(at) = taken_at.filter(|_| asking.places.contains(key)) {
                 for window in &mut counter.windows {
                     window.count = window.count.saturating_add(1);
                     window.oldest = Some(window.oldest.map_or(at, |oldest| oldest.min(at)));
@@ -265,5 +215,106 @@ impl Seen {
         let mut kept = self.kept();
         kept.lanes.forget(&asking.lane);
         asking.counters().into_iter().for_each(|key| kept.counters.forget(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recent::TURNS_AFTER;
+    use super::*;
+    use crate::domain::ids::{FlowId, RecordId};
+    use crate::domain::kind::Kind;
+    use crate::store::types::Lease;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn asking(windows: &[Duration]) -> Asking {
+        Asking {
+            lease: Lease { id: RecordId::generate(), fence: 1 },
+            kind: Kind::Share,
+            operation_id: "op".into(),
+            intent: "intent".into(),
+            lane: "lane".into(),
+            seen_version: 0,
+            requested_flow: None,
+            fresh_flow: FlowId::generate(),
+            is_pausable: true,
+            queries: windows.iter().map(|within| (format!("{within:?}"), "counter".into(), *within)).collect(),
+            places: vec!["counter".into()],
+            persons: Vec::new(),
+            members_before: None,
+            join_window: HOUR,
+        }
+    }
+
+    fn window(within: Duration, count: u64, oldest: Option<i64>) -> Window {
+        Window { within: micros(within), count, oldest }
+    }
+
+    fn seen() -> Seen {
+        let seen = Seen::new();
+        seen.tell_time(1_000_000_000_000, Instant::now());
+        seen
+    }
+
+    /// The counts and the row that it would be judged by.
+    fn judged(seen: &Seen, asking: &Asking) -> Option<(Vec<u64>, CounterRows)> {
+        seen.counted(asking).map(|counted| (counted.counts.into_values().collect(), counted.rows))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_comes_late_is_not_counted_on_as_if_it_were_new() {
+        let (seen, share, kick) = (seen(), asking(&[HOUR]), asking(&[HOUR * 2]));
+        let asked_at = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        seen.put_counter("counter", "r1", vec![window(HOUR, 1, Some(999_999_000_000))], Instant::now());
+        let (counts, judged_by) = judged(&seen, &share).unwrap();
+        assert_eq!(counts, [1]);
+        // Somebody looked before that for another window, and hears of it only now.
+        seen.put_counter("counter", "r0", vec![window(HOUR * 2, 7, Some(999_999_000_000))], asked_at);
+        assert!(judged(&seen, &kick).is_none());
+        seen.written(&share, &judged_by, "r2", Some(1_000_000_000_001));
+        assert_eq!(judged(&seen, &share).unwrap(), (vec![2], vec![("counter".to_owned(), "r2".to_owned())]));
+        // And what comes in between a judgement and its ruling is nothing to count on.
+        let (_, judged_by) = judged(&seen, &share).unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        seen.put_counter("counter", "r3", vec![window(HOUR, 9, None)], Instant::now());
+        seen.written(&share, &judged_by, "r4", Some(1_000_000_000_002));
+        assert!(judged(&seen, &share).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_count_stands_until_a_place_is_over() {
+        let (seen, share) = (seen(), asking(&[HOUR]));
+        let oldest = 1_000_000_000_000 - micros(HOUR) + 5_000_000;
+        seen.put_counter("counter", "r", vec![window(HOUR, 3, Some(oldest))], Instant::now());
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(judged(&seen, &share).unwrap().0, [3]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(judged(&seen, &share).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_others_are_at_work_only_what_was_seen_a_moment_ago_counts_and_nothing_is_kept_for_long() {
+        let (seen, share) = (seen(), asking(&[HOUR]));
+        let facts = LaneFacts { version: 0, ..LaneFacts::default() };
+        let put = || {
+            seen.put_lane("lane", &facts, "row");
+            seen.put_counter("counter", "r", vec![window(HOUR, 0, None)], Instant::now());
+        };
+        let is_known = || (seen.lane_facts("lane").is_some(), judged(&seen, &share).is_some());
+        put();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(is_known(), (true, true));
+        seen.moved(&share);
+        assert_eq!(is_known(), (false, false));
+        put();
+        assert_eq!(is_known(), (true, true));
+        tokio::time::advance(A_MOMENT * 2).await;
+        assert_eq!(is_known(), (false, false));
+        tokio::time::advance(WARY_FOR).await;
+        put();
+        tokio::time::advance(TURNS_AFTER * 3).await;
+        assert_eq!(is_known(), (false, false));
     }
 }

@@ -40,40 +40,39 @@ pub(super) const LANE_FACTS: Sql = set!(
     "left join lanes l on l.lane = n.lane left join tresors t on t.id = n.tresor order by n.i"
 );
 
-/// How each operation and its lane stand (0), what its limits count, since when, and how much of that is its own (1), the versions
-/// of the counters' rows (2), and persons' keys (3); counters and keys that are missing are made, in this order. An operation is not plain that goes on with a flow or comes back, is paused, or whose
-/// lane is kept for somebody's turn.
+/// How each operation and its lane stand (0), what its limits count, and since when (1), the versions of the counters' rows (2), and
+/// persons' keys (3); counters and keys that are missing are made, in this order. An operation is not plain that goes on with a flow or comes back, has places, is
+/// paused, or whose lane is kept for somebody's turn.
 pub(super) const LOOK: Sql = set!(
-    "with counting as (insert into limit_keys (limit_key) select n.limit_key from unnest($15::text[]) as n(limit_key) "
+    "with counting as (insert into limit_keys (limit_key) select n.limit_key from unnest($14::text[]) as n(limit_key) "
     "where not exists (select 1 from limit_keys k where k.limit_key = n.limit_key offset 0) order by n.limit_key collate \"C\" "
     "on conflict (limit_key) do nothing returning limit_key, xmin::text as seen), "
     "made as (insert into person_keys (person_id, wrapped, created_at) select n.person_id, n.wrapped, " NOW
-    " from unnest($13::text[], $14::bytea[]) as n(person_id, wrapped) where (select count(*) from counting) >= 0 "
+    " from unnest($12::text[], $13::bytea[]) as n(person_id, wrapped) where (select count(*) from counting) >= 0 "
     "and not exists (select 1 from person_keys k where k.person_id = n.person_id offset 0) order by n.person_id collate \"C\" "
     "on conflict (person_id) do nothing returning person_id, wrapped) "
     "select 0::bigint, n.i, o.flow_id, l.version, coalesce(o.place_in_line, case when o.decision_id is not null then o.received_at end), "
-    "o.received_at, (o.attempt = 1 and o.basis is null "
+    "o.received_at, (o.attempt = 1 and o.basis is null and not exists (select 1 from limit_places p where p.record_id = n.id offset 0) "
     "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) "
     "and not exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0) "
     "and not (o.place_in_line is null and o.decision_id is null and (exists (select 1 from flows f where f.id = n.requested_flow offset 0) "
-    "or (n.joins and exists (select 1 from flows f where f.intent = n.intent and f.open_since is not null offset 0)))))::boolean, "
+    "or (n.joins and exists (select 1 from flows f where f.intent = n.intent and f.open_since > " NOW " - $15 offset 0)))))::boolean, "
     "(select h.id from operations h where h.lane = n.lane limit 1), "
     "(select c.verdict from (select verdict, decided_at from operations c where c.kind = n.kind and c.operation_id = n.operation_id "
     "and c.verdict is not null union all select verdict, decided_at from finished_operations c where c.kind = n.kind "
-    "and c.operation_id = n.operation_id and c.verdict is not null) c order by c.decided_at limit 1), null::bytea, l.xmin::text, " NOW ", exists (select 1 from limit_places p where p.record_id = n.id offset 0) "
+    "and c.operation_id = n.operation_id and c.verdict is not null) c order by c.decided_at limit 1), null::bytea, l.xmin::text, " NOW " "
     "from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::boolean[]) "
     "with ordinality as n(id, fence, lane, intent, requested_flow, kind, operation_id, pausable, joins, i) "
     "join operations o on o.id = n.id and o.fence = n.fence left join lanes l on l.lane = n.lane "
-    "union all select 1, q.i, null, p.count, p.oldest, p.own, null, null, null, null, null, null, null "
-    "from unnest($10::text[], $11::bigint[], $12::text[]) with ordinality as q(limit_key, within, record_id, i), "
-    "lateral (select count(*) as count, min(p.taken_at) as oldest, count(*) filter (where p.record_id = q.record_id) as own "
-    "from limit_places p where p.limit_key = q.limit_key and p.taken_at > " NOW " - q.within) p "
-    "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null, null "
-    "from unnest($15::text[]) as n(limit_key) join limit_keys k on k.limit_key = n.limit_key "
-    "union all select 2, 0, counting.limit_key, null, null, null, null, null, null, null, counting.seen, null, null from counting "
-    "union all select 3, 0, k.person_id, null, null, null, null, null, null, k.wrapped, null, null, null "
-    "from unnest($13::text[]) as n(person_id) join person_keys k on k.person_id = n.person_id "
-    "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null, null from made"
+    "union all select 1, q.i, null, p.count, p.oldest, null, null, null, null, null, null, null "
+    "from unnest($10::text[], $11::bigint[]) with ordinality as q(limit_key, within, i), "
+    "lateral (select count(*) as count, min(p.taken_at) as oldest from limit_places p where p.limit_key = q.limit_key and p.taken_at > " NOW " - q.within) p "
+    "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null "
+    "from unnest($14::text[]) as n(limit_key) join limit_keys k on k.limit_key = n.limit_key "
+    "union all select 2, 0, counting.limit_key, null, null, null, null, null, null, null, counting.seen, null from counting "
+    "union all select 3, 0, k.person_id, null, null, null, null, null, null, k.wrapped, null, null "
+    "from unnest($12::text[]) as n(person_id) join person_keys k on k.person_id = n.person_id "
+    "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null from made"
 );
 
 /// Takes lanes, then counters, where they are as they were seen; then writes of each operation that has its own, and still its
@@ -99,10 +98,10 @@ pub(super) const RULE: Sql = set!(
     // Nobody has looked, so it is looked now: the lane is free, and nobody waits for somebody like this.
     "and (n.place is not null or not (exists (select 1 from operations h where h.lane = n.lane offset 0) "
     "or exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0) "
-    "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since is not null offset 0)))) returning n.*), "
+    "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > " NOW " - $49::bigint offset 0)))) returning n.*), "
     // The second waits for the first, as nothing else says in which order they are done.
     "counter as (update limit_keys k set limit_key = k.limit_key from s "
-    "where (select count(*) from lane) >= 0 and k.limit_key = s.limit_key and k.xmin::text = s.seen returning s.limit_key), "
+    "where s.i = any(array(select i from lane)) and k.limit_key = s.limit_key and k.xmin::text = s.seen returning s.limit_key), "
     "free as materialized (select * from lane "
     "where i not in (select s.i from s where s.limit_key not in (select counter.limit_key from counter))), "
     "stood as (update operations o set flow_id = n.flow_id, place_in_line = n.place, "

@@ -84,19 +84,19 @@ fn quiet_broken_pipe() {
     }));
 }
 
-/// Half of the processors, as the database needs the others: a second thread on two processors costs more in waking each other
-/// than it gains. Checks of policies and other long work have threads of their own.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
-}
-
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     quiet_broken_pipe();
     let matches = admin::grouped(Arguments::command()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Serve(options) = &arguments.command
+        && let Some(threads) = options.threads()
+    {
+        runtime.worker_threads(threads);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::input(format!("the system gives no threads: {error}")).report(),
     };

@@ -30,7 +30,7 @@ pub(super) async fn order(tx: &mut dyn Transaction, order: HandOrder) -> Result<
         args![order.id.to_string(), order.key.kind.as_str(), order.key.operation_id.as_str(), FlowId::generate().to_string(),];
     args.push(Arg::Bytes(order.payload));
     args.extend(args![by_hand.as_str(), owner, lease]);
-    if intake::insert(tx, &order.id.to_string(), INSERT, args).await? {
+    if intake::insert(tx, order.id, &order.key, INSERT, args).await? {
         return Ok(Ordered::Taken(Lease { id: order.id, fence: 1 }));
     }
     let view: Option<OperationView> = first(tx.rows(view::BY_KEY, key).await?).map(|row| view::read(&row)).transpose()?;

@@ -99,7 +99,7 @@ pub(super) async fn decide(
         return Ok(Decided::Stale);
     }
     let (flow, attempt, now) = (own.flow, own.attempt, timestamp(held.now)?);
-    let counts = count(tx, &deciding, &id).await?;
+    let counts = count(tx, &deciding, &id, own.was_decided).await?;
     let person_keys = persons(tx, deciding.persons).await?;
     let key = deciding.key;
     let committed = first(tx.rows(COMMITTED, args![key.kind.as_str(), key.operation_id.as_str()]).await?);
@@ -205,6 +205,7 @@ fn own_claim(row: &Row) -> Result<Claim, StoreError> {
         attempt: u32::try_from(row.int(1)?).unwrap_or(u32::MAX),
         place,
         received_at,
+        was_decided: row.opt_text(4)?.is_some(),
         was_escalated: row.opt_text(5)?.is_some(),
     })
 }
@@ -224,10 +225,15 @@ pub(super) fn intent_of_parts(kind: &str, parts: [Option<&str>; 3]) -> String {
 }
 
 /// Counts under the locks of the counters, taken in order.
-async fn count(tx: &mut dyn Transaction, deciding: &Deciding<'_>, id: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+async fn count(
+    tx: &mut dyn Transaction,
+    deciding: &Deciding<'_>,
+    id: &str,
+    was_decided: bool,
+) -> Result<BTreeMap<String, u64>, StoreError> {
     let queried = deciding.queries.iter().map(|(_, key, _)| key.as_str());
     // With those that it has a place in from before, which it may give back.
-    let had = tx.rows(HAD, args![id]).await?;
+    let had = if was_decided { tx.rows(HAD, args![id]).await? } else { Vec::new() };
     let had = had.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
     let keys: BTreeSet<&str> = queried.chain(deciding.places.iter().map(String::as_str)).chain(had).collect();
     for key in keys {

@@ -3,6 +3,7 @@
 use super::view;
 use crate::domain::duration::micros;
 use crate::domain::ids::{FlowId, RecordId};
+use crate::domain::operation::OperationKey;
 use crate::flow::State;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Transaction, args, first};
@@ -22,18 +23,32 @@ const INSERT: Sql = sql!(
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 
-/// Whoever is in the way may leave the queue while the row is made, unseen by the statement that makes it.
-const RETIRED: Sql = sql!(
-    "delete from operations where id = $1 and exists (select 1 from finished_operations f where f.kind = operations.kind "
-    "and f.operation_id = operations.operation_id and f.state not in ('failed', 'refused'))"
-);
+const WITHDRAW: Sql = sql!("delete from operations where id = $1");
 
-/// Makes an operation, unless there is one already; whether it did.
-pub(super) async fn insert(tx: &mut dyn Transaction, id: &str, statement: Sql, args: Vec<Arg>) -> Result<bool, StoreError> {
-    Ok(tx.run(statement, args).await? == 1 && tx.run(RETIRED, args![id]).await? == 0)
+/// Makes an operation, unless there is one already; whether it did. Whoever is in the way may leave the queue while the row is made,
+/// unseen by the statement that makes it.
+pub(super) async fn insert(
+    tx: &mut dyn Transaction,
+    id: RecordId,
+    key: &OperationKey,
+    statement: Sql,
+    args: Vec<Arg>,
+) -> Result<bool, StoreError> {
+    if tx.run(statement, args).await? == 0 {
+        return Ok(false);
+    }
+    let is_in_the_way = |view: OperationView| view.id != id && !matches!(view.state, State::Failed | State::Refused);
+    let rows = tx.rows(view::ALL_BY_KEY, args![key.kind.as_str(), key.operation_id.as_str()]).await?;
+    for row in &rows {
+        if is_in_the_way(view::read(row)?) {
+            tx.run(WITHDRAW, args![id.to_string()]).await?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Result<Received, StoreError> {
+pub(super) async fn receive(tx: &mut dyn Transaction, mut new: NewOperation) -> Result<Received, StoreError> {
     let fresh = tx.run(REMEMBER, args![new.webhook_id.as_str(), new.body_mac.as_str(), new.id.to_string()]).await? == 1;
     if !fresh {
         let row = first(tx.rows(RECALL, args![new.webhook_id.as_str()]).await?);
@@ -62,16 +77,15 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
         state,
     ];
     let is_complete = new.payload.is_some();
-    args.push(Arg::Bytes(new.payload));
+    args.push(Arg::Bytes(new.payload.take()));
     args.extend(args![owner, fence, delay, new.replica.as_str()]);
     // A second time, if the record that was in the way has failed meanwhile and is in the way no more.
-    let id = new.id.to_string();
-    let mut inserted = insert(tx, &id, INSERT, args.clone()).await?;
+    let mut inserted = insert(tx, new.id, &new.key, INSERT, args.clone()).await?;
     if !inserted {
         let rows = tx.rows(view::BY_KEY, args![new.key.kind.as_str(), new.key.operation_id.as_str()]).await?;
         let view = first(rows).map(|row| view::read(&row)).transpose()?;
         let reopens = view.as_ref().is_some_and(|view| matches!(view.state, State::Failed | State::Refused));
-        inserted = reopens && insert(tx, &id, INSERT, args).await?;
+        inserted = reopens && insert(tx, new.id, &new.key, INSERT, args).await?;
         if !inserted {
             if let Some(view) = &view {
                 tx.run(POINT, args![new.webhook_id.as_str(), view.id.to_string()]).await?;
@@ -82,11 +96,22 @@ pub(super) async fn receive(tx: &mut dyn Transaction, new: NewOperation) -> Resu
     if !is_complete {
         return Ok(Received::Incomplete);
     }
-    let rows = tx.rows(view::BY_ID, args![new.id.to_string()]).await?;
-    let view = first(rows).map(|row| view::read(&row)).transpose()?;
-    let view = view.ok_or_else(|| StoreError::Corrupt("an operation vanished".into()))?;
-    let lease = new.lease.is_some().then_some(Lease { id: view.id, fence: 1 });
-    Ok(Received::New(view, lease))
+    Ok(taken_in(&new, flow))
+}
+
+/// How an operation stands that was just taken in, and the lease on it if there is one.
+pub(super) fn taken_in(new: &NewOperation, flow_id: FlowId) -> Received {
+    let view = OperationView {
+        id: new.id,
+        flow_id,
+        attempt: 1,
+        kind: new.key.kind,
+        operation_id: new.key.operation_id.to_string(),
+        state: if new.lease.is_some() { State::Running } else { State::Received },
+        decision: None,
+        outcome: None,
+    };
+    Received::New(view, new.lease.map(|_| Lease { id: new.id, fence: 1 }))
 }
 
 fn known(view: Option<OperationView>) -> Result<Received, StoreError> {

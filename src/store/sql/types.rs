@@ -25,6 +25,8 @@ pub(super) struct Claim {
     /// Its flow's place in line, once it has joined one.
     pub(super) place: Option<i64>,
     pub(super) received_at: i64,
+    /// Whether it was decided before, and so may have places in limits.
+    pub(super) was_decided: bool,
     /// Whether a person was asked about it before.
     pub(super) was_escalated: bool,
 }

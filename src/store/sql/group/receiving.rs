@@ -1,16 +1,16 @@
 //! Notifications that nobody has seen before, in one statement. One that is known, or comes twice, is received by itself.
 
+use super::super::intake::taken_in;
 use super::seen::Seen;
 use super::statements::RECEIVE;
 use super::{answer, scattered};
 use crate::domain::duration::micros;
 use crate::domain::ids::FlowId;
 use crate::fault::Step;
-use crate::flow::State;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver};
 use crate::store::group::Answer;
-use crate::store::types::{Lease, NewOperation, OperationView, Received};
+use crate::store::types::{NewOperation, Received};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Ve
     let stored: HashSet<_> = stored.iter().filter_map(|row| row.text(0).ok()).collect();
     for (request, flow) in plain.into_iter().zip(flows) {
         let is_stored = stored.contains(request.new.id.to_string().as_str());
-        answer(request.answer, Ok(is_stored.then(|| received(request.new, flow))));
+        answer(request.answer, Ok(is_stored.then(|| taken_in(&request.new, flow))));
     }
     // Only now, as they would wait for those that they repeat.
     others.into_iter().for_each(|request| answer(request.answer, Ok(None)));
@@ -71,20 +71,4 @@ fn columns(plain: &[Request], flows: &[FlowId]) -> Vec<Arg> {
         texts(&|new| Some(new.replica.clone())),
         Arg::Ints(plain.iter().map(|one| one.new.lease.map(micros)).collect()),
     ]
-}
-
-fn received(new: NewOperation, flow_id: FlowId) -> Received {
-    let state = if new.lease.is_some() { State::Running } else { State::Received };
-    let lease = new.lease.map(|_| Lease { id: new.id, fence: 1 });
-    let view = OperationView {
-        id: new.id,
-        flow_id,
-        attempt: 1,
-        kind: new.key.kind,
-        operation_id: new.key.operation_id.to_string(),
-        state,
-        decision: None,
-        outcome: None,
-    };
-    Received::New(view, lease)
 }

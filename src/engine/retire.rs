@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 const AFTER: Duration = Duration::from_hours(1);
 /// How long to rest when all were looked at.
 const REST: Duration = Duration::from_mins(1);
-/// And between two pages: the database has more to do.
-const PAUSE: Duration = Duration::from_millis(20);
+/// And between two pages, so that it takes a tenth of a processor and still keeps up with whatever is decided.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Engine {
     /// Goes through the queue until `stop` says so.

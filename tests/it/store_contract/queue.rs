@@ -226,4 +226,12 @@ async fn nothing_leaves_the_queue_while_an_older_release_works_beside_this_one()
     while database.texts(gone).await != ["0"] {}
     store.retire(None, Duration::ZERO).await.unwrap();
     assert_eq!(database.texts(left).await, ["1"]);
+    // The way back to an older release, as it is written for operators.
+    let page = std::fs::read_to_string("docs/operations.md").unwrap();
+    let back = page.split("```").find(|part| part.starts_with("sql") && part.contains("finished_operations")).unwrap();
+    for statement in back.trim_start_matches("sql").split(';').filter(|part| !part.trim().is_empty()) {
+        assert_eq!(database.try_run(statement).await, Ok(1), "{statement}");
+    }
+    assert_eq!(database.texts(left).await, ["0"]);
+    assert!(matches!(store.receive(new("again", "a")).await.unwrap(), Received::Known(view) if view.state == State::Superseded));
 }

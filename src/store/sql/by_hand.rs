@@ -13,8 +13,7 @@ use crate::store::types::{HandOrder, Lease, OperationView, Ordered};
 
 const INSERT: Sql = sql!(
     "insert into operations (id, kind, operation_id, flow_id, state, received_at, payload, by_hand, owner, fence, due_at) "
-    "select $1, $2, $3, $4, 'running', " NOW ", $5, $6, $7, 1, " NOW " + $8 "
-    "where not exists (select 1 from finished_operations f where f.kind = $2 and f.operation_id = $3 and f.state not in ('failed', 'refused')) "
+    "values ($1, $2, $3, $4, 'running', " NOW ", $5, $6, $7, 1, " NOW " + $8) "
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 const TAKE_OVER: Sql = sql!(

@@ -18,15 +18,14 @@ const RECALL: Sql = sql!("select body_mac, record_id from notifications where we
 const POINT: Sql = sql!("update notifications set record_id = $2 where webhook_id = $1");
 const INSERT: Sql = sql!(
     "insert into operations (id, kind, operation_id, requester_id, flow_id, requested_flow, state, received_at, payload, "
-    "owner, fence, due_at, home) select $1, $2, $3, $4, $5, $6, $7, " NOW ", $8, $9, $10, " NOW " + $11, $12 "
-    "where not exists (select 1 from finished_operations f where f.kind = $2 and f.operation_id = $3 and f.state not in ('failed', 'refused')) "
+    "owner, fence, due_at, home) values ($1, $2, $3, $4, $5, $6, $7, " NOW ", $8, $9, $10, " NOW " + $11, $12) "
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 
 const WITHDRAW: Sql = sql!("delete from operations where id = $1");
 
-/// Makes an operation, unless there is one already; whether it did. Whoever is in the way may leave the queue while the row is made,
-/// unseen by the statement that makes it.
+/// Makes an operation, unless there is one already; whether it did. Of those in the queue the statement itself knows; those that have
+/// left it are looked for afterwards, as one may leave while the row is made.
 pub(super) async fn insert(
     tx: &mut dyn Transaction,
     id: RecordId,

@@ -40,19 +40,14 @@ pub(super) async fn retire(
     after: Option<RecordId>,
     older_than: Duration,
 ) -> Result<Option<RecordId>, StoreError> {
-    if first(tx.rows(OTHERS_LOOK_HERE, args![]).await?).is_none_or(|row| row.int(0).is_ok_and(|others| others > 0)) {
+    let one = |rows| first(rows).ok_or_else(|| StoreError::Corrupt("a count has no row".into()));
+    if one(tx.rows(OTHERS_LOOK_HERE, args![]).await?)?.int(0)? > 0 {
         return Ok(None);
     }
     let (after, age) = (after.map_or_else(String::new, |id| id.to_string()), micros(older_than));
-    let page = first(tx.rows(LAST, args![after.as_str(), PAGE, age]).await?);
-    let Some((last, count)) =
-        page.map(|row| Ok::<_, StoreError>((row.opt_text(0)?.map(str::to_owned), row.int(1)?))).transpose()?
-    else {
-        return Ok(None);
-    };
-    let Some(last) = last else { return Ok(None) };
-    tx.run(COPY, args![after.as_str(), last.as_str(), age]).await?;
-    tx.run(REMOVE, args![after.as_str(), last.as_str()]).await?;
-    let goes_on = count == PAGE;
-    Ok(if goes_on { RecordId::parse(&last) } else { None })
+    let page = one(tx.rows(LAST, args![after.as_str(), PAGE, age]).await?)?;
+    let Some(last) = page.opt_text(0)? else { return Ok(None) };
+    tx.run(COPY, args![after.as_str(), last, age]).await?;
+    tx.run(REMOVE, args![after.as_str(), last]).await?;
+    if page.int(1)? == PAGE { page.parsed(0, RecordId::parse).map(Some) } else { Ok(None) }
 }

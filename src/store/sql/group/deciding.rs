@@ -69,18 +69,18 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
         let Some((act, lane_row)) = act_of(one, seen) else { continue };
         if act == Act::Rule {
             let Some((ground, counters)) = ground_of(one, seen)? else { continue };
-            let flow = ground.flow;
-            asked.extend(put(one, ground).map(|ruling| (index, ruling, lane_row, counters, flow)));
+            let ruled = Taken { act, lane_row, counters, flow: ground.flow, ruling: None };
+            asked.extend(put(one, ground).map(|ruling| (index, ruled, ruling)));
         } else {
             let Some(own) = &one.own else { continue };
             let flow = own.flow_of(&one.asking);
             taken.insert(index, Taken { act, lane_row, counters: Vec::new(), flow, ruling: None });
         }
     }
-    for (index, ruling, lane_row, counters, flow) in asked {
+    for (index, ruled, ruling) in asked {
         // Whatever does not go out to the platform takes its own way, and is judged there once more.
         if let Some(ruling) = ruling.await.ok().filter(|ruling| ruling.step == Step::Send) {
-            taken.insert(index, Taken { act: Act::Rule, lane_row, counters, flow, ruling: Some(ruling) });
+            taken.insert(index, Taken { ruling: Some(ruling), ..ruled });
         }
     }
     let standing: Vec<_> =

@@ -45,24 +45,19 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn start<D: Driver>(driver: &Arc<D>) -> Self {
         let seen = Arc::new(Seen::new());
-        let with = || (Arc::clone(driver), Arc::clone(&seen));
-        let (receive, lanes, look, decide, finish) = (with(), with(), with(), with(), with());
         let deliver = Arc::new(Deliveries::default());
-        let (delivered, overdue) = (Arc::clone(&deliver), (with(), Arc::clone(&deliver)));
-        deliveries::start(Arc::clone(&deliver), move || {
-            let ((driver, seen), deliveries) = &overdue;
-            finishing::run(Arc::clone(driver), Arc::clone(seen), Arc::clone(deliveries), Vec::new())
-        });
+        let finish = {
+            let delivered = Arc::clone(&deliver);
+            move |driver, seen, ends| finishing::run(driver, seen, Arc::clone(&delivered), ends)
+        };
+        let overdue = on(driver, &seen, finish.clone());
+        deliveries::start(Arc::clone(&deliver), move || overdue(Vec::new()));
         Self {
-            receive: Group::start(all, move |requests| receiving::run(Arc::clone(&receive.0), Arc::clone(&receive.1), requests)),
-            lanes: Group::start(all, move |requests| lanes::run(Arc::clone(&lanes.0), Arc::clone(&lanes.1), requests)),
-            look: Group::start(all, move |requests| looking::run(Arc::clone(&look.0), Arc::clone(&look.1), requests)),
-            decide: Group::start(deciding::split, move |requests| {
-                deciding::run(Arc::clone(&decide.0), Arc::clone(&decide.1), requests)
-            }),
-            finish: Group::start(all, move |requests| {
-                finishing::run(Arc::clone(&finish.0), Arc::clone(&finish.1), Arc::clone(&delivered), requests)
-            }),
+            receive: Group::start(all, on(driver, &seen, receiving::run)),
+            lanes: Group::start(all, on(driver, &seen, lanes::run)),
+            look: Group::start(all, on(driver, &seen, looking::run)),
+            decide: Group::start(deciding::split, on(driver, &seen, deciding::run)),
+            finish: Group::start(all, on(driver, &seen, finish)),
             deliver,
             seen,
         }
@@ -82,6 +77,15 @@ impl Groups {
     pub(super) fn forget_lane(&self, lane: &str) {
         self.seen.forget_lane(lane);
     }
+}
+
+/// What a group runs, with what all of them share.
+fn on<D, T, F, R>(driver: &Arc<D>, seen: &Arc<Seen>, run: R) -> impl Fn(Vec<T>) -> F + use<D, T, F, R>
+where
+    R: Fn(Arc<D>, Arc<Seen>, Vec<T>) -> F,
+{
+    let (driver, seen) = (Arc::clone(driver), Arc::clone(seen));
+    move |requests| run(Arc::clone(&driver), Arc::clone(&seen), requests)
 }
 
 /// All of them go together.

@@ -63,10 +63,11 @@ struct Kept {
 }
 
 impl Kept {
-    /// Since when something must have been seen to be used.
-    fn since(&self) -> Option<Instant> {
+    /// Whether what was seen then is used.
+    fn trusts(&self) -> impl Fn(Instant) -> bool + use<> {
         let now = Instant::now();
-        self.wary_until.filter(|until| now < *until).and_then(|_| now.checked_sub(A_MOMENT))
+        let is_wary = self.wary_until.is_some_and(|until| now < until);
+        move |seen| !is_wary || now.saturating_duration_since(seen) <= A_MOMENT
     }
 
     fn now(&self) -> Option<i64> {
@@ -106,8 +107,8 @@ impl Seen {
     pub(super) fn lane_facts(&self, lane: &str) -> Option<LaneFacts> {
         let mut kept = self.kept();
         let now = Timestamp::from_microsecond(kept.now()?).ok()?;
-        let since = kept.since();
-        let lane = kept.lanes.get(lane).filter(|lane| lane.row.is_some() && since.is_none_or(|since| lane.seen >= since))?;
+        let trusts = kept.trusts();
+        let lane = kept.lanes.get(lane).filter(|lane| lane.row.is_some() && trusts(lane.seen))?;
         Some(LaneFacts { version: lane.version, creator: lane.creator.clone(), created_at: lane.created_at, now })
     }
 
@@ -119,11 +120,11 @@ impl Seen {
     /// All that limits and keys have to say to it; nothing where any of it has to be looked for.
     pub(super) fn counted(&self, asking: &Asking) -> Option<Counted> {
         let mut kept = self.kept();
-        let (now, since) = (kept.now()?, kept.since());
+        let (now, trusts) = (kept.now()?, kept.trusts());
         let mut counts = BTreeMap::new();
         for (name, key, within) in &asking.queries {
             let within = micros(*within);
-            let counter = kept.counters.get(key).filter(|counter| since.is_none_or(|since| counter.seen >= since))?;
+            let counter = kept.counters.get(key).filter(|counter| trusts(counter.seen))?;
             let window = counter.windows.iter().find(|window| window.within == within && window.stands(now))?;
             counts.insert(name.clone(), window.count);
         }

@@ -1,9 +1,23 @@
-//! What an auditor will read: the records of decisions, and the sealing of what is personal in them.
+//! What an auditor reads: the records of decisions, what is personal in them under seal, and the tree that shows whether any of
+//! it was changed.
 //!
-//! Pure: it makes records and ciphertexts, the store writes them. Nothing here is ever updated.
+//! Pure: it makes records, ciphertexts, leaves, checkpoints and proofs; the store writes them. Nothing here is ever updated.
 
+mod checkpoint;
+mod leaf;
+mod proof;
 mod record;
+mod tree;
 mod vault;
+mod verify;
+mod witness;
 
+pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE};
+pub use leaf::{Column, Form, Record, Stream, canonical, hashed, leaf_hash};
+pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};
+pub use tlog_tiles::Hash as TreeHash;
+pub use tree::{Frontier, Nodes, Place, Run, edge, path};
 pub use vault::{MasterKey, PersonKey, VaultError, WrappedKey};
+pub use verify::{Finding, SeenLeaf, Verification, Verified};
+pub use witness::WitnessKey;

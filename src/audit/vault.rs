@@ -113,6 +113,14 @@ impl MasterKey {
         hex::encode(context.sign())
     }
 
+    /// Another key that follows from this one, for one purpose alone.
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> KeyBytes {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
+        let tag = hmac::sign(&key, format!("assent.derived.v1\n{purpose}").as_bytes());
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     /// Opens what [`MasterKey::seal`] sealed.
     ///
     /// # Errors

@@ -6,14 +6,14 @@
 use super::Failure;
 use super::config_reader::Reader;
 pub use super::config_source::KEYS;
-use super::config_source::{read_tree, without_secrets};
-use crate::audit::MasterKey;
+use super::config_source::{read_tree, recorded_settings, without_secrets};
+use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::ids::UserId;
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
-use crate::engine::{Mode, Outbound, RETRY_SCHEDULE};
+use crate::engine::{Mode, Outbound, RETRY_SCHEDULE, Sealing};
 use crate::http::{Role, Token};
 use crate::zerokit::{AdminKey, ServiceUrl};
 use std::net::SocketAddr;
@@ -79,10 +79,12 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// The key for personal data and for what waits in the queue.
     pub encryption: MasterKey,
+    /// How the decision log is sealed.
+    pub sealing: Sealing,
 }
 
-const TOP: [&str; 10] =
-    ["listen", "database", "zerokit", "webhooks", "policies", "directory", "intake", "engine", "tokens", "encryption"];
+const TOP: [&str; 11] =
+    ["listen", "database", "zerokit", "webhooks", "policies", "directory", "intake", "engine", "tokens", "encryption", "audit"];
 const ZEROKIT: [&str; 5] = ["service_url", "admin_key", "admin_key_file", "tenant_id", "timeout"];
 const ENGINE: [&str; 12] = [
     "mode",
@@ -187,17 +189,52 @@ pub fn read_record(path: &Path) -> Result<RecordConfig, Failure> {
     let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
         let database = reader.section(top, "database", &["url", "connections"])?;
         let database_url = reader.database_url(database);
-        let encryption = match reader.optional_section(top, "encryption", &["key", "key_file"])? {
-            Some(section) => {
-                Some(reader.secret(section, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string()))?)
-            }
-            None => None,
-        };
+        let encryption = reader.encryption(top)?;
         let policies = match reader.optional_section(top, "policies", &["path", "require_tests"])? {
             Some(section) => Some(PathBuf::from(reader.text(section, "path")?)),
             None => None,
         };
         Some(RecordConfig { database_url: database_url?, encryption, policies })
+    });
+    finish(config, reader.problems.into_found(), &text)
+}
+
+/// What an auditor's commands need: where the log is, and the keys, where they are known here.
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    /// `postgres://` or `sqlite://`.
+    pub database_url: String,
+    /// The key for personal data.
+    pub encryption: Option<MasterKey>,
+    /// The key that signs checkpoints.
+    pub log_key: Option<LogKey>,
+}
+
+/// Reads where the log is, for commands that only look at it: an auditor's configuration may have no more than that.
+///
+/// # Errors
+/// It is missing or wrong, or the file cannot be read.
+pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+        let database = reader.section(top, "database", &["url", "connections"])?;
+        let database_url = reader.database_url(database);
+        let encryption = reader.encryption(top)?;
+        let service = match reader.optional_section(top, "zerokit", &ZEROKIT)? {
+            Some(section) => Some(reader.service(section)?),
+            None => None,
+        };
+        let section = reader.audit_section(top)?;
+        let can_sign = encryption.is_some()
+            || section.is_some_and(|section| section.get("signing_key_file").or_else(|| section.get("signing_key")).is_some());
+        let is_named = service.is_some() || section.is_some_and(|section| section.get("name").is_some());
+        let log_key = match can_sign && is_named {
+            true => Some(reader.log_key(section, encryption.as_ref(), service.as_ref())?),
+            false => None,
+        };
+        Some(AuditConfig { database_url: database_url?, encryption, log_key })
     });
     finish(config, reader.problems.into_found(), &text)
 }
@@ -252,6 +289,8 @@ impl<'f> Reader<'f> {
         let max_attempts = self.number(engine, "max_attempts", 10, 1..=1000);
         let drain = self.duration(engine, "drain", Duration::from_secs(3));
         let tokens = self.tokens(top);
+        let configuration = encryption.as_ref().map(|key| recorded_settings(root, key));
+        let sealing = self.sealing(top, encryption.as_ref(), service.as_ref(), configuration);
         if drain.is_some_and(|drain| drain > Duration::from_secs(10)) {
             self.problems.error("bad-value", Spot::default(), "`engine.drain` must be at most 10s: a stop is over within 25s");
         }
@@ -286,7 +325,19 @@ impl<'f> Reader<'f> {
             drain: drain?,
             tokens: tokens?,
             encryption: encryption?,
+            sealing: sealing?,
         })
+    }
+
+    /// The key for personal data, where it is known.
+    #[expect(clippy::option_option, reason = "a wrong key and none are different things")]
+    fn encryption(&mut self, top: Fields<'_>) -> Option<Option<MasterKey>> {
+        match self.optional_section(top, "encryption", &["key", "key_file"])? {
+            Some(section) => {
+                self.secret(section, "key", |text| MasterKey::parse(text).map_err(|error| error.to_string())).map(Some)
+            }
+            None => Some(None),
+        }
     }
 
     /// Each is read even if an earlier one is wrong.
@@ -352,12 +403,7 @@ impl<'f> Reader<'f> {
         let Some(section) = self.optional_section(webhooks, "outbound", &keys)? else { return Some(None) };
         let secrets = self.secrets(section, "secret");
         let timeout = self.duration(Some(section), "timeout", Duration::from_secs(10));
-        let text = self.text(section, "url")?;
-        let Some(url) = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
-            let spot = section.get("url").map(|node| node.spot).unwrap_or_default();
-            self.problems.error("bad-value", spot, "`url` must be an address that begins with `https://` or `http://`");
-            return None;
-        };
+        let url = self.address(section, "url")?;
         Some(Some(Outbound { url, secrets: secrets?, timeout: timeout?, schedule: RETRY_SCHEDULE.to_vec() }))
     }
 

@@ -1,13 +1,14 @@
 //! Where the configuration comes from: a file, and the environment laid over it. Says what may be shown of either.
 
 use super::Failure;
+use crate::audit::MasterKey;
 use crate::domain::diagnostic::Spot;
 use crate::domain::yaml::{self, Key, Node, Value};
 use crate::fault;
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 51] = [
+pub const KEYS: [&str; 60] = [
     "listen",
     "database.url",
     "database.connections",
@@ -59,49 +60,66 @@ pub const KEYS: [&str; 51] = [
     "tokens",
     "encryption.key",
     "encryption.key_file",
+    "audit.name",
+    "audit.signing_key",
+    "audit.signing_key_file",
+    "audit.seal_every",
+    "audit.checkpoints.file",
+    "audit.checkpoints.stdout",
+    "audit.checkpoints.url",
+    "audit.checkpoints.witness_url",
+    "audit.checkpoints.witness_key",
+];
+
+/// Keys whose values anybody may see.
+const HARMLESS: [&str; 43] = [
+    "listen",
+    "connections",
+    "service_url",
+    "tenant_id",
+    "timeout",
+    "admin_key_file",
+    "secrets_file",
+    "secret_file",
+    "key_file",
+    "tolerance",
+    "path",
+    "require_tests",
+    "sources",
+    "budget",
+    "cache_ttl",
+    "negative_ttl",
+    "cache_entries",
+    "users",
+    "tresors",
+    "token_file",
+    "requester",
+    "registration_max_age",
+    "mode",
+    "workers",
+    "lease",
+    "quiet_period",
+    "retry_budget",
+    "retry_base",
+    "retry_max",
+    "join_window",
+    "turn",
+    "max_wait",
+    "max_attempts",
+    "drain",
+    "role",
+    "name",
+    "user_id",
+    "signing_key_file",
+    "seal_every",
+    "file",
+    "stdout",
+    "witness_url",
+    "witness_key",
 ];
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
 pub(super) fn without_secrets(text: &str) -> String {
-    const HARMLESS: [&str; 37] = [
-        "listen",
-        "connections",
-        "service_url",
-        "tenant_id",
-        "timeout",
-        "admin_key_file",
-        "secrets_file",
-        "secret_file",
-        "key_file",
-        "tolerance",
-        "path",
-        "require_tests",
-        "sources",
-        "budget",
-        "cache_ttl",
-        "negative_ttl",
-        "cache_entries",
-        "users",
-        "tresors",
-        "token_file",
-        "requester",
-        "registration_max_age",
-        "mode",
-        "workers",
-        "lease",
-        "quiet_period",
-        "retry_budget",
-        "retry_base",
-        "retry_max",
-        "join_window",
-        "turn",
-        "max_wait",
-        "max_attempts",
-        "drain",
-        "role",
-        "name",
-        "user_id",
-    ];
     let shown = text.lines().map(|line| match line.split_once(':') {
         Some((key, rest)) if !rest.trim().is_empty() => {
             let name = key.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
@@ -112,6 +130,22 @@ pub(super) fn without_secrets(text: &str) -> String {
         None => line.chars().take_while(|c| " -[]{},#".contains(*c)).collect(),
     });
     shown.collect::<Vec<_>>().join("\n")
+}
+
+/// What was set, as it is recorded: of a value that may be secret only a keyed hash, which tells whether it is another one.
+pub(super) fn recorded_settings(node: &Node, key: &MasterKey) -> serde_json::Value {
+    fn shown(name: &str, node: &Node, key: &MasterKey) -> serde_json::Value {
+        match &node.value {
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|(name, node)| (name.name.clone(), shown(&name.name, node, key)));
+                serde_json::Value::Object(entries.collect())
+            }
+            Value::List(items) => items.iter().map(|item| shown(name, item, key)).collect(),
+            _ if HARMLESS.contains(&name) => node.to_json(),
+            _ => format!("hmac:{}", key.fingerprint(node.to_json().to_string().as_bytes())).into(),
+        }
+    }
+    shown("", node, key)
 }
 
 /// The text of the file, and its tree with the environment laid over it.

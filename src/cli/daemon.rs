@@ -26,6 +26,7 @@ pub struct Daemon {
     worker: JoinHandle<()>,
     effects: JoinHandle<()>,
     events: JoinHandle<()>,
+    sealing: JoinHandle<()>,
     policies: JoinHandle<()>,
 }
 
@@ -72,6 +73,7 @@ impl Daemon {
         let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
         tokio::spawn(Arc::clone(&engine).run_hints(stopped.clone()));
         tokio::spawn(Arc::clone(&engine).run_retirement(stopped.clone()));
+        let sealing = tokio::spawn(Arc::clone(&engine).run_sealing(stopped.clone()));
         let events = tokio::spawn(Arc::clone(&engine).run_events(stopped.clone()));
         let policies = tokio::spawn(Arc::clone(&engine).watch_policy(stopped.clone()));
         let api = Api {
@@ -83,7 +85,7 @@ impl Daemon {
         };
         let address = listener.local_addr()?;
         let server = tokio::spawn(http::serve(listener, http::router(api), stopped));
-        Ok(Self { engine, address, stop, server, worker, effects, events, policies })
+        Ok(Self { engine, address, stop, server, worker, effects, events, sealing, policies })
     }
 
     /// Says that it is not ready, goes on serving until whoever routes requests has noticed, then stops taking them, lets
@@ -98,6 +100,7 @@ impl Daemon {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.policies).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.events).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.sealing).await;
     }
 }
 
@@ -137,8 +140,15 @@ pub(super) fn engine(
     };
     let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, Arc::clone(&clock))?;
     let directory = Directory::open(&config.directory)?;
-    let parts =
-        Parts { store, platform, directory, clock, master_key: config.encryption.clone(), outbound: config.outbound.clone() };
+    let parts = Parts {
+        store,
+        platform,
+        directory,
+        clock,
+        master_key: config.encryption.clone(),
+        outbound: config.outbound.clone(),
+        sealing: config.sealing.clone(),
+    };
     Ok(Engine::new(parts, policy, settings)?)
 }
 

@@ -3,14 +3,14 @@
 use super::output::Paint;
 use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
 use super::{Daemon, Failure, config::Config, output, serve};
-use crate::audit::MasterKey;
+use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
 use crate::domain::clock::Clock as _;
 use crate::domain::ids::UserId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::domain::webhook::WebhookSecret;
-use crate::engine::{Mode, Notice, load_policy};
+use crate::engine::{Mode, Notice, Sealing, load_policy};
 use crate::flow::State;
 use crate::simulator::{Scenario, Simulator, WebApp};
 use crate::store;
@@ -141,6 +141,10 @@ fn demo_config(
     policies: &std::path::Path,
 ) -> Result<Config, Failure> {
     let service = ServiceUrl::parse(&format!("http://{platform}/tenant-{DEMO_TENANT}"), None);
+    let encryption = MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?;
+    let key = LogKey::new("assent/demo", encryption.derived("audit.signing_key"));
+    let key = key.map_err(|error| Failure::input(error.to_string()))?;
+    let configuration = serde_json::json!({ "demo": true });
     Ok(Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         database_url: format!("sqlite://{}", database.display()),
@@ -169,7 +173,8 @@ fn demo_config(
         max_attempts: 10,
         drain: Duration::ZERO,
         tokens: Vec::new(),
-        encryption: MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?,
+        encryption,
+        sealing: Sealing { key, every: Duration::from_secs(1), destinations: Vec::new(), configuration },
     })
 }
 

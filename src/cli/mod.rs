@@ -3,7 +3,9 @@
 //! A command ends with an exit status: 0 fine; 1 the answer is no; 2 bad usage or input; 3 a dependency is unreachable.
 
 mod admin;
+mod audit;
 pub mod config;
+mod config_audit;
 mod config_directory;
 mod config_reader;
 mod config_source;
@@ -58,6 +60,9 @@ enum Command {
     /// Look after a running installation: reviews, pauses, what is unknown, events to the web app
     #[command(subcommand)]
     Ops(ops::Command),
+    /// Check, prove and read the decision log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Run an emulated platform, to develop and test against
     #[command(
         after_help = "Example:\n  assent simulator --listen 127.0.0.1:4001\n  assent simulator --listen 127.0.0.1:4001 --notify http://127.0.0.1:8080 --webhook-secret whsec_..."
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match arguments.command {
             Command::Admin(options) => admin::run(options).await,
+            Command::Audit(command) => audit::run(command).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Serve(options) => serve::run(options).await,
             Command::Health(options) => health::run(options).await,

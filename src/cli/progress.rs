@@ -35,6 +35,11 @@ impl Progress {
         self.show(|_| format!("{} {done} {things}", self.what));
     }
 
+    /// So many things of so many.
+    pub(super) fn share(&self, done: u64, total: u64, things: &str) {
+        self.show(|elapsed| share_line(self.what, done, total, things, elapsed));
+    }
+
     fn show(&self, line: impl FnOnce(Duration) -> String) {
         let elapsed = self.started.elapsed();
         if !self.is_shown || elapsed < PATIENCE {
@@ -63,9 +68,29 @@ fn bytes_line(what: &str, done: u64, total: u64, elapsed: Duration) -> String {
     format!("{what} {} of {}, {percent} %, {} a second", size(done), size(total), size(rate))
 }
 
+fn share_line(what: &str, done: u64, total: u64, things: &str, elapsed: Duration) -> String {
+    const WIDTH: usize = 24;
+    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100).min(100);
+    let filled = usize::try_from(percent).unwrap_or(0) * WIDTH / 100;
+    let rate = done.saturating_mul(1000) / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    format!(
+        "{what} [{}{}] {percent:>3} %  {done} of {total} {things}, {rate} a second",
+        "=".repeat(filled),
+        " ".repeat(WIDTH - filled)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bar_fills() {
+        let line = share_line("verifying", 300_000, 1_200_000, "leaves", Duration::from_secs(3));
+        assert_eq!(line, "verifying [======                  ]  25 %  300000 of 1200000 leaves, 100000 a second");
+        let line = share_line("verifying", 0, 0, "leaves", Duration::ZERO);
+        assert_eq!(line, "verifying [========================] 100 %  0 of 0 leaves, 0 a second");
+    }
 
     #[test]
     fn the_line_says_how_far_and_how_fast() {

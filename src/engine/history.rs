@@ -69,11 +69,7 @@ impl History {
         let hash = &recorded.policy_hash;
         let body = self.store.archived_policy(hash).await?;
         let body = body.ok_or_else(|| StoreError::Corrupt(format!("policy `{hash}` is not in the archive")))?;
-        let policy = archived_files(&body).and_then(|files| load(&files).ok());
-        if policy.as_ref().is_some_and(|policy| policy.hash.0 != *hash) {
-            return Err(StoreError::Corrupt(format!("the archived policy `{hash}` is not what its hash says")));
-        }
-        policy.ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` does not load with this version")))
+        archived(hash, &body)
     }
 
     /// What a decision stood on. Facts that the policy uses and that were not recorded are unknown; whether there are any.
@@ -82,20 +78,7 @@ impl History {
     /// The database.
     pub async fn inquiry(&mut self, recorded: &Recorded, policy: &Policy) -> Result<(Inquiry, bool), StoreError> {
         let personal = self.open(recorded).await?;
-        let mut facts = recorded_facts(&recorded.facts, &personal);
-        let mut is_incomplete = false;
-        for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
-            if recorded.facts.get(name.as_str()).is_none() {
-                is_incomplete = true;
-                facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
-            }
-        }
-        is_incomplete |= facts.iter().any(|(name, state)| {
-            matches!(state, FactState::Unknown(_))
-                && recorded.facts.get(name.as_str()).is_some_and(|entry| entry.get("personal").is_some())
-        });
-        let counts = recorded_counts(recorded, policy);
-        Ok((Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete))
+        Ok(inquiry_of(recorded, policy, &personal))
     }
 
     /// The personal facts of a decision, as far as they can be opened.
@@ -176,6 +159,33 @@ impl History {
         }
         Ok(difference.finish())
     }
+}
+
+/// What a decision stood on, with the personal facts that could be opened; whether any fact is missing.
+pub(super) fn inquiry_of(recorded: &Recorded, policy: &Policy, personal: &BTreeMap<String, Value>) -> (Inquiry, bool) {
+    let mut facts = recorded_facts(&recorded.facts, personal);
+    let mut is_incomplete = false;
+    for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
+        if recorded.facts.get(name.as_str()).is_none() {
+            is_incomplete = true;
+            facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
+        }
+    }
+    is_incomplete |= facts.iter().any(|(name, state)| {
+        matches!(state, FactState::Unknown(_))
+            && recorded.facts.get(name.as_str()).is_some_and(|entry| entry.get("personal").is_some())
+    });
+    let counts = recorded_counts(recorded, policy);
+    (Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete)
+}
+
+/// An archived policy by its text, which must be what its hash says.
+pub(super) fn archived(hash: &str, body: &str) -> Result<Policy, StoreError> {
+    let policy = archived_files(body).and_then(|files| load(&files).ok());
+    if policy.as_ref().is_some_and(|policy| policy.hash.0 != *hash) {
+        return Err(StoreError::Corrupt(format!("the archived policy `{hash}` is not what its hash says")));
+    }
+    policy.ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` does not load with this version")))
 }
 
 /// The part of a trace that tells what limits saw; the rest of it is read past.

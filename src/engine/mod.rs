@@ -17,12 +17,14 @@ mod hold;
 mod intake;
 mod payload;
 mod policy_files;
+mod recheck;
 mod reconcile;
 mod registration;
 mod retire;
 mod review;
 mod rollout;
 mod rounds;
+mod sealing;
 mod settings;
 mod waiters;
 
@@ -33,8 +35,10 @@ pub use health::Health;
 pub use history::{History, ReplayRange, since};
 pub use intake::{Accepted, IntakeError, Reported};
 pub use policy_files::{PolicyError, load_policy, load_tested_policy, load_untested_policy, read_policy_files};
+pub use recheck::{Recheck, Rechecked};
 pub use registration::{Begun, RegistrationError};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
+pub use sealing::{Destination, Sealing};
 pub use settings::{Mode, Settings};
 
 use crate::audit::MasterKey;
@@ -68,6 +72,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     /// Where the web app is told of what became of operations, if it is.
     pub outbound: Option<Outbound>,
+    /// How the decision log is sealed.
+    pub sealing: Sealing,
 }
 
 /// What the engine works with.
@@ -78,6 +84,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     rollout: rollout::Rollout,
     master_key: MasterKey,
+    sealing: Sealing,
     settings: Settings,
     /// Whether the platform can be used.
     pub health: Health,
@@ -129,7 +136,7 @@ impl Engine {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Result<Arc<Self>, reqwest::Error> {
-        let Parts { store, platform, directory, clock, master_key, outbound } = parts;
+        let Parts { store, platform, directory, clock, master_key, outbound, sealing } = parts;
         let receiver = outbound.map(deliver::Receiver::new).transpose()?.map(Arc::new);
         let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
         let workers = Arc::new(Semaphore::new(settings.workers));
@@ -140,6 +147,7 @@ impl Engine {
             clock,
             rollout,
             master_key,
+            sealing,
             settings,
             health: Health::default(),
             waiters: waiters::Waiters::default(),

@@ -132,6 +132,13 @@ pub const ALL: &[Bug] = &[
         "what may be at the platform is forgotten when an operation is given back",
         &[("sends = case when $5 = 1 then 0 else sends end", "sends = 0 * $5")],
     ),
+    sql(
+        "sealed-twice",
+        "a row that was sealed goes on waiting for it",
+        &[("delete from unsealed where ctid", "update unsealed set stream = stream where ctid")],
+    ),
+    sql("last-leaf-overlooked", "the tree has a gap after each round", &[("max(leaf), -1) + 1", "max(leaf) + 1, -1) + 1")]),
+    lost("sealed-and-not-stored", "a checkpoint is carried out of the house and its leaves are never committed", Step::Seal),
     lost("received-and-not-stored", "a notification is answered and never committed", Step::Receive),
     lost("decided-and-not-stored", "a verdict is sent whose decision was never committed", Step::Decide),
     lost("ended-and-not-stored", "an outcome is told and never committed", Step::Finish),

@@ -118,6 +118,12 @@ steps! {
     ResendEvents = "resend-events",
     /// Old events are erased.
     EraseEvents = "erase-events",
+    /// Rows for auditors become leaves, and a checkpoint is signed.
+    Seal = "seal",
+    /// What a witness signed is kept.
+    Cosign = "cosign",
+    /// What a replica was told is recorded.
+    Configure = "configure",
     /// The schema is brought up to date.
     Migrate = "migrate",
     /// Partitions for the months to come are made.

@@ -65,6 +65,33 @@ macro_rules! word {
     (sqlite AS_TEXT) => {
         ""
     };
+    // Small numbers are read as large ones.
+    (postgres AS_NUMBER) => {
+        "::bigint"
+    };
+    (sqlite AS_NUMBER) => {
+        ""
+    };
+    // The rows that the first argument asks for.
+    (postgres ROWS_OF_1) => {
+        "jsonb_to_recordset($1::jsonb) as n(place bigint, row_id uuid, row_at timestamptz, row_number bigint)"
+    };
+    (sqlite ROWS_OF_1) => {
+        "(select value ->> 'place' as place, value ->> 'row_id' as row_id, value ->> 'row_at' as row_at, \
+         value ->> 'row_number' as row_number from json_each($1)) n"
+    };
+    (postgres AT) => {
+        "to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+    (sqlite AT) => {
+        "at"
+    };
+    (postgres VALID_UNTIL) => {
+        "to_char(valid_until at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+    (sqlite VALID_UNTIL) => {
+        "valid_until"
+    };
     (postgres DECIDED_AT) => {
         "to_char(decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     };

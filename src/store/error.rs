@@ -31,6 +31,9 @@ pub enum StoreError {
     /// A row holds what was never written.
     #[error("the database holds an unreadable row: {0}")]
     Corrupt(String),
+    /// What is kept of the tree over the log does not fit together, so nothing is signed over it.
+    #[error("the tree over the decision log is not what was signed: {0}; run `assent audit verify`, which says what was changed")]
+    Tree(String),
     /// Anything else.
     #[error("the database refused: {0}")]
     Database(String),

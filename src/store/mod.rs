@@ -10,6 +10,7 @@ mod connection;
 mod dialect;
 mod error;
 mod group;
+mod ledger;
 mod operating;
 mod outbox;
 mod postgres;
@@ -19,6 +20,7 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
+pub use ledger::{LeafRow, Ledger, Sealed, Stray, Unsealed};
 pub use operating::{EVERYTHING, Escalation, Grant, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
@@ -44,7 +46,7 @@ pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sy
 
 /// What the engine keeps.
 #[async_trait]
-pub trait Store: Outbox + Operating + Send + Sync {
+pub trait Store: Outbox + Operating + Ledger + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
 
@@ -161,6 +163,17 @@ pub trait Store: Outbox + Operating + Send + Sync {
 
     /// What must be done now and then: partitions for the months to come.
     async fn maintain(&self) -> Result<(), StoreError>;
+}
+
+/// Opens a database as [`open`] does, for questions about all of it: the database chooses how to answer them.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => open_sqlite(path, connections).await,
+        None => postgres::open_to_read(url, connections).await,
+    }
 }
 
 /// Opens the database that an address names: `postgres://` or `sqlite://`.

@@ -257,7 +257,10 @@ pub(crate) async fn run(storm: Storm, bug: Option<&'static str>) -> (Vec<String>
     let (daemons, cluster) = rage.await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(if wrong.is_empty() { 40 } else { 2 });
     let counts = loop {
-        let (found, counts) = ledger::violations(&site, &drill.reported()).await;
+        let (mut found, counts) = ledger::violations(&site, &drill.reported()).await;
+        if found.is_empty() {
+            found.extend(ledger::unsound(&site).await);
+        }
         if found.is_empty() || tokio::time::Instant::now() >= deadline {
             wrong.extend(found);
             break counts;

@@ -49,7 +49,7 @@ pub(crate) struct Run {
 
 /// The drill, with a kill at each of some points, one after the other.
 pub(crate) async fn run(backend: Backend, stops: &[&str], bug: Option<&'static str>, within: Duration) -> Run {
-    let site = Arc::new(Site::new(backend, POLICY, json!({})).await);
+    let site = Arc::new(Site::new(backend, POLICY, json!({})).await.with_witness().await);
     let command_kill = stops.iter().find(|point| is_of_commands(point)).map(|point| (*point).to_owned());
     let drill = tokio::spawn(Drill::new(Arc::clone(&site), command_kill, bug).run(within));
     let mut killed_at = BTreeSet::new();

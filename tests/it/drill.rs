@@ -357,6 +357,9 @@ impl Drill {
         loop {
             let reported = self.reported();
             let (mut wrong, counts) = ledger::violations(&self.site, &reported).await;
+            if wrong.is_empty() {
+                wrong.extend(ledger::unsound(&self.site).await);
+            }
             if wrong.is_empty() || tokio::time::Instant::now() >= deadline {
                 wrong.extend(self.wrong.lock().unwrap().iter().cloned());
                 return (wrong, counts);

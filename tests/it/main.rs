@@ -13,6 +13,7 @@
 
 mod admin;
 mod architecture;
+mod audit;
 mod cancellation;
 mod chaos;
 mod commands;

@@ -100,9 +100,19 @@ impl KeptConnections {
 /// # Errors
 /// The address is malformed, or the server cannot be reached.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    connect(url, connections, &SESSION).await
+}
+
+/// As [`open`], for questions about whole tables, which are planned as the server thinks best.
+pub(super) async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
+    connect(url, connections, &[("jit", "off")]).await
+}
+
+async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Result<Arc<dyn Store>, StoreError> {
     // Says which schema this release knows, for those that come after it.
     let name = format!("assent {}", MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default());
-    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name).options(SESSION);
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
+    let options = options.options(session.iter().copied());
     // One connection by itself first: it says why it fails, while the pool only says that the time is over.
     let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
     first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;

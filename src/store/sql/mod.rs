@@ -9,6 +9,7 @@ mod events;
 mod finish;
 mod group;
 mod intake;
+mod ledger;
 mod line;
 mod operating;
 mod outbox;

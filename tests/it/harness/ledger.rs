@@ -1,7 +1,9 @@
 //! Holds what the platform did against what the database says: nothing lost, nothing twice, nothing without an outcome. Says
 //! what is wrong in sentences, so that a planted bug is seen by the same eyes as a real one.
 
+use super::log_key;
 use super::site::Site;
+use assent::audit::{SeenLeaf, Verification, leaf_hash};
 use assent::domain::kind::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +32,37 @@ pub(crate) struct Counts {
     pub(crate) lost: usize,
     pub(crate) twice: usize,
     pub(crate) without_outcome: usize,
+}
+
+/// What is wrong with the tree over the log: a row that is no leaf, or is two, or another one; a checkpoint that does not fit.
+pub(crate) async fn unsound(site: &Site) -> Vec<String> {
+    let store = assent::store::open(&site.database.url, 2).await.unwrap();
+    let mut wrong = Vec::new();
+    let waiting = store.unsealed().await.unwrap().rows;
+    if waiting > 0 {
+        wrong.push(format!("{waiting} rows wait to be sealed"));
+    }
+    let size = store.last_checkpoint().await.unwrap().map_or(0, |checkpoint| checkpoint.size);
+    let (mut run, mut ids) = (Verification::new(log_key().verifier().unwrap(), vec![]), BTreeSet::new());
+    for from in (0..size).step_by(2_000) {
+        let to = (from + 2_000).min(size);
+        let leaves = store.leaves(from, to).await.unwrap();
+        let records = store.records(&leaves).await.unwrap();
+        let mut checkpoints = store.checkpoints(from, to).await.unwrap().into_iter().peekable();
+        for (leaf, record) in leaves.into_iter().zip(records) {
+            if !ids.insert((leaf.stream, leaf.id.clone())) {
+                wrong.push(format!("{leaf:?} is not the first leaf of its row"));
+            }
+            let row = record.map(|record| leaf_hash(&record.leaf()));
+            run.leaf(&SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row });
+            while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size == run.size()) {
+                run.checkpoint(&checkpoint);
+            }
+        }
+    }
+    wrong.extend(run.finish().findings.iter().map(ToString::to_string));
+    wrong.extend(store.strays(10).await.unwrap().iter().map(|stray| format!("{stray:?} is no leaf")));
+    wrong
 }
 
 const FINAL: [&str; 6] = ["approved", "rejected", "superseded", "failed", "refused", "unknown"];

@@ -5,15 +5,16 @@ pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod witness;
 
-use assent::audit::MasterKey;
+use assent::audit::{LogKey, MasterKey};
 use assent::cli::Daemon;
 use assent::cli::config::Config;
 use assent::directory::DirectorySettings;
 use assent::domain::clock::Clock;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::webhook::WebhookSecret;
-use assent::engine::{Mode, load_policy};
+use assent::engine::{Mode, Sealing, load_policy};
 use assent::http::{Role, Token};
 use assent::simulator::{Answer, Scenario, Simulator, WebApp};
 use assent::store::{self, Store};
@@ -209,7 +210,19 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         drain: Duration::ZERO,
         tokens: vec![token(TOKEN, Role::Auditor), token(APP_TOKEN, Role::App)],
         encryption: MasterKey::parse(ENCRYPTION_KEY).unwrap(),
+        sealing: Sealing {
+            key: log_key(),
+            every: Duration::from_millis(100),
+            destinations: vec![],
+            configuration: json!({ "a": "test" }),
+        },
     }
+}
+
+/// The key that follows from [`ENCRYPTION_KEY`] where none is set.
+pub(crate) fn log_key() -> LogKey {
+    let seed = MasterKey::parse(ENCRYPTION_KEY).unwrap().derived("audit.signing_key");
+    LogKey::new(&format!("assent/{TENANT}"), seed).unwrap()
 }
 
 fn token(text: &str, role: Role) -> Token {

@@ -131,3 +131,19 @@ pub(crate) async fn empty_database() -> String {
     run("postgres", format!("create database {name}")).await;
     format!("{}/{name}", cluster().url)
 }
+
+/// A copy of a database, as it is once nobody is in the middle of anything.
+pub(crate) async fn copy_of(url: &str) -> String {
+    let (server, origin) = url.rsplit_once('/').unwrap();
+    let name = format!("copy_{}", COUNTER.fetch_add(1, Ordering::Relaxed));
+    // The copy needs the origin to itself; whoever was connected connects again.
+    for statement in [
+        format!("alter database {origin} allow_connections false"),
+        format!("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{origin}'"),
+        format!("create database {name} template {origin}"),
+        format!("alter database {origin} allow_connections true"),
+    ] {
+        run("postgres", statement).await;
+    }
+    format!("{server}/{name}")
+}

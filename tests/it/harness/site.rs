@@ -111,6 +111,16 @@ impl Site {
         Self { database, simulator, folder, config: path, addresses, told, http, counter, _platform }
     }
 
+    /// Has its daemons show every checkpoint to a witness.
+    pub(crate) async fn with_witness(self) -> Self {
+        let witness = super::witness::Witness::start().await;
+        let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&self.config).unwrap()).unwrap();
+        config["audit"] =
+            json!({ "seal_every": "100ms", "checkpoints": { "witness_url": witness.url, "witness_key": witness.key } });
+        std::fs::write(&self.config, format!("{config:#}")).unwrap();
+        self
+    }
+
     /// A validated user.
     pub(crate) fn person(&self) -> UserId {
         self.simulator.world().add_user().unwrap()

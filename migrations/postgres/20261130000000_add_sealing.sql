@@ -1,0 +1,98 @@
+-- The tree over the decision log: every row for auditors becomes a leaf, in the order in which the sealer sees them, and signed
+-- checkpoints say what the tree was. The triggers are for whoever writes: the release before this one needs to know nothing.
+
+-- What a replica was told when it started. Insert-only, as all for auditors.
+create table configuration_changes (
+    id       uuid primary key,
+    at       timestamptz not null,
+    replica  text not null,
+    version  text not null,
+    body     jsonb not null         -- without secrets; of each a keyed hash
+);
+create index configuration_changes_at on configuration_changes (at);
+
+-- Rows that are no leaves yet. Filled by the transaction that writes the row, emptied by the one that seals it.
+create table unsealed (
+    at      timestamptz not null,
+    id      uuid not null,
+    stream  smallint not null       -- 1 decisions, 2 outcomes, 3 reviews, 4 operator_actions, 5 policy_activations, 6 configuration_changes
+);
+
+create table leaves (
+    leaf    bigint primary key,     -- its place, from 0, without gaps
+    at      timestamptz not null,   -- the row's own time
+    id      uuid not null,          -- the row; of a policy activation its number
+    stream  smallint not null,
+    hash    bytea not null          -- RFC 6962, over the row in canonical form
+);
+create index leaves_id on leaves (id);
+
+-- The roots of full groups of 256 leaves (tier 1), of 256 such roots (tier 2), and so on.
+create table tree_nodes (
+    tier  smallint not null,
+    node  bigint not null,
+    hash  bytea not null,
+    primary key (tier, node)
+);
+
+create table checkpoints (
+    size  bigint primary key,
+    at    timestamptz not null,
+    note  text not null             -- C2SP signed note
+);
+
+-- What witnesses signed.
+create table cosignatures (
+    size  bigint not null,
+    line  text not null,
+    at    timestamptz not null,
+    primary key (size, line)
+);
+
+create function assent_await_sealing() returns trigger language plpgsql as $$
+begin
+    case tg_table_name
+        when 'decisions' then insert into unsealed (at, id, stream) select decided_at, id, 1 from fresh;
+        when 'outcomes' then insert into unsealed (at, id, stream) select at, id, 2 from fresh;
+        when 'reviews' then insert into unsealed (at, id, stream) select at, id, 3 from fresh;
+        when 'operator_actions' then insert into unsealed (at, id, stream) select at, id, 4 from fresh;
+        when 'policy_activations' then insert into unsealed (at, id, stream)
+            select at, ('00000000-0000-0000-0000-' || lpad(to_hex(id), 12, '0'))::uuid, 5 from fresh;
+        when 'configuration_changes' then insert into unsealed (at, id, stream) select at, id, 6 from fresh;
+    end case;
+    return null;
+end $$;
+
+create trigger decisions_await_sealing after insert on decisions
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+create trigger outcomes_await_sealing after insert on outcomes
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+create trigger reviews_await_sealing after insert on reviews
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+create trigger operator_actions_await_sealing after insert on operator_actions
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+create trigger policy_activations_await_sealing after insert on policy_activations
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+create trigger configuration_changes_await_sealing after insert on configuration_changes
+    referencing new table as fresh for each statement execute function assent_await_sealing();
+
+-- What was written before is sealed, too, once a sealer runs.
+insert into unsealed (at, id, stream) select decided_at, id, 1 from decisions;
+insert into unsealed (at, id, stream) select at, id, 2 from outcomes;
+insert into unsealed (at, id, stream) select at, id, 3 from reviews;
+insert into unsealed (at, id, stream) select at, id, 4 from operator_actions;
+insert into unsealed (at, id, stream)
+    select at, ('00000000-0000-0000-0000-' || lpad(to_hex(id), 12, '0'))::uuid, 5 from policy_activations;
+
+create trigger configuration_changes_insert_only before update or delete on configuration_changes
+    for each row execute function assent_insert_only();
+create trigger configuration_changes_no_truncate before truncate on configuration_changes
+    for each statement execute function assent_insert_only();
+create trigger leaves_insert_only before update or delete on leaves for each row execute function assent_insert_only();
+create trigger leaves_no_truncate before truncate on leaves for each statement execute function assent_insert_only();
+create trigger tree_nodes_insert_only before update or delete on tree_nodes for each row execute function assent_insert_only();
+create trigger tree_nodes_no_truncate before truncate on tree_nodes for each statement execute function assent_insert_only();
+create trigger checkpoints_insert_only before update or delete on checkpoints for each row execute function assent_insert_only();
+create trigger checkpoints_no_truncate before truncate on checkpoints for each statement execute function assent_insert_only();
+create trigger cosignatures_insert_only before update or delete on cosignatures for each row execute function assent_insert_only();
+create trigger cosignatures_no_truncate before truncate on cosignatures for each statement execute function assent_insert_only();

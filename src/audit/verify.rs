@@ -1,0 +1,382 @@
+//! Follows a log from its first leaf and holds everything against everything: rows against leaves, leaves against checkpoints,
+//! checkpoints against signatures and against those that somebody kept elsewhere. Little memory, whatever the log's size.
+//!
+//! It is given what is there and says what does not fit; it reads nothing itself.
+
+use super::checkpoint::{Checkpoint, LogVerifier};
+use super::leaf::Stream;
+use super::tree::Frontier;
+use serde::Serialize;
+use tlog_tiles::Hash;
+
+/// How many findings are kept; more are counted.
+const MOST_FINDINGS: usize = 1_000;
+
+/// One leaf as it is kept, and its row as it is found.
+#[derive(Debug, Clone)]
+pub struct SeenLeaf {
+    /// Its place.
+    pub index: u64,
+    /// Of which table.
+    pub stream: Stream,
+    /// The row.
+    pub id: String,
+    /// The hash that was sealed.
+    pub sealed: Hash,
+    /// The hash of the row as it is now; nothing where there is none.
+    pub row: Option<Hash>,
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum Finding {
+    /// A row is not what was sealed.
+    Changed {
+        /// The leaf.
+        index: u64,
+        /// The table.
+        table: &'static str,
+        /// The row.
+        id: String,
+    },
+    /// A row is gone.
+    Removed {
+        /// The leaf.
+        index: u64,
+        /// The table.
+        table: &'static str,
+        /// The row.
+        id: String,
+    },
+    /// A row was never sealed, and nothing says that it will be.
+    Added {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        id: String,
+    },
+    /// Leaves are gone.
+    Gap {
+        /// The first that is missing.
+        index: u64,
+        /// The next that is there.
+        next: u64,
+    },
+    /// Leaves fit no checkpoint: they were changed, or made, after it was signed.
+    Rewritten {
+        /// The first that may be.
+        from: u64,
+        /// The size of the checkpoint.
+        to: u64,
+    },
+    /// Leaves under no checkpoint at all.
+    Unsigned {
+        /// The first.
+        from: u64,
+        /// How many leaves there are.
+        to: u64,
+    },
+    /// A checkpoint is not signed by the log's key.
+    BadSignature {
+        /// Its size.
+        size: u64,
+        /// Why.
+        why: String,
+    },
+    /// The log is not the one that a checkpoint from elsewhere was taken of.
+    OtherHistory {
+        /// Its size.
+        size: u64,
+    },
+    /// The log is shorter than a checkpoint from elsewhere.
+    Shorter {
+        /// How many leaves there are.
+        leaves: u64,
+        /// How many there were.
+        size: u64,
+    },
+    /// An archived policy is not what its hash says, or is gone.
+    Policy {
+        /// The hash.
+        hash: String,
+        /// Why.
+        why: String,
+    },
+    /// The policy and the facts come to another verdict than the record.
+    Verdict {
+        /// The decision.
+        id: String,
+        /// What the record says.
+        recorded: String,
+        /// What comes out.
+        evaluated: String,
+    },
+    /// A file of an export is not what its manifest says.
+    Export {
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Finding::Changed { index, table, id } => {
+                write!(f, "row `{id}` of `{table}` (leaf {index}) was changed after it was sealed")
+            }
+            Finding::Removed { index, table, id } => {
+                write!(f, "row `{id}` of `{table}` (leaf {index}) is gone, or its time was changed")
+            }
+            Finding::Added { table, id } => {
+                write!(f, "row `{id}` of `{table}` was never sealed: somebody added it, or changed its id")
+            }
+            Finding::Gap { index, next } => write!(f, "leaves {index} to {} are gone", next.saturating_sub(1)),
+            Finding::Rewritten { from, to } => {
+                write!(
+                    f,
+                    "leaves {from} to {} are not those that the checkpoint of size {to} was signed over",
+                    to.saturating_sub(1)
+                )
+            }
+            Finding::Unsigned { from, to } => write!(f, "leaves {from} to {} are under no checkpoint", to.saturating_sub(1)),
+            Finding::BadSignature { size, why } => write!(f, "the checkpoint of size {size} {why}"),
+            Finding::OtherHistory { size } => {
+                write!(f, "history was rewritten: the first {size} leaves are not those of the checkpoint that was given")
+            }
+            Finding::Shorter { leaves, size } => {
+                write!(f, "the end of the log is gone: it has {leaves} leaves, and the checkpoint that was given has {size}")
+            }
+            Finding::Policy { hash, why } => write!(f, "the archived policy `{hash}` {why}"),
+            Finding::Verdict { id, recorded, evaluated } => {
+                write!(f, "decision `{id}` says {recorded}, and its policy makes {evaluated} of its facts")
+            }
+            Finding::Export { why } => f.write_str(why),
+        }
+    }
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// How many leaves.
+    pub leaves: u64,
+    /// The root over them, in base64.
+    pub root: String,
+    /// How many checkpoints of the log were held against it.
+    pub checkpoints: u64,
+    /// Whether one from elsewhere was.
+    pub anchored: bool,
+    /// What does not fit.
+    pub findings: Vec<Finding>,
+    /// How many more do not.
+    pub more_findings: u64,
+}
+
+/// One run.
+pub struct Verification {
+    verifier: LogVerifier,
+    tree: Frontier,
+    next: u64,
+    /// Up to where a checkpoint fitted.
+    fitting: u64,
+    /// Up to where a checkpoint was seen.
+    signed: u64,
+    checkpoints: u64,
+    /// Those from elsewhere, the smallest last.
+    outside: Vec<Checkpoint>,
+    anchored: bool,
+    findings: Vec<Finding>,
+    more_findings: u64,
+}
+
+impl Verification {
+    /// Begins; `outside` are checkpoints that were kept where nobody could change them with the log.
+    #[must_use]
+    pub fn new(verifier: LogVerifier, mut outside: Vec<Checkpoint>) -> Self {
+        outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
+        let anchored = !outside.is_empty();
+        let mut begun = Self {
+            verifier,
+            tree: Frontier::default(),
+            next: 0,
+            fitting: 0,
+            signed: 0,
+            checkpoints: 0,
+            outside: Vec::new(),
+            anchored,
+            findings: Vec::new(),
+            more_findings: 0,
+        };
+        for checkpoint in &outside {
+            begun.check_signature(checkpoint);
+        }
+        begun.outside = outside;
+        begun.reached();
+        begun
+    }
+
+    /// Takes in something that does not fit.
+    pub fn found(&mut self, finding: Finding) {
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.more_findings = self.more_findings.saturating_add(1);
+        }
+    }
+
+    /// The next leaf; in the order of their places.
+    pub fn leaf(&mut self, leaf: &SeenLeaf) {
+        let (index, table, id) = (leaf.index, leaf.stream.table(), || leaf.id.clone());
+        if index != self.next {
+            self.found(Finding::Gap { index: self.next, next: index });
+        }
+        self.next = index.saturating_add(1);
+        match leaf.row {
+            None => self.found(Finding::Removed { index, table, id: id() }),
+            Some(row) if row != leaf.sealed => self.found(Finding::Changed { index, table, id: id() }),
+            Some(_) => {}
+        }
+        self.tree.add(leaf.sealed);
+        self.reached();
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        self.verifier.name()
+    }
+
+    /// How many leaves were taken in.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// A checkpoint of the log, once as many leaves were taken in.
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        self.checkpoints = self.checkpoints.saturating_add(1);
+        self.signed = checkpoint.size;
+        self.check_signature(checkpoint);
+        if checkpoint.size == self.tree.size() && checkpoint.root == self.tree.root() {
+            self.fitting = checkpoint.size;
+        } else {
+            self.found(Finding::Rewritten { from: self.fitting, to: checkpoint.size });
+            // What follows is held against what is there, so that one change is one finding.
+            self.fitting = self.tree.size();
+        }
+    }
+
+    fn check_signature(&mut self, checkpoint: &Checkpoint) {
+        if let Err(error) = self.verifier.check(checkpoint) {
+            self.found(Finding::BadSignature { size: checkpoint.size, why: error.to_string() });
+        }
+    }
+
+    /// Holds those from elsewhere against the tree that have its size.
+    fn reached(&mut self) {
+        while self.outside.last().is_some_and(|checkpoint| checkpoint.size == self.tree.size()) {
+            let Some(checkpoint) = self.outside.pop() else { return };
+            if checkpoint.root != self.tree.root() {
+                self.found(Finding::OtherHistory { size: checkpoint.size });
+            }
+        }
+    }
+
+    /// What came out.
+    #[must_use]
+    pub fn finish(mut self) -> Verified {
+        let leaves = self.tree.size();
+        if self.signed < leaves {
+            self.found(Finding::Unsigned { from: self.signed, to: leaves });
+        }
+        for checkpoint in std::mem::take(&mut self.outside) {
+            self.found(Finding::Shorter { leaves, size: checkpoint.size });
+        }
+        Verified {
+            leaves,
+            root: self.tree.root().to_string(),
+            checkpoints: self.checkpoints,
+            anchored: self.anchored,
+            findings: self.findings,
+            more_findings: self.more_findings,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::LogKey;
+    use tlog_tiles::record_hash;
+
+    fn seen(index: u64, text: &str) -> SeenLeaf {
+        let sealed = record_hash(text.as_bytes());
+        SeenLeaf { index, stream: Stream::Decision, id: format!("d{index}"), sealed, row: Some(sealed) }
+    }
+
+    fn checked(leaves: &[SeenLeaf], signed: &[(u64, Hash)], outside: &[(u64, Hash)]) -> Vec<String> {
+        let key = LogKey::new("log", [1; 32]).unwrap();
+        let sign = |of: &[(u64, Hash)]| of.iter().map(|(size, root)| key.sign(*size, *root).unwrap()).collect::<Vec<_>>();
+        let mut run = Verification::new(key.verifier().unwrap(), sign(outside));
+        let mut checkpoints = sign(signed).into_iter().peekable();
+        for leaf in leaves {
+            run.leaf(leaf);
+            while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size == run.size()) {
+                run.checkpoint(&checkpoint);
+            }
+        }
+        checkpoints.for_each(|checkpoint| run.checkpoint(&checkpoint));
+        run.finish().findings.iter().map(ToString::to_string).collect()
+    }
+
+    fn roots(leaves: &[SeenLeaf]) -> Vec<Hash> {
+        let mut tree = Frontier::default();
+        let root = |leaf: &SeenLeaf| {
+            tree.add(leaf.sealed);
+            tree.root()
+        };
+        leaves.iter().map(root).collect()
+    }
+
+    #[test]
+    fn every_way_not_to_fit_has_its_sentence() {
+        let leaves: Vec<_> = (0..8).map(|index| seen(index, &format!("row {index}"))).collect();
+        let roots = roots(&leaves);
+        let signed = [(4, roots[3]), (8, roots[7])];
+        assert_eq!(checked(&leaves, &signed, &[(6, roots[5])]), [""; 0]);
+
+        let mut changed = leaves.clone();
+        changed[2].row = Some(record_hash(b"other"));
+        changed[5].row = None;
+        assert_eq!(
+            checked(&changed, &signed, &[]),
+            [
+                "row `d2` of `decisions` (leaf 2) was changed after it was sealed",
+                "row `d5` of `decisions` (leaf 5) is gone, or its time was changed"
+            ]
+        );
+        let mut resealed = leaves.clone();
+        resealed[5] = seen(5, "other");
+        assert_eq!(
+            checked(&resealed, &signed, &[]),
+            ["leaves 4 to 7 are not those that the checkpoint of size 8 was signed over"]
+        );
+        let resigned = [(4, roots[3]), (8, super::tests::roots(&resealed)[7])];
+        assert_eq!(checked(&resealed, &resigned, &[]), [""; 0], "only somebody who kept a checkpoint can tell");
+        assert_eq!(
+            checked(&resealed, &resigned, &[(6, roots[5])]),
+            ["history was rewritten: the first 6 leaves are not those of the checkpoint that was given"]
+        );
+        assert_eq!(
+            checked(&leaves[..4], &signed[..1], &[(8, roots[7])]),
+            ["the end of the log is gone: it has 4 leaves, and the checkpoint that was given has 8"]
+        );
+        assert_eq!(checked(&leaves, &signed[..1], &[]), ["leaves 4 to 7 are under no checkpoint"]);
+        let gap = [&leaves[..2], &leaves[4..]].concat();
+        assert_eq!(
+            checked(&gap, &[(8, roots[7])], &[]),
+            ["leaves 2 to 3 are gone", "leaves 0 to 7 are not those that the checkpoint of size 8 was signed over"]
+        );
+    }
+}

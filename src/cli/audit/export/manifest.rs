@@ -1,0 +1,197 @@
+//! What an export says of itself: where it was taken, its files and their hashes, how many rows of each table, and a digest of
+//! each table that is the same whatever the files' format. This is a format that others read; docs/audit.md describes it.
+
+use super::Format;
+use crate::audit::{Checkpoint, Finding, Stream, TreeHash, Verification};
+use crate::cli::Failure;
+use crate::cli::audit::source::unreadable;
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "manifest.json";
+const WHAT: &str = "assent-export";
+const VERSION: u32 = 1;
+
+/// The manifest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::cli::audit) struct Manifest {
+    what: String,
+    version: u32,
+    format: String,
+    /// Whether all of it is there.
+    pub(super) complete: bool,
+    /// The log as it was: a signed note.
+    pub(super) checkpoint: String,
+    pub(super) parts: Vec<Part>,
+    tables: BTreeMap<String, Table>,
+    policies: Option<NamedFile>,
+}
+
+/// Leaves that follow each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) files: Vec<NamedFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NamedFile {
+    pub(super) file: String,
+    pub(super) sha256: String,
+    pub(super) rows: u64,
+}
+
+/// What there is of a table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Table {
+    rows: u64,
+    /// SHA-256 over the digest before it and the leaf's hash, from the first leaf on; at first of nothing.
+    digest: String,
+}
+
+impl Manifest {
+    pub(super) fn new(format: Format, checkpoint: &Checkpoint) -> Self {
+        Self {
+            what: WHAT.to_owned(),
+            version: VERSION,
+            format: format.as_str().to_owned(),
+            complete: false,
+            checkpoint: checkpoint.note.clone(),
+            parts: Vec::new(),
+            tables: BTreeMap::new(),
+            policies: None,
+        }
+    }
+
+    /// What an export that was broken off left behind.
+    pub(super) fn begun(folder: &Path, format: Format) -> Result<Option<Self>, Failure> {
+        if !folder.join(FILE).exists() {
+            return Ok(None);
+        }
+        let begun = Self::read_any(folder)?;
+        let taken = |why: &str| Failure::input(format!("`{}` holds {why}; name another folder", folder.display()));
+        if begun.format != format.as_str() {
+            return Err(taken(&format!("an export as {}", begun.format)));
+        }
+        if begun.complete { Err(taken("a complete export")) } else { Ok(Some(begun)) }
+    }
+
+    fn read_any(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        let read: Self = serde_json::from_str(&text)
+            .map_err(|error| Failure::input(format!("`{}` is no manifest: {error}", path.display())))?;
+        if read.what != WHAT || read.version != VERSION {
+            return Err(Failure::input(format!("`{}` is no manifest of version {VERSION}", path.display())));
+        }
+        Ok(read)
+    }
+
+    /// The manifest of a folder that can be checked.
+    pub(in crate::cli::audit) fn read(folder: &Path) -> Result<Self, Failure> {
+        let read = Self::read_any(folder)?;
+        if read.format != Format::Jsonl.as_str() {
+            let why = format!("`{}` is an export as {}, in which nothing can be checked", folder.display(), read.format);
+            return Err(Failure::input(format!("{why}; export it as jsonl")));
+        }
+        if !read.complete {
+            return Err(Failure::input(format!(
+                "the export in `{}` was broken off; run `assent audit export` on it again",
+                folder.display()
+            )));
+        }
+        Ok(read)
+    }
+
+    /// Writes it, as a whole or not at all.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let path = folder.join(FILE);
+        let beside = folder.join(".manifest.json");
+        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::input(error.to_string()))?;
+        std::fs::write(&beside, text + "\n")
+            .and_then(|()| std::fs::rename(&beside, &path))
+            .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))
+    }
+
+    /// Adds a leaf to its table.
+    pub(super) fn count(&mut self, stream: Stream, hash: TreeHash) {
+        let empty = || Table { rows: 0, digest: hex::encode(digest::digest(&digest::SHA256, b"")) };
+        let table = self.tables.entry(stream.as_str().to_owned()).or_insert_with(empty);
+        table.rows = table.rows.saturating_add(1);
+        let before = hex::decode(&table.digest).unwrap_or_default();
+        table.digest = hex::encode(digest::digest(&digest::SHA256, &[before.as_slice(), &hash.0].concat()));
+    }
+
+    pub(super) fn set_policies(&mut self, file: NamedFile) {
+        self.policies = Some(file);
+    }
+
+    /// How many leaves the export has, or will have.
+    pub(in crate::cli::audit) fn size(&self) -> u64 {
+        Checkpoint::parse(&self.checkpoint).map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    pub(super) fn log(&self) -> String {
+        Checkpoint::parse(&self.checkpoint).map_or_else(|_| "?".to_owned(), |checkpoint| checkpoint.origin)
+    }
+
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.tables.iter().map(|(name, table)| (name.as_str(), table.rows))
+    }
+
+    /// The files with leaves, in their order.
+    pub(in crate::cli::audit) fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        self.parts.iter().flat_map(|part| &part.files).map(|file| folder.join(&file.file)).collect()
+    }
+
+    /// Holds the files against their hashes.
+    pub(in crate::cli::audit) fn check(&self, folder: &Path, verification: &mut Verification) -> Result<(), Failure> {
+        let mut next = 0;
+        for part in &self.parts {
+            if part.from != next {
+                verification.found(Finding::Export { why: format!("the export has no part that begins at leaf {next}") });
+            }
+            next = part.to;
+        }
+        for file in self.parts.iter().flat_map(|part| &part.files).chain(&self.policies) {
+            let path = folder.join(&file.file);
+            if sha256(&path)? != file.sha256 {
+                verification
+                    .found(Finding::Export { why: format!("`{}` is not the file that the manifest names", path.display()) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The archived policies.
+    pub(in crate::cli::audit) fn policies(&self, folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+        #[derive(Deserialize)]
+        struct Archived {
+            hash: String,
+            body: String,
+        }
+        let Some(file) = &self.policies else { return Ok(Vec::new()) };
+        let path = folder.join(&file.file);
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        let read = |line: &str| serde_json::from_str::<Archived>(line).map(|archived| (archived.hash, archived.body));
+        let read: Result<Vec<_>, _> = text.lines().map(read).collect();
+        read.map_err(|error| Failure::input(format!("`{}` holds a line that is no policy: {error}", path.display())))
+    }
+}
+
+/// The hash of a file, read piece by piece.
+fn sha256(path: &Path) -> Result<String, Failure> {
+    let mut file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut piece).map_err(|error| unreadable(path, &error))?;
+        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        context.update(bytes);
+    }
+    Ok(hex::encode(context.finish()))
+}

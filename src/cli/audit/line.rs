@@ -1,0 +1,69 @@
+//! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
+//! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
+
+use crate::audit::{Record, Stream, TreeHash};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+/// A line as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line<'t> {
+    pub(super) index: Option<u64>,
+    pub(super) table: Option<&'t str>,
+    pub(super) id: Option<std::borrow::Cow<'t, str>>,
+    pub(super) hash: Option<&'t str>,
+    /// In canonical form: its bytes are the leaf.
+    #[serde(borrow)]
+    pub(super) record: Option<&'t RawValue>,
+    /// The ciphertexts whose hashes stand in the record.
+    pub(super) sealed: Option<Value>,
+    pub(super) checkpoint: Option<String>,
+    pub(super) unsealed: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct LeafLine<'l> {
+    index: u64,
+    table: &'l str,
+    id: &'l str,
+    hash: String,
+    record: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<&'l Value>,
+}
+
+/// A leaf and its row.
+pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, record: Option<&Record>) -> String {
+    let raw = record.map(|record| String::from_utf8(record.leaf()).unwrap_or_default());
+    let record_line = raw.and_then(|raw| RawValue::from_string(raw).ok());
+    let sealed =
+        record.and_then(|record| record.sealed.as_ref()).filter(|sealed| sealed.as_object().is_none_or(|map| !map.is_empty()));
+    let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), record: record_line, sealed };
+    to_raw_value(&line).map(|line| line.get().to_owned()).unwrap_or_default()
+}
+
+/// A checkpoint.
+pub(super) fn checkpoint(note: &str) -> String {
+    serde_json::json!({ "checkpoint": note }).to_string()
+}
+
+/// A row that is no leaf and does not wait to be one.
+pub(super) fn stray(stream: Stream, id: &str) -> String {
+    serde_json::json!({ "unsealed": true, "table": stream.as_str(), "id": id }).to_string()
+}
+
+/// A hash of the tree.
+pub(super) fn hash(text: &str) -> Option<TreeHash> {
+    STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
+}
+
+/// The row of a line. Where ciphertexts are missing there were none.
+pub(super) fn record(stream: Stream, raw: &str, sealed: Option<Value>) -> Option<Record> {
+    let fields: Map<String, Value> = serde_json::from_str(raw).ok()?;
+    let sealed = sealed.or_else(|| (stream == Stream::Decision).then(|| Value::Object(Map::new())));
+    Some(Record { stream, fields, sealed })
+}

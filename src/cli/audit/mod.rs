@@ -1,0 +1,88 @@
+//! `assent audit`: what an auditor does with the decision log. One file a command; nothing here changes what was recorded.
+
+mod check;
+mod export;
+mod key;
+mod line;
+mod prove;
+mod source;
+mod verify;
+
+use super::config::{self, AuditConfig};
+use super::daemon::check_key;
+use super::{ConfigArgument, Failure, output};
+use crate::audit::LogVerifier;
+use crate::store::{self, Store};
+use clap::Subcommand;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say whether anything in the log was changed, removed or added
+    #[command(
+        after_help = "Example:\n  assent audit verify\n  assent audit verify --checkpoint kept-elsewhere.txt\n  assent audit verify --export ./export --key assent/tenant1234+5e1f0c2a+AUJ3... --checkpoint kept-elsewhere.txt\n  assent audit verify --proof decision.tlog-proof --key key.txt"
+    )]
+    Verify(verify::Options),
+    /// Write the proof that a decision is in the log, for anyone to check
+    #[command(after_help = "Example:\n  assent audit prove 01a20bc0-... --out decision.tlog-proof")]
+    Prove(prove::Options),
+    /// Print the key that checkpoints and proofs are checked with
+    #[command(after_help = "Example:\n  assent audit key > key.txt")]
+    Key(key::Options),
+    /// Write the whole log into a folder, to be checked or read elsewhere
+    #[command(
+        after_help = "Example:\n  assent audit export ./export\n  assent audit export ./tables --format csv\n  assent audit export ./export   # goes on where it was broken off"
+    )]
+    Export(export::Options),
+}
+
+pub(super) async fn run(command: Command) -> Result<(), Failure> {
+    let (is_json, result) = match command {
+        Command::Verify(options) => (options.json, verify::run(options).await),
+        Command::Prove(options) => (false, prove::run(options).await),
+        Command::Key(options) => (false, key::run(&options)),
+        Command::Export(options) => (options.json, export::run(options).await),
+    };
+    result.map_err(|failure| if is_json { failure.as_json() } else { failure })
+}
+
+/// The log, and what the configuration says of it.
+struct Log {
+    store: Arc<dyn Store>,
+    config: AuditConfig,
+}
+
+/// Reads the configuration and opens its database, to read.
+async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
+    output::start_logging("warn");
+    let config = config::read_audit(&argument.config)?;
+    if let Some(file) = config.database_url.strip_prefix("sqlite://")
+        && !Path::new(file).exists()
+    {
+        return Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")));
+    }
+    let store = store::open_to_read(&config.database_url, 4).await?;
+    store.check_schema().await?;
+    // With another key personal facts would seem to be erased.
+    if let Some(key) = &config.encryption {
+        check_key(store.as_ref(), key, false).await?;
+    }
+    Ok(Log { store, config })
+}
+
+/// The key to check signatures with: as told, text or file, or that of the configuration.
+fn verifier(told: Option<&str>, config: Option<&AuditConfig>) -> Result<LogVerifier, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::input(format!("the log's key {error}"));
+    match (told, config.and_then(|config| config.log_key.as_ref())) {
+        (Some(told), _) => {
+            let text = std::fs::read_to_string(told).unwrap_or_else(|_| told.to_owned());
+            LogVerifier::parse(&text).map_err(|error| bad(&error))
+        }
+        (None, Some(key)) => key.verifier().map_err(|error| bad(&error)),
+        (None, None) => Err(Failure::input(
+            "without the daemon's configuration the log's key must be told: `--key`, with what `assent audit key` prints there",
+        )),
+    }
+}

@@ -1,0 +1,130 @@
+//! Where a log is read from to be checked, page by page: the database, or an export.
+
+use super::line::{self, Line};
+use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream};
+use crate::cli::Failure;
+use crate::store::{Store, Stray};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How many leaves are read at once.
+const PAGE: u64 = 4_000;
+/// How many rows without a leaf are named, of each table.
+const MOST_STRAYS: u32 = 100;
+
+/// One leaf to be checked.
+pub(super) struct Entry {
+    pub(super) seen: SeenLeaf,
+    /// The row's bytes, where there is a row.
+    pub(super) bytes: Option<Vec<u8>>,
+    /// The row itself, as bytes of an export that are not read yet, or as it came from the database.
+    pub(super) row: Row,
+}
+
+/// A row, read or not.
+pub(super) enum Row {
+    None,
+    Record(Box<Record>),
+    /// What stands beside the bytes.
+    Sealed(Option<serde_json::Value>),
+}
+
+/// Leaves that follow each other, and the checkpoints among them.
+#[derive(Default)]
+pub(super) struct Page {
+    pub(super) entries: Vec<Entry>,
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// What cannot be read, and what is in the tables alone.
+    pub(super) findings: Vec<Finding>,
+}
+
+pub(super) enum Source {
+    Database { store: Arc<dyn Store>, next: u64, size: u64 },
+    Export { parts: std::vec::IntoIter<PathBuf>, reader: Option<BufReader<File>> },
+}
+
+impl Source {
+    /// The next leaves; nothing at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, Failure> {
+        match self {
+            Source::Database { store, next, size } => {
+                if *next >= *size {
+                    return Ok(None);
+                }
+                let (from, to) = (*next, next.saturating_add(PAGE).min(*size));
+                *next = to;
+                database_page(store.as_ref(), from, to).await.map(Some)
+            }
+            Source::Export { parts, reader } => export_page(parts, reader),
+        }
+    }
+}
+
+async fn database_page(store: &dyn Store, from: u64, to: u64) -> Result<Page, Failure> {
+    let (leaves, checkpoints) = tokio::try_join!(store.leaves(from, to), store.checkpoints(from, to))?;
+    let records = store.records(&leaves).await?;
+    let entries = leaves.into_iter().zip(records).map(|(leaf, record)| Entry {
+        seen: SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None },
+        bytes: None,
+        row: record.map_or(Row::None, |record| Row::Record(Box::new(record))),
+    });
+    Ok(Page { entries: entries.collect(), checkpoints, findings: Vec::new() })
+}
+
+/// Rows of the database that are in no tree.
+pub(super) async fn strays(store: &dyn Store) -> Result<Vec<Stray>, Failure> {
+    Ok(store.strays(MOST_STRAYS).await?)
+}
+
+fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufReader<File>>) -> Result<Option<Page>, Failure> {
+    let mut page = Page::default();
+    let mut text = String::new();
+    while (page.entries.len() as u64) < PAGE {
+        let Some(open) = reader else {
+            let Some(part) = parts.next() else { break };
+            let file = File::open(&part).map_err(|error| unreadable(&part, &error))?;
+            *reader = Some(BufReader::with_capacity(1 << 20, file));
+            continue;
+        };
+        text.clear();
+        match open.read_line(&mut text) {
+            Ok(0) => *reader = None,
+            Ok(_) => take(&mut page, text.trim_end()),
+            Err(error) => return Err(Failure::input(format!("the export cannot be read: {error}"))),
+        }
+    }
+    let is_empty = page.entries.is_empty() && page.checkpoints.is_empty() && page.findings.is_empty();
+    Ok((!is_empty).then_some(page))
+}
+
+pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::input(format!("`{}` cannot be read: {error}", path.display()))
+}
+
+/// Takes a line in; one that says nothing is a finding.
+fn take(page: &mut Page, text: &str) {
+    if read(page, text).is_none() {
+        let shown: String = text.chars().take(60).collect();
+        page.findings.push(Finding::Export { why: format!("a line of the export is none of its form: `{shown}`") });
+    }
+}
+
+fn read(page: &mut Page, text: &str) -> Option<()> {
+    let line: Line<'_> = serde_json::from_str(text).ok()?;
+    if let Some(note) = line.checkpoint {
+        page.checkpoints.push(Checkpoint::parse(&note).ok()?);
+        return Some(());
+    }
+    let (stream, id) = (Stream::parse(line.table?)?, line.id?.into_owned());
+    if line.unsealed == Some(true) {
+        page.findings.push(Finding::Added { table: stream.table(), id });
+        return Some(());
+    }
+    let sealed = line::hash(line.hash?)?;
+    let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
+    let row = if bytes.is_some() { Row::Sealed(line.sealed) } else { Row::None };
+    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None }, bytes, row });
+    Some(())
+}

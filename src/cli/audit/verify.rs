@@ -1,0 +1,266 @@
+//! `assent audit verify`: whether anything in the log was changed, removed or added, against its tree, its signatures, and
+//! checkpoints that were kept elsewhere; and whether every decision follows from its facts and its policy.
+
+use super::export::Manifest;
+use super::source::{self, Source};
+use super::{check, open, verifier};
+use crate::audit::{Checkpoint, Finding, LogVerifier, Proof, Verification, Verified};
+use crate::cli::output::{Paint, print_json};
+use crate::cli::progress::Progress;
+use crate::cli::{ConfigArgument, Failure};
+use crate::domain::ids::UserId;
+use crate::engine::{Recheck, Rechecked};
+use crate::store::{Store, Unsealed};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    /// Check an export instead of the database
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// A checkpoint, or several, kept where nobody could change them with the log
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// What signatures are checked with, as `assent audit key` prints it, or a file with it
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Only check a proof that `assent audit prove` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "checkpoint"])]
+    proof: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+/// How decisions came out when they were decided again.
+#[derive(Debug, Default, Serialize)]
+struct Again {
+    same: u64,
+    by_people: u64,
+    erased: u64,
+    sealed: u64,
+}
+
+struct Run {
+    verification: Verification,
+    recheck: Arc<Recheck>,
+    again: Again,
+    progress: Progress,
+    total: Option<u64>,
+}
+
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    if let Some(proof) = &options.proof {
+        return check_proof(proof, &options);
+    }
+    let outside = outside(&options.checkpoint)?;
+    match &options.export {
+        Some(folder) => {
+            // Whoever checks an export may have the configuration, and need not.
+            let config = crate::cli::config::read_audit(&options.config.config).ok();
+            let key = verifier(options.key.as_deref(), config.as_ref())?;
+            let manifest = Manifest::read(folder)?;
+            let mut run = Run::new(key, outside, None, Some(manifest.size()));
+            manifest.check(folder, &mut run.verification)?;
+            for (hash, body) in manifest.policies(folder)? {
+                run.policy(&hash, &body);
+            }
+            let mut source = Source::Export { parts: manifest.paths(folder).into_iter(), reader: None };
+            run.all(&mut source, None).await?;
+            run.report(None, options.json)
+        }
+        None => {
+            let log = open(&options.config).await?;
+            let key = verifier(options.key.as_deref(), Some(&log.config))?;
+            let store = log.store.as_ref();
+            let size = store.last_checkpoint().await?.map_or(0, |checkpoint| checkpoint.size);
+            // Leaves beyond the last checkpoint are no sealer's.
+            let size = size
+                .max(store.leaves(size, i64::MAX.unsigned_abs()).await?.last().map_or(0, |leaf| leaf.index.saturating_add(1)));
+            let mut run = Run::new(key, outside, log.config.encryption.clone(), Some(size));
+            let mut after = String::new();
+            loop {
+                let page = store.policies(&after, 100).await?;
+                let Some((last, _)) = page.last() else { break };
+                after.clone_from(last);
+                page.iter().for_each(|(hash, body)| run.policy(hash, body));
+            }
+            let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
+            run.all(&mut source, Some(store)).await?;
+            for stray in source::strays(store).await? {
+                run.verification.found(Finding::Added { table: stray.stream.table(), id: stray.id });
+            }
+            run.report(Some(store.unsealed().await?), options.json)
+        }
+    }
+}
+
+fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| source::unreadable(file, &error))?;
+        let read = Checkpoint::parse_all(&text).map_err(|error| Failure::input(format!("`{}` {error}", file.display())))?;
+        found.extend(read);
+    }
+    Ok(found)
+}
+
+fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
+    let config = crate::cli::config::read_audit(&options.config.config).ok();
+    let key = verifier(options.key.as_deref(), config.as_ref())?;
+    let text = std::fs::read_to_string(file).map_err(|error| source::unreadable(file, &error))?;
+    let proof = Proof::parse(&text).map_err(|error| Failure::input(format!("`{}`: {error}", file.display())))?;
+    proof.check(&key).map_err(|error| Failure::no(format!("`{}` proves nothing: {error}", file.display())))?;
+    let record: serde_json::Value = serde_json::from_slice(&proof.leaf).unwrap_or_default();
+    if options.json {
+        return print_json(
+            &json!({ "index": proof.index, "size": proof.checkpoint.size, "log": proof.checkpoint.origin, "record": record }),
+        );
+    }
+    println!("this record is leaf {} of {} in the log {}", proof.index, proof.checkpoint.size, proof.checkpoint.origin);
+    print_json(&record)
+}
+
+impl Run {
+    fn new(key: LogVerifier, outside: Vec<Checkpoint>, master: Option<crate::audit::MasterKey>, total: Option<u64>) -> Self {
+        Self {
+            verification: Verification::new(key, outside),
+            recheck: Arc::new(Recheck::new(master)),
+            again: Again::default(),
+            progress: Progress::of("verifying"),
+            total,
+        }
+    }
+
+    fn policy(&mut self, hash: &str, body: &str) {
+        // Nobody else holds it before pages are checked.
+        let Some(recheck) = Arc::get_mut(&mut self.recheck) else { return };
+        if let Err(why) = recheck.add_policy(hash, body) {
+            self.verification.found(Finding::Policy { hash: hash.to_owned(), why });
+        }
+    }
+
+    /// Reads a page while the one before is checked.
+    async fn all(&mut self, source: &mut Source, keys: Option<&dyn Store>) -> Result<(), Failure> {
+        let mut page = source.next().await?;
+        while let Some(mut here) = page {
+            if let Some(store) = keys {
+                self.fetch_keys(store, &here).await?;
+            }
+            let (entries, recheck) = (std::mem::take(&mut here.entries), Arc::clone(&self.recheck));
+            let checking = tokio::task::spawn_blocking(move || check::page(entries, &recheck));
+            page = source.next().await?;
+            let checked = checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?;
+            let mut checkpoints = here.checkpoints.iter().peekable();
+            for one in checked {
+                self.verification.leaf(&one.seen);
+                if let Some(again) = one.again {
+                    self.again(&one.seen.id, again);
+                }
+                while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
+                    self.verification.checkpoint(checkpoint);
+                }
+            }
+            checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
+            here.findings.into_iter().for_each(|finding| self.verification.found(finding));
+            self.progress.share(self.verification.size(), self.total.unwrap_or_default(), "leaves");
+        }
+        Ok(())
+    }
+
+    async fn fetch_keys(&mut self, store: &dyn Store, page: &source::Page) -> Result<(), Failure> {
+        let mut persons = std::collections::BTreeSet::new();
+        for entry in &page.entries {
+            if let source::Row::Record(record) = &entry.row {
+                persons.extend(self.recheck.unknown_persons(record));
+            }
+        }
+        for person in persons {
+            let wrapped = match UserId::new(person.as_str()) {
+                Ok(user) => store.person_key(&user).await?,
+                Err(_) => None,
+            };
+            if let Some(recheck) = Arc::get_mut(&mut self.recheck) {
+                recheck.add_person(&person, wrapped.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, id: &str, again: Rechecked) {
+        let count = match again {
+            Rechecked::Same => &mut self.again.same,
+            Rechecked::ByPeople => &mut self.again.by_people,
+            Rechecked::Erased => &mut self.again.erased,
+            Rechecked::Sealed => &mut self.again.sealed,
+            Rechecked::Differs(recorded, evaluated) => {
+                return self.verification.found(Finding::Verdict { id: id.to_owned(), recorded, evaluated });
+            }
+            Rechecked::NoPolicy(hash) => {
+                let why = format!("is not in the archive, or was changed there; decision `{id}` stands on it");
+                return self.verification.found(Finding::Policy { hash, why });
+            }
+            Rechecked::Unreadable => {
+                let (recorded, evaluated) = ("what cannot be read".to_owned(), "nothing".to_owned());
+                return self.verification.found(Finding::Verdict { id: id.to_owned(), recorded, evaluated });
+            }
+        };
+        *count = count.saturating_add(1);
+    }
+
+    fn report(self, waiting: Option<Unsealed>, is_json: bool) -> Result<(), Failure> {
+        let Self { verification, again, progress, .. } = self;
+        let log = verification.log().to_owned();
+        let verified = verification.finish();
+        drop(progress);
+        let is_sound = verified.findings.is_empty();
+        let rows = waiting.as_ref().map_or(0, |waiting| waiting.rows);
+        if is_json {
+            print_json(&json!({ "log": log, "sound": is_sound, "verified": verified, "decided_again": again, "waiting": rows }))?;
+        } else {
+            print_report(&log, &verified, &again, waiting.as_ref());
+        }
+        if is_sound { Ok(()) } else { Err(Failure::no(complaint(&verified))) }
+    }
+}
+
+fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&Unsealed>) {
+    let paint = Paint::stdout();
+    println!("{} leaves under {} checkpoints of the log {log}", verified.leaves, verified.checkpoints);
+    println!("  root           {}", verified.root);
+    let Again { same, by_people, erased, sealed } = again;
+    println!(
+        "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
+    );
+    if let Some(waiting) = waiting.filter(|waiting| waiting.rows > 0) {
+        println!("  not sealed yet {} rows", waiting.rows);
+    }
+    if !verified.anchored {
+        println!(
+            "{}",
+            paint.dim("  no checkpoint from elsewhere was given: whoever has the log's key could have written all of it anew")
+        );
+    }
+    for finding in &verified.findings {
+        println!("{} {finding}", paint.red("x"));
+    }
+    if verified.more_findings > 0 {
+        println!("{} and {} more", paint.red("x"), verified.more_findings);
+    }
+    if verified.findings.is_empty() {
+        println!("{}", paint.green("nothing was changed, removed or added"));
+    }
+}
+
+fn complaint(verified: &Verified) -> String {
+    let count = verified.findings.len() as u64 + verified.more_findings;
+    let what = if count == 1 { "one thing does not fit".to_owned() } else { format!("{count} things do not fit") };
+    format!("{what}; keep the database as it is, and the checkpoints that left it")
+}

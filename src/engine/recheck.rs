@@ -1,0 +1,141 @@
+//! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
+
+use super::history::{archived, inquiry_of};
+use crate::audit::{MasterKey, PersonKey, Record, WrappedKey};
+use crate::domain::ids::DecisionId;
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::policy::{Evaluation, Input, Policy, judge};
+use crate::store::Recorded;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// What came out of one decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rechecked {
+    /// The same verdict by the same rules.
+    Same,
+    /// Something else: what the record says, and what came out.
+    Differs(String, String),
+    /// People decided; no rule had a part in it.
+    ByPeople,
+    /// Personal facts that it stood on were erased.
+    Erased,
+    /// Personal facts that it stood on cannot be read here.
+    Sealed,
+    /// It cannot be decided again: its policy is not in the archive, or was changed there.
+    NoPolicy(String),
+    /// The record is none that this program wrote.
+    Unreadable,
+}
+
+/// The archived policies and the persons' keys that are at hand.
+#[derive(Debug, Default)]
+pub struct Recheck {
+    policies: HashMap<String, Policy>,
+    master_key: Option<MasterKey>,
+    /// Nothing where a person's key was destroyed.
+    persons: HashMap<String, Option<PersonKey>>,
+}
+
+impl Recheck {
+    /// With the key that opens persons' keys, if it is at hand.
+    #[must_use]
+    pub fn new(master_key: Option<MasterKey>) -> Self {
+        Self { master_key, ..Self::default() }
+    }
+
+    /// Takes in a policy of the archive.
+    ///
+    /// # Errors
+    /// It is not what its hash says.
+    pub fn add_policy(&mut self, hash: &str, body: &str) -> Result<(), String> {
+        let policy = archived(hash, body).map_err(|_| "is not what its hash says, or does not load".to_owned())?;
+        self.policies.insert(hash.to_owned(), policy);
+        Ok(())
+    }
+
+    /// The persons of a decision whose keys were not asked for yet; none where nobody could open them.
+    #[must_use]
+    pub fn unknown_persons(&self, record: &Record) -> Vec<String> {
+        let persons = record.sealed.as_ref().filter(|_| self.master_key.is_some()).and_then(Value::as_object);
+        persons
+            .into_iter()
+            .flatten()
+            .map(|(person, _)| person.clone())
+            .filter(|person| !self.persons.contains_key(person))
+            .collect()
+    }
+
+    /// Takes in a person's key; nothing where it was destroyed.
+    pub fn add_person(&mut self, person: &str, wrapped: Option<&WrappedKey>) {
+        let key = wrapped.zip(self.master_key.as_ref()).and_then(|(wrapped, master)| master.person_key(person, wrapped).ok());
+        self.persons.insert(person.to_owned(), key);
+    }
+
+    /// Decides again.
+    #[must_use]
+    pub fn decision(&self, record: &Record) -> Rechecked {
+        let Some(recorded) = recorded(record) else { return Rechecked::Unreadable };
+        if recorded.decided_by != "policy" {
+            return Rechecked::ByPeople;
+        }
+        let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
+        let (personal, is_erased) = self.opened(&recorded);
+        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal);
+        let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
+        let evaluation = judge(policy, input);
+        let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));
+        if (evaluation.verdict, &evaluation.rules) == (recorded.verdict, &recorded.rules) {
+            Rechecked::Same
+        } else if is_certain(&evaluation) && recorded.verdict != evaluation.verdict {
+            Rechecked::Differs(said(recorded.verdict, &recorded.rules), said(evaluation.verdict, &evaluation.rules))
+        } else if is_erased {
+            Rechecked::Erased
+        } else if is_incomplete {
+            Rechecked::Sealed
+        } else {
+            Rechecked::Differs(said(recorded.verdict, &recorded.rules), said(evaluation.verdict, &evaluation.rules))
+        }
+    }
+
+    /// The personal facts that can be read, and whether some were erased.
+    fn opened(&self, recorded: &Recorded) -> (BTreeMap<String, Value>, bool) {
+        let (mut opened, mut is_erased) = (BTreeMap::new(), false);
+        for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
+            match self.persons.get(person) {
+                Some(Some(key)) => {
+                    let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
+                    if let Some(Ok(Value::Object(facts))) = plain.map(|plain| serde_json::from_slice(&plain)) {
+                        opened.extend(facts);
+                    }
+                }
+                Some(None) => is_erased = true,
+                None => {}
+            }
+        }
+        (opened, is_erased)
+    }
+}
+
+/// Whether it is rejected by a rule that holds, whatever the facts are that cannot be read: nothing counts more than that.
+fn is_certain(evaluation: &Evaluation) -> bool {
+    evaluation.verdict == Verdict::Reject && evaluation.rules.iter().any(|rule| !evaluation.unknown.contains(rule))
+}
+
+fn recorded(record: &Record) -> Option<Recorded> {
+    let text = |name| record.text(name);
+    Some(Recorded {
+        id: DecisionId::parse(text("id")?)?,
+        decided_at: text("decided_at")?.parse().ok()?,
+        kind: Kind::parse(text("kind")?)?,
+        verdict: Verdict::parse(text("verdict")?)?,
+        decided_by: text("decided_by")?.to_owned(),
+        rules: serde_json::from_value(record.fields.get("rules")?.clone()).ok()?,
+        policy_hash: text("policy_hash")?.to_owned(),
+        facts: record.fields.get("facts")?.clone(),
+        facts_personal: record.sealed.clone().unwrap_or(Value::Null),
+        trace: record.fields.get("trace")?.to_string(),
+        outcome: None,
+    })
+}

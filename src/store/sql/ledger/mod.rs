@@ -1,0 +1,188 @@
+//! The decision log as a tree: which statements read and write it. What a leaf is, and how the tree grows, is `audit`'s.
+
+mod rows;
+mod sealing;
+
+use super::{SqlStore, audit_time, transaction_now};
+use crate::audit::{Checkpoint, LogKey, Nodes, Record, Run, Stream, canonical};
+use crate::domain::ids::EventId;
+use crate::fault::Step;
+use crate::store::StoreError;
+use crate::store::connection::{Driver, Row, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::{LeafRow, Ledger, Sealed, Stray, Unsealed};
+use async_trait::async_trait;
+use sealing::{hash, index, number};
+use serde_json::Value;
+
+const WAITING: Sql = Sql {
+    postgres: "select count(*), (extract(epoch from clock_timestamp() - min(at)) * 1000000)::bigint from unsealed",
+    sqlite: "select count(*), cast((unixepoch('subsec') - unixepoch(min(at), 'subsec')) * 1000000 as integer) from unsealed",
+};
+const COSIGNED: Sql = sql!("select line from cosignatures where size = $1 order by line");
+const CHECKPOINTS: Sql = sql!("select note from checkpoints where size > $1 and size <= $2 order by size");
+const COSIGN: Sql =
+    sql!("insert into cosignatures (size, line, at) values ($1, $2, $3" AS_TIME ") on conflict (size, line) do nothing");
+const LEAVES: Sql = sql!(
+    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf"
+);
+const LEAF_OF: Sql = sql!(
+    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1"
+);
+const POLICIES: Sql = sql!("select hash, body from policies where hash > $1 order by hash limit $2");
+const LAST_CONFIGURATION: Sql =
+    sql!("select body" AS_TEXT ", version from configuration_changes order by at desc, id desc limit 1");
+const CONFIGURED: Sql = sql!("insert into configuration_changes (id, at, replica, version, body) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5" AS_JSON ")");
+
+/// Rows of a table without a leaf that do not wait for one.
+macro_rules! strays {
+    ($number:literal, $id:literal, $table:literal) => {
+        Sql {
+            postgres: concat!(
+                "select id::text from ",
+                $table,
+                " t where not exists (select 1 from leaves l where l.id = ",
+                $id,
+                " and l.stream = ",
+                $number,
+                ") and not exists (select 1 from unsealed u where u.id = ",
+                $id,
+                " and u.stream = ",
+                $number,
+                ") limit $1"
+            ),
+            sqlite: concat!(
+                "select cast(id as text) from ",
+                $table,
+                " t where not exists (select 1 from leaves l where l.id = t.id and l.stream = ",
+                $number,
+                ") and not exists (select 1 from unsealed u where u.id = t.id and u.stream = ",
+                $number,
+                ") limit $1"
+            ),
+        }
+    };
+}
+
+const fn strays(stream: Stream) -> Sql {
+    match stream {
+        Stream::Decision => strays!("1", "t.id", "decisions"),
+        Stream::Outcome => strays!("2", "t.id", "outcomes"),
+        Stream::Review => strays!("3", "t.id", "reviews"),
+        Stream::OperatorAction => strays!("4", "t.id", "operator_actions"),
+        Stream::PolicyActivation => Sql {
+            postgres: "select id::text from policy_activations t where not exists (select 1 from leaves l where l.stream = 5 and l.id = \
+                       ('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid) and not exists (select 1 from unsealed u where \
+                       u.stream = 5 and u.id = ('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid) limit $1",
+            sqlite: "select cast(id as text) from policy_activations t where not exists (select 1 from leaves l where l.stream = 5 and \
+                     l.id = printf('00000000-0000-0000-0000-%012x', t.id)) and not exists (select 1 from unsealed u where u.stream = 5 \
+                     and u.id = printf('00000000-0000-0000-0000-%012x', t.id)) limit $1",
+        },
+        Stream::ConfigurationChange => strays!("6", "t.id", "configuration_changes"),
+    }
+}
+
+fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
+    let stream = Stream::of_number(row.int(1)?).ok_or_else(|| StoreError::Corrupt("a leaf has no table".into()))?;
+    let (id, at) = (row.text(2)?.to_owned(), row.text(3)?.to_owned());
+    Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })
+}
+
+fn checkpoint(note: &str) -> Result<Checkpoint, StoreError> {
+    Checkpoint::parse(note).map_err(|error| StoreError::Tree(format!("a checkpoint {error}")))
+}
+
+#[async_trait]
+impl<D: Driver> Ledger for SqlStore<D> {
+    async fn seal(&self, key: &LogKey, limit: u32) -> Result<Sealed, StoreError> {
+        sealing::seal(self.driver.as_ref(), key, limit).await
+    }
+
+    async fn unsealed(&self) -> Result<Unsealed, StoreError> {
+        let row = first(self.driver.read(WAITING, args![]).await?);
+        let row = row.ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?;
+        Ok(Unsealed { rows: row.count(0)?, oldest: row.opt_int(1)? })
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let Some(row) = first(self.driver.read(sealing::LAST, args![]).await?) else { return Ok(None) };
+        let last = checkpoint(row.text(0)?)?;
+        let rows = self.driver.read(COSIGNED, args![number(last.size)?]).await?;
+        let lines = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(last.with_signatures(&lines)))
+    }
+
+    async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Checkpoint>, StoreError> {
+        let rows = self.driver.read(CHECKPOINTS, args![number(above)?, number(size)?]).await?;
+        rows.iter().map(|row| checkpoint(row.text(0)?)).collect()
+    }
+
+    async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin(Step::Cosign).await?;
+        let now = audit_time(transaction_now(tx.as_mut()).await?);
+        for line in lines {
+            tx.run(COSIGN, args![number(size)?, line.as_str(), now.as_str()]).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn leaves(&self, from: u64, to: u64) -> Result<Vec<LeafRow>, StoreError> {
+        self.driver.read(LEAVES, args![number(from)?, number(to)?]).await?.iter().map(leaf).collect()
+    }
+
+    async fn leaf_of(&self, stream: Stream, id: &str) -> Result<Option<LeafRow>, StoreError> {
+        let row = first(self.driver.read(LEAF_OF, args![id, stream.number()]).await?);
+        row.map(|row| leaf(&row)).transpose()
+    }
+
+    async fn records(&self, leaves: &[LeafRow]) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut found = vec![None; leaves.len()];
+        for (stream, sql, args) in rows::asked(leaves) {
+            for row in self.driver.read(sql, args).await? {
+                rows::put(&mut found, stream, &row)?;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError> {
+        let mut nodes = Nodes::default();
+        for run in runs {
+            let (sql, args) = sealing::asked(run)?;
+            for row in self.driver.read(sql, args).await? {
+                let (place, hash) = sealing::node(run, &row)?;
+                nodes.put(place, hash);
+            }
+        }
+        Ok(nodes)
+    }
+
+    async fn strays(&self, limit: u32) -> Result<Vec<Stray>, StoreError> {
+        let mut found = Vec::new();
+        for stream in Stream::ALL {
+            for row in self.driver.read(strays(stream), args![i64::from(limit)]).await? {
+                found.push(Stray { stream, id: row.text(0)?.to_owned() });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn policies(&self, after: &str, limit: u32) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = self.driver.read(POLICIES, args![after, i64::from(limit)]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
+    }
+
+    async fn change_configuration(&self, replica: &str, version: &str, body: &Value) -> Result<(), StoreError> {
+        let mut tx = self.driver.begin(Step::Configure).await?;
+        let same = |value: &Value| value.as_object().map(canonical);
+        if let Some(row) = first(tx.rows(LAST_CONFIGURATION, args![]).await?) {
+            let last = serde_json::from_str::<Value>(row.text(0)?).ok();
+            if row.text(1)? == version && last.is_some_and(|last| same(&last) == same(body)) {
+                return Ok(());
+            }
+        }
+        let (id, now) = (EventId::generate().to_string(), audit_time(transaction_now(tx.as_mut()).await?));
+        tx.run(CONFIGURED, args![id, now, replica, version, body.to_string()]).await?;
+        tx.commit().await
+    }
+}

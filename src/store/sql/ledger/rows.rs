@@ -1,0 +1,87 @@
+//! Rows of the audit tables as the tree sees them: one statement a table, its columns in the order of [`Stream::columns`].
+
+use crate::audit::{Form, Record, Stream};
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Row, args};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::LeafRow;
+use serde_json::{Value, json};
+
+/// Each begins with the place of the row among those that are asked for.
+const fn statement(stream: Stream) -> Sql {
+    match stream {
+        Stream::Decision => sql!(
+            "select n.place, id" AS_TEXT ", " DECIDED_AT ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
+            "actor_id, subject_id, requester_id, verdict, decided_by, rules" AS_TEXT ", reason, policy_hash, evaluator_version, facts" AS_TEXT
+            ", facts_personal" AS_TEXT ", trace" AS_TEXT ", shadow" AS_TEXT " from " ROWS_OF_1
+            " join decisions d on d.decided_at = n.row_at and d.id = n.row_id"
+        ),
+        Stream::Outcome => sql!(
+            "select n.place, id" AS_TEXT ", decision_id" AS_TEXT ", " AT ", kind, operation_id, outcome, error_code, detail, reconciled from "
+            ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"
+        ),
+        Stream::Review => sql!(
+            "select n.place, id" AS_TEXT ", " AT ", decision_id" AS_TEXT ", kind, operation_id, flow_id" AS_TEXT ", verdict, reviewer, user_id, "
+            "comment, " VALID_UNTIL " from " ROWS_OF_1 " join reviews r on r.id = n.row_id and r.at = n.row_at"
+        ),
+        Stream::OperatorAction => sql!(
+            "select n.place, id" AS_TEXT ", " AT ", operator, action, target, comment from " ROWS_OF_1
+            " join operator_actions a on a.id = n.row_id and a.at = n.row_at"
+        ),
+        Stream::PolicyActivation => sql!(
+            "select n.place, id, " AT ", hash, replica from " ROWS_OF_1 " join policy_activations a on a.id = n.row_number and a.at = n.row_at"
+        ),
+        Stream::ConfigurationChange => sql!(
+            "select n.place, id" AS_TEXT ", " AT ", replica, version, body" AS_TEXT " from " ROWS_OF_1
+            " join configuration_changes c on c.id = n.row_id and c.at = n.row_at"
+        ),
+    }
+}
+
+/// The statements that read the rows of leaves, a table each. The places are where they stand in `leaves`.
+pub(super) fn asked(leaves: &[LeafRow]) -> Vec<(Stream, Sql, Vec<Arg>)> {
+    let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
+    let tables = Stream::ALL.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
+    tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
+}
+
+/// Puts a row in its place.
+pub(super) fn put(found: &mut [Option<Record>], stream: Stream, row: &Row) -> Result<(), StoreError> {
+    let (place, record) = record(stream, row)?;
+    if let Some(slot) = found.get_mut(place) {
+        *slot = Some(record);
+    }
+    Ok(())
+}
+
+fn wanted(leaves: &[(usize, &LeafRow)]) -> String {
+    let rows: Vec<_> = leaves
+        .iter()
+        .map(|(place, leaf)| json!({ "place": place, "row_id": leaf.id, "row_at": leaf.at, "row_number": number(&leaf.id) }))
+        .collect();
+    Value::Array(rows).to_string()
+}
+
+/// A policy activation's number, from the id that stands for it.
+fn number(id: &str) -> Option<u64> {
+    u64::try_from(uuid::Uuid::try_parse(id).ok()?.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
+}
+
+fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
+    let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
+    let value = |(position, (_, form)): (usize, &(&str, Form))| {
+        let index = position.saturating_add(1);
+        Ok::<_, StoreError>(match form {
+            Form::Text => row.opt_text(index)?.map_or(Value::Null, |text| Value::String(text.to_owned())),
+            Form::Integer => row.opt_int(index)?.map_or(Value::Null, Value::from),
+            Form::Flag => row.opt_int(index)?.map_or(Value::Null, |flag| Value::Bool(flag != 0)),
+            // What is no JSON was not written by us; as text it fits no leaf, and says what it is.
+            Form::Json | Form::Sealed => match row.opt_text(index)? {
+                Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+                None => Value::Null,
+            },
+        })
+    };
+    let values = stream.columns().iter().enumerate().map(value).collect::<Result<_, _>>()?;
+    Ok((place, Record::new(stream, values)))
+}

@@ -1,0 +1,159 @@
+//! The sealer's transaction: takes waiting rows, makes leaves of them, signs what the tree is then.
+
+use super::rows;
+use crate::audit::{Checkpoint, LogKey, Nodes, Place, Record, Run, Stream, TreeHash, canonical, edge, leaf_hash};
+use crate::fault::Step;
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver, Row, Transaction, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::{LeafRow, Sealed};
+use crate::store::sql::{audit_time, transaction_now};
+use serde_json::{Map, Value, json};
+
+/// Held to the end of the transaction. SQLite has one writer.
+const ELECT: Sql = Sql { postgres: "select pg_try_advisory_xact_lock(hashtext('assent_seal'))", sqlite: "select 1" };
+const TAKE: Sql = Sql {
+    postgres: "delete from unsealed where ctid = any(array(select ctid from unsealed limit $1)) returning stream::bigint, id::text, \
+               to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    sqlite: "delete from unsealed where rowid in (select rowid from unsealed order by rowid limit $1) returning stream, id, at",
+};
+const SIZE: Sql = sql!("select coalesce(max(leaf), -1) + 1 from leaves");
+pub(super) const LEAF_HASHES: Sql = sql!("select leaf, hash from leaves where leaf >= $1 and leaf < $2");
+pub(super) const NODE_HASHES: Sql = sql!("select node, hash from tree_nodes where tier = $3 and node >= $1 and node < $2");
+pub(super) const LAST: Sql = sql!("select note from checkpoints order by size desc limit 1");
+const ADD_LEAVES: Sql = Sql {
+    postgres: "insert into leaves (leaf, at, id, stream, hash) select n.leaf, n.at, n.id, n.stream, decode(n.hash, 'hex') \
+               from jsonb_to_recordset($1::jsonb) as n(leaf bigint, at timestamptz, id uuid, stream smallint, hash text)",
+    sqlite: "insert into leaves (leaf, at, id, stream, hash) select value ->> 'leaf', value ->> 'at', value ->> 'id', \
+             value ->> 'stream', unhex(value ->> 'hash') from json_each($1)",
+};
+const ADD_NODES: Sql = Sql {
+    postgres: "insert into tree_nodes (tier, node, hash) select n.tier, n.node, decode(n.hash, 'hex') \
+               from jsonb_to_recordset($1::jsonb) as n(tier smallint, node bigint, hash text)",
+    sqlite: "insert into tree_nodes (tier, node, hash) select value ->> 'tier', value ->> 'node', unhex(value ->> 'hash') \
+             from json_each($1)",
+};
+const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
+
+pub(super) async fn seal<D: Driver>(driver: &D, key: &LogKey, limit: u32) -> Result<Sealed, StoreError> {
+    let mut transaction = driver.begin(Step::Seal).await?;
+    let tx = transaction.as_mut();
+    if first(tx.rows(ELECT, args![]).await?).is_none_or(|row| row.int(0).is_ok_and(|elected| elected == 0)) {
+        return Ok(Sealed::Elsewhere);
+    }
+    let taken = tx.rows(TAKE, args![i64::from(limit)]).await?;
+    if taken.is_empty() {
+        return Ok(Sealed::Nothing);
+    }
+    let mut leaves = taken.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
+    // As far as one can see they stand in the order of their times.
+    leaves.sort_by(|one, other| (&one.at, one.stream, &one.id).cmp(&(&other.at, other.stream, &other.id)));
+    let mut size = index(first(tx.rows(SIZE, args![]).await?).as_ref(), 0)?;
+    let mut nodes = standing(tx, size).await?;
+    let records = records(tx, &leaves).await?;
+    let mut filled = Vec::new();
+    for (leaf, record) in leaves.iter_mut().zip(records) {
+        leaf.index = size;
+        leaf.hash = leaf_hash(&record.map_or_else(|| missing(leaf), |record| record.leaf()));
+        filled.extend(nodes.add(size, leaf.hash).map_err(|error| StoreError::Tree(error.to_string()))?);
+        size = size.saturating_add(1);
+    }
+    let root = nodes.root(size).map_err(|error| StoreError::Tree(error.to_string()))?;
+    let checkpoint = key.sign(size, root).map_err(|error| StoreError::Tree(format!("the checkpoint {error}")))?;
+    tx.run(ADD_LEAVES, args![Value::from_iter(leaves.iter().map(leaf_json)).to_string()]).await?;
+    if !filled.is_empty() {
+        tx.run(ADD_NODES, args![Value::from_iter(filled.iter().map(node_json)).to_string()]).await?;
+    }
+    let now = audit_time(transaction_now(tx).await?);
+    tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
+    transaction.commit().await?;
+    let count = leaves.len() as u64;
+    Ok(Sealed::Leaves { count, checkpoint, more: count >= u64::from(limit) })
+}
+
+/// The right edge of the tree, which must fit the last checkpoint: nothing is built on what somebody changed.
+async fn standing(tx: &mut dyn Transaction, size: u64) -> Result<Nodes, StoreError> {
+    let mut nodes = Nodes::default();
+    for run in edge(size) {
+        let (sql, args) = asked(&run)?;
+        for row in tx.rows(sql, args).await? {
+            let (place, hash) = node(&run, &row)?;
+            nodes.put(place, hash);
+        }
+    }
+    let last = match first(tx.rows(LAST, args![]).await?) {
+        Some(row) => {
+            Some(Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("the last checkpoint {error}")))?)
+        }
+        None => None,
+    };
+    let (signed, root) = last.map_or((0, root_of_nothing()), |checkpoint| (checkpoint.size, checkpoint.root));
+    let fits = signed == size && nodes.root(size).is_ok_and(|standing| standing == root);
+    if fits {
+        Ok(nodes)
+    } else {
+        Err(StoreError::Tree(format!("there are {size} leaves, and the last checkpoint is of another tree of {signed}")))
+    }
+}
+
+fn root_of_nothing() -> TreeHash {
+    crate::audit::Frontier::default().root()
+}
+
+fn waiting(row: &Row) -> Result<LeafRow, StoreError> {
+    let stream = Stream::of_number(row.int(0)?).ok_or_else(|| StoreError::Corrupt("a row of `unsealed` has no table".into()))?;
+    Ok(LeafRow { index: 0, stream, id: row.text(1)?.to_owned(), at: row.text(2)?.to_owned(), hash: TreeHash([0; 32]) })
+}
+
+async fn records(tx: &mut dyn Transaction, leaves: &[LeafRow]) -> Result<Vec<Option<Record>>, StoreError> {
+    let mut found = vec![None; leaves.len()];
+    for (stream, sql, args) in rows::asked(leaves) {
+        for row in tx.rows(sql, args).await? {
+            rows::put(&mut found, stream, &row)?;
+        }
+    }
+    Ok(found)
+}
+
+/// What is sealed of a row that somebody removed before it was: that it was there. It fits no row, and a check says so.
+fn missing(leaf: &LeafRow) -> Vec<u8> {
+    tracing::error!(audit.table = leaf.stream.table(), audit.id = %leaf.id, "a row was removed before it was sealed; run `assent audit verify`");
+    let fields: Map<_, _> = [("leaf", "assent.removed.v1"), ("table", leaf.stream.table()), ("id", &leaf.id)]
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .into_iter()
+        .collect();
+    canonical(&fields)
+}
+
+fn leaf_json(leaf: &LeafRow) -> Value {
+    let LeafRow { index, stream, id, at, hash } = leaf;
+    json!({ "leaf": index, "at": at, "id": id, "stream": stream.number(), "hash": hex::encode(hash.0) })
+}
+
+fn node_json((place, hash): &(Place, TreeHash)) -> Value {
+    json!({ "tier": place.tier, "node": place.index, "hash": hex::encode(hash.0) })
+}
+
+/// The statement for a run of hashes, with its arguments.
+pub(super) fn asked(run: &Run) -> Result<(Sql, Vec<Arg>), StoreError> {
+    let (from, to) = (number(run.indices.start)?, number(run.indices.end)?);
+    Ok(if run.tier == 0 { (LEAF_HASHES, args![from, to]) } else { (NODE_HASHES, args![from, to, i64::from(run.tier)]) })
+}
+
+/// One hash of a run, and its place.
+pub(super) fn node(run: &Run, row: &Row) -> Result<(Place, TreeHash), StoreError> {
+    Ok((Place { tier: run.tier, index: index(Some(row), 0)? }, hash(row, 1)?))
+}
+
+pub(super) fn hash(row: &Row, column: usize) -> Result<TreeHash, StoreError> {
+    let bytes = row.opt_bytes(column)?.and_then(|bytes| bytes.try_into().ok());
+    bytes.map(TreeHash).ok_or_else(|| StoreError::Corrupt("a hash of the tree has not 32 bytes".into()))
+}
+
+pub(super) fn index(row: Option<&Row>, column: usize) -> Result<u64, StoreError> {
+    row.ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?.count(column)
+}
+
+pub(super) fn number(index: u64) -> Result<i64, StoreError> {
+    i64::try_from(index).map_err(|_| StoreError::Tree(format!("`{index}` is no place in a tree")))
+}

@@ -1,0 +1,278 @@
+//! What somebody can do who owns the database, and perhaps the log's key: each is caught by whoever kept one older checkpoint,
+//! on an export, without the database.
+
+use super::Auditor;
+use crate::harness::command::{Ran, assent};
+use crate::harness::{Backend, Database, log_key, on_both, postgres};
+use assent::audit::{LogKey, Nodes, Stream, edge, leaf_hash};
+use assent::store::{LeafRow, Store};
+use std::sync::Arc;
+
+on_both!(whoever_owns_the_database_changes_nothing_unseen);
+
+/// What is attacked: a database that nobody writes to any more, and what an auditor took out of the house before.
+struct Scene {
+    backend: Backend,
+    origin: Database,
+    folder: tempfile::TempDir,
+    config: serde_json::Value,
+    key: String,
+    kept: String,
+    decisions: Vec<String>,
+}
+
+/// A copy of the database, to be attacked.
+struct Copy<'s> {
+    scene: &'s Scene,
+    database: Database,
+}
+
+impl Scene {
+    async fn set(backend: Backend) -> (Self, Database) {
+        let auditor = Auditor::begin(backend).await;
+        let decisions = auditor.some_decisions().await;
+        // An old backup, from before the checkpoint that is kept.
+        let old = copied(backend, &auditor.stage.database).await;
+        auditor.share("zoe@elsewhere.example").await;
+        auditor.all_sealed().await;
+        auditor.keep_checkpoint("kept.txt").await;
+        auditor.share("yves@elsewhere.example").await;
+        auditor.all_sealed().await;
+        let key = auditor.audit(&["key"]).await.out.trim().to_owned();
+        let config = serde_json::from_str(&std::fs::read_to_string(&auditor.config).unwrap()).unwrap();
+        let kept = auditor.path("kept.txt");
+        let Auditor { stage, folder, .. } = auditor;
+        stage.daemon.stop().await;
+        (Self { backend, origin: stage.database, folder, config, key, kept, decisions }, old)
+    }
+
+    /// `one` for each of the databases.
+    fn sql<'t>(&self, postgres: &'t str, sqlite: &'t str) -> &'t str {
+        if self.backend == Backend::Postgres { postgres } else { sqlite }
+    }
+
+    async fn copy(&self) -> Copy<'_> {
+        Copy { scene: self, database: copied(self.backend, &self.origin).await }
+    }
+
+    /// What somebody finds who has the export, the key and the checkpoint.
+    async fn verified(&self, database: &Database) -> Ran {
+        let folder = self.folder.path().join(format!("export-{}", uuid::Uuid::now_v7()));
+        let mut config = self.config.clone();
+        config["database"]["url"] = serde_json::json!(database.url);
+        let file = folder.with_extension("yaml");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+        let ran = assent(&["audit", "export", folder, "--config", file], &[]).await;
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        assent(&["audit", "verify", "--export", folder, "--key", &self.key, "--checkpoint", &self.kept, "--config", "none"], &[])
+            .await
+    }
+}
+
+/// As a backup is: all of it, at one moment.
+async fn copied(backend: Backend, of: &Database) -> Database {
+    match backend {
+        Backend::Postgres => Database::at(postgres::copy_of(&of.url).await),
+        Backend::Sqlite => {
+            let copy = Database::new(backend).await;
+            let to = copy.url.strip_prefix("sqlite://").unwrap();
+            of.try_run(&format!("vacuum into '{to}'")).await.unwrap();
+            copy
+        }
+    }
+}
+
+impl Copy<'_> {
+    /// As a superuser, whom no trigger stops.
+    async fn run(&self, postgres: &str, sqlite: &str) {
+        let (one, other) = (&self.scene.decisions[1], &self.scene.decisions[3]);
+        let named = |sql: &str| sql.replace("{one}", &format!("'{one}'")).replace("{other}", &format!("'{other}'"));
+        if self.scene.backend == Backend::Postgres {
+            let all = format!("do $$ begin set local session_replication_role = replica; {}; end $$", named(postgres));
+            self.database.try_run(&all).await.unwrap();
+        } else {
+            for trigger in self.database.texts("select name from sqlite_master where type = 'trigger'").await {
+                self.database.try_run(&format!("drop trigger {trigger}")).await.unwrap();
+            }
+            for statement in named(sqlite).split(';') {
+                self.database.try_run(statement).await.unwrap();
+            }
+        }
+    }
+
+    async fn both(&self, sql: &str) {
+        self.run(sql, sql).await;
+    }
+
+    async fn is_caught(&self, attack: &str, by: &str) {
+        let ran = self.scene.verified(&self.database).await;
+        let by = by.replace("{one}", &self.scene.decisions[1]).replace("{other}", &self.scene.decisions[3]);
+        assert_eq!(ran.status, 1, "{attack}: not caught\n{}", ran.out);
+        assert!(ran.out.contains(&by), "{attack}: `{by}` is not said\n{}", ran.out);
+    }
+
+    /// Makes the tree anew over what stands in the tables now, as the sealer would have; signs it with a key.
+    async fn seal_anew(&self, key: &LogKey) {
+        let store = self.database.open().await;
+        let leaves = store.leaves(0, u64::from(u32::MAX)).await.unwrap();
+        let records = store.records(&leaves).await.unwrap();
+        let kept: Vec<(LeafRow, _)> =
+            leaves.into_iter().zip(records).filter_map(|(leaf, record)| Some((leaf, record?))).collect();
+        let mut nodes = Nodes::default();
+        let mut statements = vec!["delete from leaves".to_owned(), "delete from checkpoints".to_owned()];
+        for (index, (leaf, record)) in (0..).zip(&kept) {
+            let hash = leaf_hash(&record.leaf());
+            nodes.add(index, hash).unwrap();
+            let bytes = self.scene.sql("decode('HEX', 'hex')", "x'HEX'").replace("HEX", &hex::encode(hash.0));
+            let LeafRow { id, at, stream, .. } = leaf;
+            let number = stream.number();
+            statements.push(format!(
+                "insert into leaves (leaf, at, id, stream, hash) values ({index}, '{at}', '{id}', {number}, {bytes})"
+            ));
+        }
+        // One for each size, so that nobody misses the one that was kept.
+        for size in 1..=kept.len() as u64 {
+            let note = key.sign(size, nodes.root(size).unwrap()).unwrap().note;
+            statements.push(format!(
+                "insert into checkpoints (size, at, note) values ({size}, '2026-01-01T00:00:00.000000Z', '{note}')"
+            ));
+        }
+        drop(store);
+        self.both(&statements.join("; ")).await;
+    }
+}
+
+async fn last_leaves(store: &Arc<dyn Store>) -> Vec<LeafRow> {
+    store.leaves(0, u64::from(u32::MAX)).await.unwrap()
+}
+
+async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
+    let (scene, old) = Scene::set(backend).await;
+    let sound = scene.verified(&scene.origin).await;
+    assert_eq!(sound.status, 0, "{}", sound.out);
+
+    let edits = [
+        ("a verdict", "update decisions set verdict = 'approve' where id = {one}"),
+        ("a reason", "update decisions set reason = 'all is well' where id = {one}"),
+        ("who decided", "update decisions set decided_by = 'operator:anna' where id = {one}"),
+        ("the rules", "update decisions set rules = '[\"members\"]' where id = {one}"),
+        ("a fact", "update decisions set facts = '{}' where id = {one}"),
+        ("a trace", "update decisions set trace = '[{}]' where id = {one}"),
+        ("what is personal", "update decisions set facts_personal = '{\"ann\": \"AAAA\"}' where id = {one}"),
+        ("the policy", "update decisions set policy_hash = 'another' where id = {one}"),
+    ];
+    for (what, sql) in edits {
+        let copy = scene.copy().await;
+        copy.both(sql).await;
+        copy.is_caught(&format!("edit {what}"), "row `{one}` of `decisions` (leaf ").await;
+    }
+
+    let copy = scene.copy().await;
+    copy.run(
+        "update decisions set decided_at = decided_at - interval '1 hour' where id = {one}",
+        "update decisions set decided_at = '2026-01-01T00:00:00.000000Z' where id = {one}",
+    )
+    .await;
+    copy.is_caught("edit a time", "is gone, or its time was changed").await;
+
+    let copy = scene.copy().await;
+    copy.both("update outcomes set outcome = 'failed'").await;
+    copy.is_caught("edit an outcome", "of `outcomes` (leaf ").await;
+
+    let copy = scene.copy().await;
+    copy.both("delete from decisions where id = {one}").await;
+    copy.is_caught("delete one", "row `{one}` of `decisions` (leaf ").await;
+
+    let copy = scene.copy().await;
+    copy.both("delete from decisions where id = {one}; delete from leaves where id = {one}").await;
+    copy.is_caught("delete one, and its leaf", " are gone").await;
+
+    // As if it had never been: rows, leaves, and the checkpoints that covered them.
+    let copy = scene.copy().await;
+    let store = copy.database.open().await;
+    let tail = last_leaves(&store).await.iter().rev().find(|leaf| leaf.id == scene.decisions[3]).unwrap().index;
+    drop(store);
+    copy.both(&format!(
+        "delete from decisions where id in (select id from leaves where leaf >= {tail}); delete from outcomes where id in (select id from leaves \
+         where leaf >= {tail}); delete from leaves where leaf >= {tail}; delete from checkpoints where size > {tail}"
+    ))
+    .await;
+    copy.is_caught("delete the tail", "the end of the log is gone").await;
+
+    let copy = scene.copy().await;
+    let fresh = uuid::Uuid::now_v7();
+    let columns = "tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, requester_id, verdict, decided_by, rules, reason, \
+                   policy_hash, evaluator_version, facts, facts_personal, trace, shadow";
+    copy.run(
+        &format!(
+            "insert into decisions (id, decided_at, {columns}) select '{fresh}', decided_at - interval '1 hour', {columns} from decisions where id = {{one}}"
+        ),
+        &format!(
+            "insert into decisions (id, decided_at, {columns}) select '{fresh}', '2026-01-01T00:00:00.000000Z', {columns} from decisions where id = {{one}}"
+        ),
+    )
+    .await;
+    copy.is_caught("insert in the past", &format!("row `{fresh}` of `decisions` was never sealed")).await;
+
+    let copy = scene.copy().await;
+    copy.both("update leaves set leaf = -1 where id = {one}; update leaves set leaf = -2 where id = {other}").await;
+    let (one, other) = {
+        let store = scene.origin.open().await;
+        let at = async |id: &str| store.leaf_of(Stream::Decision, id).await.unwrap().unwrap().index;
+        (at(&scene.decisions[1]).await, at(&scene.decisions[3]).await)
+    };
+    copy.both(&format!(
+        "update leaves set leaf = {other} where id = {{one}}; update leaves set leaf = {one} where id = {{other}}"
+    ))
+    .await;
+    copy.is_caught("swap two", "history was rewritten").await;
+
+    let copy = scene.copy().await;
+    copy.both("update decisions set verdict = 'approve', rules = '[\"members\"]' where id = {one}").await;
+    copy.seal_anew(&LogKey::new(log_key().name(), [9; 32]).unwrap()).await;
+    copy.is_caught("seal anew without the key", "carries no valid signature of the log's key").await;
+
+    let copy = scene.copy().await;
+    copy.both("update decisions set reason = 'all is well' where id = {one}").await;
+    copy.seal_anew(&log_key()).await;
+    copy.is_caught("seal anew with the key", "history was rewritten").await;
+
+    let copy = scene.copy().await;
+    copy.both("update decisions set verdict = 'approve' where id = {one}").await;
+    copy.seal_anew(&log_key()).await;
+    copy.is_caught("seal another verdict anew with the key", "decision `{one}` says approve by [outsider]").await;
+
+    let ran = scene.verified(&old).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.out.contains("the end of the log is gone"), "restore an old backup: {}", ran.out);
+
+    let copy = scene.copy().await;
+    copy.run("execute 'drop table ' || (select tableoid::regclass from decisions limit 1)", "delete from decisions").await;
+    copy.is_caught("drop a partition", "row `{one}` of `decisions` (leaf ").await;
+
+    let copy = scene.copy().await;
+    copy.both("update policies set body = replace(body, 'outsider', 'insider')").await;
+    copy.is_caught("change an archived policy", "is not what its hash says").await;
+
+    let copy = scene.copy().await;
+    copy.both("delete from policies").await;
+    copy.is_caught("remove an archived policy", "is not in the archive").await;
+
+    // With the same key, over what never was.
+    let copy = scene.copy().await;
+    let store = copy.database.open().await;
+    let last = store.last_checkpoint().await.unwrap().unwrap();
+    let other = store.nodes(&edge(last.size)).await.unwrap().root(last.size - 1).unwrap_or(last.root);
+    drop(store);
+    let forged = LogKey::new(log_key().name(), [9; 32]).unwrap().sign(last.size, other).unwrap().note;
+    copy.both(&format!("update checkpoints set note = '{forged}' where size = {}", last.size)).await;
+    copy.is_caught("replace a checkpoint", &format!("the checkpoint of size {} carries no valid signature", last.size)).await;
+
+    let copy = scene.copy().await;
+    copy.both("delete from checkpoints where size = (select max(size) from checkpoints)").await;
+    let ran = scene.verified(&copy.database).await;
+    assert_eq!(ran.status, 0, "what it covered is not in this export: {}", ran.out);
+    let verified = super::verified_in_place(&copy.database, &scene.config, &scene.folder).await;
+    assert!(verified.out.contains("are under no checkpoint"), "remove a checkpoint: {}", verified.out);
+}

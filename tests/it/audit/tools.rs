@@ -1,0 +1,93 @@
+//! `assent audit verify`, `prove`, `key` and `export` as they are used.
+
+use super::Auditor;
+use crate::harness::command::assent;
+use crate::harness::{Backend, on_both};
+use serde_json::Value;
+
+on_both!(
+    a_log_that_nobody_touched_is_sound,
+    a_decision_is_proved_to_whoever_has_the_key,
+    an_export_is_checked_without_the_database
+);
+
+async fn a_log_that_nobody_touched_is_sound(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    let kept = auditor.keep_checkpoint("kept.txt").await;
+    auditor.share("zoe@elsewhere.example").await;
+    auditor.all_sealed().await;
+    let ran = auditor.audit(&["verify", "--checkpoint", &kept]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.ends_with("nothing was changed, removed or added\n"), "{}", ran.out);
+    let ran = auditor.audit(&["verify", "--json"]).await;
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    // The tresor's creation, and five shares: all of them follow from their facts and the policy.
+    assert_eq!(said["decided_again"], serde_json::json!({"same": 6, "by_people": 0, "erased": 0, "sealed": 0}), "{said}");
+    assert_eq!((&said["sound"], &said["verified"]["anchored"]), (&Value::Bool(true), &Value::Bool(false)));
+    auditor.stage.daemon.stop().await;
+}
+
+async fn a_decision_is_proved_to_whoever_has_the_key(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    let decisions = auditor.some_decisions().await;
+    let key = auditor.audit(&["key"]).await;
+    std::fs::write(auditor.path("key.txt"), &key.out).unwrap();
+    let proof = auditor.path("decision.tlog-proof");
+    let ran = auditor.audit(&["prove", &decisions[1], "--out", &proof]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    // Without any configuration.
+    let check = async |proof: &str| assent(&["audit", "verify", "--proof", proof, "--key", &auditor.path("key.txt")], &[]).await;
+    let ran = check(&proof).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.out.contains("\"reason\": \"elsewhere.example is outside\""), "{}", ran.out);
+    assert!(!ran.out.contains("eve@"), "{}", ran.out);
+    let text = std::fs::read_to_string(&proof).unwrap();
+    let forged = auditor.path("forged.tlog-proof");
+    std::fs::write(&forged, text.replacen("index ", "index 1", 1)).unwrap();
+    let ran = check(&forged).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.err.contains("proves nothing"), "{}", ran.err);
+    let ran = auditor.audit(&["prove", "01a20bc0-af1d-7692-829d-16c653e008f6"]).await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("nothing in the log has the id"), "{}", ran.err);
+    auditor.stage.daemon.stop().await;
+}
+
+async fn an_export_is_checked_without_the_database(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    let kept = auditor.keep_checkpoint("kept.txt").await;
+    let (folder, key) = (auditor.path("export"), auditor.audit(&["key"]).await.out);
+    let ran = auditor.audit(&["export", &folder]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let again = auditor.audit(&["export", &folder]).await;
+    assert_eq!(again.status, 2);
+    assert!(again.err.contains("holds a complete export; name another folder"), "{}", again.err);
+    let verify = async || {
+        let args =
+            ["audit", "verify", "--export", &folder, "--key", key.trim(), "--checkpoint", &kept, "--config", "nowhere.yaml"];
+        assent(&args, &[]).await
+    };
+    let ran = verify().await;
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    // Without the key of the house what is personal stays sealed; one decision stands on it.
+    assert!(ran.out.contains("decided again  4 the same, 0 by people, 0 erased, 1 with personal facts"), "{}", ran.out);
+    let csv = auditor.path("tables");
+    assert_eq!(auditor.audit(&["export", &csv, "--format", "csv"]).await.status, 0);
+    let manifest = |folder: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(format!("{folder}/manifest.json")).unwrap()).unwrap()
+    };
+    // The same rows, whatever they are written as.
+    assert_eq!(manifest(&folder)["tables"], manifest(&csv)["tables"]);
+    let decisions = std::fs::read_to_string(format!("{csv}/decisions-000000.csv")).unwrap();
+    assert_eq!(decisions.lines().count(), 6, "{decisions}");
+    let log = std::path::Path::new(&folder).join("log-000000.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.replacen("elsewhere.example is outside", "elsewhere.example is inside", 1)).unwrap();
+    let ran = verify().await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains("is not the file that the manifest names"), "{}", ran.out);
+    assert!(ran.out.contains("of `decisions` (leaf "), "{}", ran.out);
+    auditor.stage.daemon.stop().await;
+}

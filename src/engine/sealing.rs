@@ -19,7 +19,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, watch};
 
 /// How many rows are sealed in one transaction: few enough to be done in a moment, as SQLite has one writer.
-const AT_ONCE: u32 = 2_000;
+const AT_ONCE: u32 = 500;
+/// How long to rest where more wait, so that whoever writes gets a turn.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long one try to carry a checkpoint somewhere may take.
 const CARRY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -77,7 +79,7 @@ impl Engine {
         let round = async || match self.store.seal(&settings.key, AT_ONCE).await? {
             Sealed::Leaves { checkpoint, more, .. } => {
                 newest.send_replace(Some(checkpoint));
-                Ok::<_, StoreError>(if more { Duration::ZERO } else { settings.every })
+                Ok::<_, StoreError>(if more { PAUSE } else { settings.every })
             }
             Sealed::Nothing | Sealed::Elsewhere => Ok(settings.every),
         };

@@ -48,18 +48,17 @@ pub(super) async fn seal<D: Driver>(driver: &D, key: &LogKey, limit: u32) -> Res
     let mut leaves = taken.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
     // As far as one can see they stand in the order of their times.
     leaves.sort_by(|one, other| (&one.at, one.stream, &one.id).cmp(&(&other.at, other.stream, &other.id)));
-    let mut size = index(first(tx.rows(SIZE, args![]).await?).as_ref(), 0)?;
-    let mut nodes = standing(tx, size).await?;
-    let records = records(tx, &leaves).await?;
-    let mut filled = Vec::new();
-    for (leaf, record) in leaves.iter_mut().zip(records) {
-        leaf.index = size;
-        leaf.hash = leaf_hash(&record.map_or_else(|| missing(leaf), |record| record.leaf()));
-        filled.extend(nodes.add(size, leaf.hash).map_err(|error| StoreError::Tree(error.to_string()))?);
-        size = size.saturating_add(1);
+    let size = index(first(tx.rows(SIZE, args![]).await?).as_ref(), 0)?;
+    let nodes = standing(tx, size).await?;
+    let mut read = Vec::new();
+    for (stream, sql, args) in rows::asked(&leaves) {
+        read.push((stream, tx.rows(sql, args).await?));
     }
-    let root = nodes.root(size).map_err(|error| StoreError::Tree(error.to_string()))?;
-    let checkpoint = key.sign(size, root).map_err(|error| StoreError::Tree(format!("the checkpoint {error}")))?;
+    let (grown, key) = (Grown { leaves, nodes, size, filled: Vec::new() }, key.clone());
+    // Hashing takes longer than whoever reports an operation should wait for.
+    let grown = tokio::task::spawn_blocking(move || grown.with(&read, &key)).await;
+    let (Grown { leaves, size, filled, .. }, checkpoint) =
+        grown.map_err(|_| StoreError::Tree("a row could not be hashed".into()))??;
     tx.run(ADD_LEAVES, args![Value::from_iter(leaves.iter().map(leaf_json)).to_string()]).await?;
     if !filled.is_empty() {
         tx.run(ADD_NODES, args![Value::from_iter(filled.iter().map(node_json)).to_string()]).await?;
@@ -105,14 +104,33 @@ fn waiting(row: &Row) -> Result<LeafRow, StoreError> {
     Ok(LeafRow { index: 0, stream, id: row.text(1)?.to_owned(), at: row.text(2)?.to_owned(), hash: TreeHash([0; 32]) })
 }
 
-async fn records(tx: &mut dyn Transaction, leaves: &[LeafRow]) -> Result<Vec<Option<Record>>, StoreError> {
-    let mut found = vec![None; leaves.len()];
-    for (stream, sql, args) in rows::asked(leaves) {
-        for row in tx.rows(sql, args).await? {
-            rows::put(&mut found, stream, &row)?;
+/// A tree to which leaves are added.
+struct Grown {
+    leaves: Vec<LeafRow>,
+    nodes: Nodes,
+    size: u64,
+    filled: Vec<(Place, TreeHash)>,
+}
+
+impl Grown {
+    fn with(mut self, read: &[(Stream, Vec<Row>)], key: &LogKey) -> Result<(Self, Checkpoint), StoreError> {
+        let tree = |error: &dyn std::fmt::Display| StoreError::Tree(error.to_string());
+        let mut records = vec![None; self.leaves.len()];
+        for (stream, rows) in read {
+            for row in rows {
+                rows::put(&mut records, *stream, row)?;
+            }
         }
+        for (leaf, record) in self.leaves.iter_mut().zip(records) {
+            leaf.index = self.size;
+            leaf.hash = leaf_hash(&record.map_or_else(|| missing(leaf), |record: Record| record.leaf()));
+            self.filled.extend(self.nodes.add(self.size, leaf.hash).map_err(|error| tree(&error))?);
+            self.size = self.size.saturating_add(1);
+        }
+        let root = self.nodes.root(self.size).map_err(|error| tree(&error))?;
+        let checkpoint = key.sign(self.size, root).map_err(|error| tree(&format!("the checkpoint {error}")))?;
+        Ok((self, checkpoint))
     }
-    Ok(found)
 }
 
 /// What is sealed of a row that somebody removed before it was: that it was there. It fits no row, and a check says so.

@@ -106,8 +106,10 @@ impl Recheck {
             match self.persons.get(person) {
                 Some(Some(key)) => {
                     let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
-                    if let Some(Ok(Value::Object(facts))) = plain.map(|plain| serde_json::from_slice(&plain)) {
-                        opened.extend(facts);
+                    match plain.map(|plain| serde_json::from_slice(&plain)) {
+                        Some(Ok(Value::Object(facts))) => opened.extend(facts),
+                        // The person has another key now; the one that sealed this was destroyed.
+                        _ => is_erased = true,
                     }
                 }
                 Some(None) => is_erased = true,

@@ -4,6 +4,7 @@
 //! approval.
 
 mod auth;
+mod decisions;
 mod fields;
 mod health;
 mod metrics;
@@ -73,6 +74,8 @@ pub fn router(api: Api) -> Router {
         .route("/v1/operations", post(notification::receive))
         .route("/v1/operations/{id}", get(operations::show))
         .route("/v1/operations/{id}/review", post(review::review))
+        .route("/v1/decisions", get(decisions::list))
+        .route("/v1/decisions/{id}", get(decisions::show))
         .route("/v1/registrations", post(registrations::begin))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/evaluate", post(policy::evaluate))

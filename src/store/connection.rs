@@ -138,6 +138,8 @@ pub(super) trait Driver: Send + Sync + 'static {
     async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// One statement outside a transaction.
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
+    /// One statement that was put together of constant pieces.
+    async fn ask(&self, postgres: String, sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// Applies the migrations that are missing; how many.
     async fn migrate(&self) -> Result<usize, StoreError>;
     /// Hears of operations that other processes settled, where there can be others.

@@ -15,6 +15,7 @@ mod operating;
 mod outbox;
 mod postgres;
 mod recorded;
+mod search;
 mod sql;
 mod sqlite;
 mod types;
@@ -25,6 +26,7 @@ pub use operating::{EVERYTHING, Escalation, Grant, OpenView, Operating, PauseVie
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
+pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finished, Finishing, Ground,
@@ -46,7 +48,7 @@ pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sy
 
 /// What the engine keeps.
 #[async_trait]
-pub trait Store: Outbox + Operating + Ledger + Send + Sync {
+pub trait Store: Outbox + Operating + Ledger + Search + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
 

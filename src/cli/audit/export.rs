@@ -7,6 +7,7 @@ mod manifest;
 mod write;
 
 pub(super) use manifest::Manifest;
+pub(super) use write::harmless;
 
 use super::open;
 use crate::cli::output::print_json;

@@ -5,6 +5,7 @@ mod export;
 mod key;
 mod line;
 mod prove;
+mod query;
 mod source;
 mod verify;
 
@@ -20,6 +21,11 @@ use std::sync::Arc;
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Look for decisions, the newest first, or count them
+    #[command(
+        after_help = "Example:\n  assent audit query --since 7d --verdict reject\n  assent audit query --actor 20160601121212.tlq1d0hp@tenant1234.tresorit.io --json\n  assent audit query --since 2026-01-01T00:00:00Z --rule invitee-domain --csv --limit 100000\n  assent audit query --since 30d --count"
+    )]
+    Query(query::Options),
     /// Say whether anything in the log was changed, removed or added
     #[command(
         after_help = "Example:\n  assent audit verify\n  assent audit verify --checkpoint kept-elsewhere.txt\n  assent audit verify --export ./export --key assent/tenant1234+5e1f0c2a+AUJ3... --checkpoint kept-elsewhere.txt\n  assent audit verify --proof decision.tlog-proof --key key.txt"
@@ -40,6 +46,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     let (is_json, result) = match command {
+        Command::Query(options) => (options.json, query::run(options).await),
         Command::Verify(options) => (options.json, verify::run(options).await),
         Command::Prove(options) => (false, prove::run(options).await),
         Command::Key(options) => (false, key::run(&options)),

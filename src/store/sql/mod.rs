@@ -17,6 +17,7 @@ mod pauses;
 mod resolve;
 mod retire;
 mod reviews;
+mod search;
 mod types;
 mod view;
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 on_both!(
     a_log_that_nobody_touched_is_sound,
     a_decision_is_proved_to_whoever_has_the_key,
-    an_export_is_checked_without_the_database
+    an_export_is_checked_without_the_database,
+    decisions_are_found_by_whatever_is_known_of_them,
 );
 
 async fn a_log_that_nobody_touched_is_sound(backend: Backend) {
@@ -89,5 +90,80 @@ async fn an_export_is_checked_without_the_database(backend: Backend) {
     assert_eq!(ran.status, 1);
     assert!(ran.out.contains("is not the file that the manifest names"), "{}", ran.out);
     assert!(ran.out.contains("of `decisions` (leaf "), "{}", ran.out);
+    auditor.stage.daemon.stop().await;
+}
+
+async fn decisions_are_found_by_whatever_is_known_of_them(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    let decisions = auditor.some_decisions().await;
+    let all: Vec<String> = {
+        let ran = auditor.audit(&["query", "--json"]).await;
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        said["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(all[..4], [&decisions[3], &decisions[2], &decisions[1], &decisions[0]].map(Clone::clone), "the newest first");
+    let creation = all[4].as_str();
+    let (ann, tresor) = (auditor.ann.as_str().to_owned(), auditor.tresor.as_str().to_owned());
+    let (one, escalated, three) = (decisions[1].as_str(), decisions[2].as_str(), decisions[3].as_str());
+    let mut cases: Vec<(&str, String, Vec<&str>)> = vec![
+        ("verdict", "reject".into(), vec![three, one]),
+        ("kind", "tresor_creation".into(), vec![creation]),
+        ("rule", "boss".into(), vec![escalated]),
+        ("rule", "outsid".into(), vec![]),
+        ("domain", "Elsewhere.example".into(), vec![three, one]),
+        ("text", "ELSEWHERE.example is".into(), vec![three, one]),
+        ("text", "else%".into(), vec![]),
+        ("tresor", tresor, all.iter().map(String::as_str).collect()),
+        ("actor", ann.clone(), all.iter().map(String::as_str).collect()),
+        ("subject", ann, vec![]),
+        ("reviewer", "rita".into(), vec![]),
+        ("until", "2026-01-01T00:00:00Z".into(), vec![]),
+        ("since", "2026-01-01T00:00:00Z".into(), all.iter().map(String::as_str).collect()),
+    ];
+    let hash = auditor.stage.daemon.engine.policy().hash.to_string();
+    cases.push(("policy", hash[..9].to_owned(), all.iter().map(String::as_str).collect()));
+    for (name, value, expected) in &cases {
+        let ran = auditor.audit(&["query", &format!("--{name}"), value, "--csv"]).await;
+        let found: Vec<_> =
+            csv::Reader::from_reader(ran.out.as_bytes()).records().map(|row| row.unwrap()[7].to_owned()).collect();
+        assert_eq!(&found, expected, "--{name} {value}: {}{}", ran.out, ran.err);
+        // A program is answered the same.
+        let path = format!("/v1/decisions?{name}={}", value.replace('%', "%25").replace(' ', "+"));
+        let answer = auditor.stage.get(&path).await;
+        let ids: Vec<_> = answer["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert_eq!(&ids, expected, "{path}: {answer}");
+    }
+    // Page by page.
+    let (mut paged, mut next) = (vec![], String::new());
+    loop {
+        let answer = auditor.stage.get(&format!("/v1/decisions?limit=2{next}")).await;
+        paged.extend(answer["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        let Some(cursor) = answer["next"].as_str() else { break };
+        next = format!("&after={cursor}");
+    }
+    assert_eq!(paged, all);
+    let shown = auditor.stage.get(&format!("/v1/decisions/{one}")).await;
+    assert_eq!(
+        (&shown["reason"], &shown["outcome"]["outcome"]),
+        (&"elsewhere.example is outside".into(), &"applied".into()),
+        "{shown}"
+    );
+    assert!(!shown.to_string().contains("eve@"), "{shown}");
+    let wrong = auditor.stage.get("/v1/decisions?verdikt=reject").await;
+    assert_eq!(wrong["detail"], "`verdikt` is not a known filter; did you mean `verdict`?");
+    let app = reqwest::Client::new()
+        .get(auditor.stage.url("/v1/decisions"))
+        .bearer_auth(crate::harness::APP_TOKEN)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(app.status(), 403);
+    let ran = auditor.audit(&["query", "--count"]).await;
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().skip(1).collect()).collect();
+    assert_eq!(lines[0], ["rule", "verdict", "decisions"], "{}", ran.out);
+    assert!(lines.contains(&vec!["outsider", "reject", "2"]) && lines.contains(&vec!["members", "approve", "1"]), "{}", ran.out);
+    let ran = auditor.audit(&["query", "--since", "last week"]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("or how long ago, such as `30d`"), "{}", ran.err);
     auditor.stage.daemon.stop().await;
 }

@@ -204,7 +204,7 @@ fn cell<'r>(record: &'r Record, name: &str) -> Cow<'r, str> {
 }
 
 /// What a spreadsheet would take for a formula is made a text.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(in crate::cli::audit) fn harmless(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 

@@ -1,0 +1,164 @@
+//! `assent audit query`: decisions as an auditor looks for them, and how many there are of them by day and rule.
+
+use super::open;
+use crate::cli::output::{Paint, print_json, table};
+use crate::cli::{ConfigArgument, Failure};
+use crate::domain::duration::parse_duration;
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::engine::since;
+use crate::store::{DecisionQuery, FoundDecision};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// How many are read at once.
+const PAGE: u32 = 500;
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    /// From then on: a time, or how long ago
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Before then: a time, or how long ago
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// The kind of operation
+    #[arg(long, value_parser = |text: &str| Kind::parse(text).ok_or("is no kind, such as `share` or `kick`"))]
+    kind: Option<Kind>,
+    /// approve, reject or escalate
+    #[arg(long, value_parser = |text: &str| Verdict::parse(text).ok_or("must be `approve`, `reject` or `escalate`"))]
+    verdict: Option<Verdict>,
+    /// A rule that decided
+    #[arg(long)]
+    rule: Option<String>,
+    /// Who started it
+    #[arg(long, value_name = "USER")]
+    actor: Option<String>,
+    /// Whom it concerns
+    #[arg(long, value_name = "USER")]
+    subject: Option<String>,
+    /// The tresor
+    #[arg(long)]
+    tresor: Option<String>,
+    /// The domain of an e-mail address in it
+    #[arg(long)]
+    domain: Option<String>,
+    /// The policy, by its hash or how that begins
+    #[arg(long, value_name = "HASH")]
+    policy: Option<String>,
+    /// Who reviewed it
+    #[arg(long, value_name = "NAME")]
+    reviewer: Option<String>,
+    /// A part of the reason
+    #[arg(long)]
+    text: Option<String>,
+    /// The operation at the platform
+    #[arg(long, value_name = "ID")]
+    operation: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Only how many there are, by day, rule and verdict
+    #[arg(long)]
+    count: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) json: bool,
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+const NAMES: [&str; 9] = ["decided at", "kind", "verdict", "outcome", "rules", "actor", "subject", "id", "reason"];
+
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    let log = open(&options.config).await?;
+    let now = log.store.now().await?;
+    let query = DecisionQuery {
+        since: options.since.as_deref().map(|text| when(text, now)).transpose()?,
+        until: options.until.as_deref().map(|text| when(text, now)).transpose()?,
+        kind: options.kind,
+        verdict: options.verdict,
+        rule: options.rule,
+        actor: options.actor,
+        subject: options.subject,
+        tresor: options.tresor,
+        domain: options.domain,
+        policy: options.policy,
+        reviewer: options.reviewer,
+        text: options.text,
+        operation: options.operation,
+    };
+    if options.count {
+        let counts = log.store.count_by_day(&query).await?;
+        if options.json {
+            return print_json(&json!({ "counts": counts }));
+        }
+        let row = |count: crate::store::DayCount| {
+            vec![count.day, count.rule.unwrap_or_else(|| "-".to_owned()), count.verdict, count.count.to_string()]
+        };
+        return print_rows(&["day", "rule", "verdict", "decisions"], counts.into_iter().map(row).collect(), options.csv);
+    }
+    let mut found: Vec<FoundDecision> = Vec::new();
+    let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    loop {
+        let left = u32::try_from(wanted.saturating_sub(found.len())).unwrap_or(u32::MAX);
+        let after = found.last().and_then(FoundDecision::cursor);
+        let page = log.store.find(&query, after.as_ref(), left.min(PAGE)).await?;
+        let is_last = page.len() < usize::try_from(left.min(PAGE)).unwrap_or(usize::MAX);
+        found.extend(page);
+        if is_last || found.len() >= wanted {
+            break;
+        }
+    }
+    if options.json {
+        return print_json(&json!({ "decisions": found.iter().map(FoundDecision::to_json).collect::<Vec<_>>() }));
+    }
+    if found.is_empty() && !options.csv {
+        println!("no decision is like that");
+        return Ok(());
+    }
+    let is_full = found.len() >= wanted;
+    print_rows(&NAMES, found.iter().map(row).collect(), options.csv)?;
+    if is_full && !options.csv {
+        let note = format!("the newest {wanted}; there may be more: `--limit`, or `--until` the last time shown");
+        eprintln!("{}", Paint::stderr().dim(&note));
+    }
+    Ok(())
+}
+
+fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let time = text.parse().ok().or_else(|| parse_duration(text).map(|ago| since(now, ago)));
+    time.ok_or_else(|| {
+        Failure::input(format!("`{text}` is no time: write one such as `2026-03-02T10:00:00Z`, or how long ago, such as `30d`"))
+    })
+}
+
+fn row(found: &FoundDecision) -> Vec<String> {
+    let text = |name| found.record.text(name).unwrap_or("-").to_owned();
+    let rules = found.record.fields.get("rules").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let rules = rules.collect::<Vec<_>>().join(", ");
+    let outcome = found.outcome.as_ref().map_or_else(|| "-".to_owned(), |outcome| outcome.outcome.clone());
+    let at = text("decided_at").chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect();
+    let rules = if rules.is_empty() { "-".to_owned() } else { rules };
+    vec![at, text("kind"), text("verdict"), outcome, rules, text("actor_id"), text("subject_id"), text("id"), text("reason")]
+}
+
+fn print_rows(names: &[&str], rows: Vec<Vec<String>>, is_csv: bool) -> Result<(), Failure> {
+    if !is_csv {
+        table(names, &rows);
+        return Ok(());
+    }
+    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+    let written = writer.write_record(names).and_then(|()| {
+        for row in &rows {
+            writer.write_record(row.iter().map(|cell| super::export::harmless(cell).into_owned()))?;
+        }
+        writer.flush().map_err(csv::Error::from)
+    });
+    written.map_err(|_| Failure::broken_pipe())
+}

@@ -1,0 +1,112 @@
+//! `GET /v1/decisions`: the log for an auditor's program, the newest first, page by page. `GET /v1/decisions/{id}`.
+
+use super::auth::Role;
+use super::{Api, Problem, auth};
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use crate::store::{Cursor, DecisionQuery, FoundDecision};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::json;
+use std::sync::Arc;
+
+/// How many are given where nothing is said, and at most.
+const PAGE: u32 = 50;
+const MOST: u32 = 500;
+const KNOWN: [&str; 15] = [
+    "since",
+    "until",
+    "kind",
+    "verdict",
+    "rule",
+    "actor",
+    "subject",
+    "tresor",
+    "domain",
+    "policy",
+    "reviewer",
+    "text",
+    "operation",
+    "limit",
+    "after",
+];
+
+pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(raw): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+    auth::require(&api.tokens, &headers, Role::Auditor)?;
+    let (mut query, mut after, mut limit) = (DecisionQuery::default(), None, PAGE);
+    for (name, value) in url_pairs(raw.as_deref().unwrap_or_default()) {
+        let time =
+            || value.parse::<Timestamp>().map_err(|_| Problem::field(&name, "must be a time such as `2026-03-02T10:00:00Z`"));
+        let text = || Some(value.clone());
+        match name.as_str() {
+            "since" => query.since = Some(time()?),
+            "until" => query.until = Some(time()?),
+            "kind" => query.kind = Some(Kind::parse(&value).ok_or_else(|| Problem::field("kind", "is no kind of operation"))?),
+            "verdict" => {
+                let verdict = Verdict::parse(&value);
+                query.verdict =
+                    Some(verdict.ok_or_else(|| Problem::field("verdict", "must be `approve`, `reject` or `escalate`"))?);
+            }
+            "rule" => query.rule = text(),
+            "actor" => query.actor = text(),
+            "subject" => query.subject = text(),
+            "tresor" => query.tresor = text(),
+            "domain" => query.domain = text(),
+            "policy" => query.policy = text(),
+            "reviewer" => query.reviewer = text(),
+            "text" => query.text = text(),
+            "operation" => query.operation = text(),
+            "limit" => {
+                let number = value.parse().ok().filter(|number| (1..=MOST).contains(number));
+                limit = number.ok_or_else(|| Problem::field("limit", format!("must be from 1 to {MOST}")))?;
+            }
+            "after" => after = Some(cursor(&value).ok_or_else(|| Problem::field("after", "must be `next` of the page before"))?),
+            _ => {
+                let near = crate::domain::diagnostic::nearest(&name, KNOWN);
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                return Err(Problem::field(&name, format!("is not a known filter{hint}")));
+            }
+        }
+    }
+    // One more tells whether there is another page.
+    let mut found = api.engine.store().find(&query, after.as_ref(), limit.saturating_add(1)).await?;
+    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = found
+        .last()
+        .filter(|_| has_more)
+        .and_then(FoundDecision::cursor)
+        .map(|Cursor { at, id }| URL_SAFE_NO_PAD.encode(format!("{at} {id}")));
+    let decisions: Vec<_> = found.iter().map(FoundDecision::to_json).collect();
+    Ok(Json(json!({ "decisions": decisions, "next": next })).into_response())
+}
+
+pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    auth::require(&api.tokens, &headers, Role::Auditor)?;
+    let not_found = || Problem::new(StatusCode::NOT_FOUND, "no-such-decision", "there is no decision with this id");
+    let id = crate::domain::ids::DecisionId::parse(&id).ok_or_else(not_found)?;
+    let found = api.engine.store().decision(&id.to_string()).await?.ok_or_else(not_found)?;
+    Ok(Json(found.to_json()).into_response())
+}
+
+fn cursor(text: &str) -> Option<Cursor> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (at, id) = text.split_once(' ')?;
+    at.parse::<Timestamp>().ok()?;
+    uuid::Uuid::try_parse(id).ok()?;
+    Some(Cursor { at: at.to_owned(), id: id.to_owned() })
+}
+
+fn url_pairs(raw: &str) -> Vec<(String, String)> {
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    let pairs = raw.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (decoded(name), decoded(value))).collect()
+}

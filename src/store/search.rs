@@ -1,0 +1,113 @@
+//! Decisions as people look for them: by what they ask, the newest first, a page at a time.
+
+use super::StoreError;
+use crate::audit::Record;
+use crate::domain::kind::Kind;
+use crate::domain::verdict::Verdict;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What decisions are asked for; every condition that is there must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecisionQuery {
+    /// None before this.
+    pub since: Option<Timestamp>,
+    /// None from this on.
+    pub until: Option<Timestamp>,
+    /// The kind of the operation.
+    pub kind: Option<Kind>,
+    /// The verdict.
+    pub verdict: Option<Verdict>,
+    /// A rule that decided.
+    pub rule: Option<String>,
+    /// Who started it.
+    pub actor: Option<String>,
+    /// Whom it concerns.
+    pub subject: Option<String>,
+    /// The tresor.
+    pub tresor: Option<String>,
+    /// The domain of somebody's e-mail address in it, as facts keep it.
+    pub domain: Option<String>,
+    /// The policy, by its hash or how that begins.
+    pub policy: Option<String>,
+    /// Who reviewed it.
+    pub reviewer: Option<String>,
+    /// A part of the reason, in any case.
+    pub text: Option<String>,
+    /// The operation at the platform.
+    pub operation: Option<String>,
+}
+
+/// The place of a decision in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// When it was made, RFC 3339 with microseconds.
+    pub at: String,
+    /// Which.
+    pub id: String,
+}
+
+/// A decision, and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundDecision {
+    /// As it was recorded.
+    pub record: Record,
+    /// The latest outcome.
+    pub outcome: Option<FoundOutcome>,
+}
+
+impl FoundDecision {
+    /// The row as it was sealed, and how it ended.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut fields = self.record.fields.clone();
+        fields.remove("leaf");
+        fields.insert("outcome".to_owned(), json!(self.outcome));
+        Value::Object(fields)
+    }
+
+    /// Its place in the order of decisions.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        Some(Cursor { at: self.record.text("decided_at")?.to_owned(), id: self.record.text("id")?.to_owned() })
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundOutcome {
+    /// In a word.
+    pub outcome: String,
+    /// The platform's error code.
+    pub error_code: Option<String>,
+    /// When.
+    pub at: String,
+}
+
+/// How many decisions of a day had a rule among those that decided; nothing stands for those without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayCount {
+    /// The day, UTC.
+    pub day: String,
+    /// The rule.
+    pub rule: Option<String>,
+    /// The verdict.
+    pub verdict: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Looking for decisions.
+#[async_trait]
+pub trait Search: Send + Sync {
+    /// The next decisions after a place, the newest first.
+    async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError>;
+
+    /// One decision with its latest outcome.
+    async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError>;
+
+    /// Counts by day, rule and verdict, the newest day first.
+    async fn count_by_day(&self, query: &DecisionQuery) -> Result<Vec<DayCount>, StoreError>;
+}

@@ -96,3 +96,35 @@ create trigger checkpoints_insert_only before update or delete on checkpoints fo
 create trigger checkpoints_no_truncate before truncate on checkpoints for each statement execute function assent_insert_only();
 create trigger cosignatures_insert_only before update or delete on cosignatures for each row execute function assent_insert_only();
 create trigger cosignatures_no_truncate before truncate on cosignatures for each statement execute function assent_insert_only();
+
+-- Two roles: the one that migrates owns all of this; the daemon's reads and writes, and cannot change or remove what is in the
+-- log, nor the triggers that stop mistakes of the first. `assent migrate --daemon-role` calls this.
+create function assent_grant(daemon text) returns void language plpgsql as $$
+declare
+    audit  constant text[] := array['decisions', 'outcomes', 'policies', 'policy_activations', 'operator_actions', 'reviews',
+                                    'configuration_changes', 'leaves', 'tree_nodes', 'checkpoints', 'cosignatures'];
+    name   text;
+begin
+    execute format('grant usage on schema %I to %I', current_schema(), daemon);
+    for name in select relname from pg_class
+        where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v') loop
+        execute format('revoke all on %I from %I', name, daemon);
+        if name = any(audit) then
+            execute format('grant select, insert on %I to %I', name, daemon);
+        elsif name in ('_sqlx_migrations', 'decision_history') then
+            execute format('grant select on %I to %I', name, daemon);
+        elsif not (select relispartition from pg_class
+                   where relnamespace = current_schema()::regnamespace and relname = name) then
+            execute format('grant select, insert, update, delete on %I to %I', name, daemon);
+        end if;
+    end loop;
+    execute format('grant usage on all sequences in schema %I to %I', current_schema(), daemon);
+    execute format('grant execute on function assent_ensure_partitions(integer) to %I', daemon);
+end $$;
+
+-- Makes partitions for whoever may not make tables.
+do $$ begin
+    execute format('alter function assent_ensure_partitions(integer) security definer set search_path = %I, pg_temp', current_schema());
+end $$;
+revoke all on function assent_ensure_partitions(integer) from public;
+revoke all on function assent_grant(text) from public;

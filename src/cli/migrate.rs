@@ -1,15 +1,41 @@
-//! `assent migrate`: brings the schema up to date.
+//! `assent migrate`: brings the schema up to date, and lets the daemon's role do what it needs and no more.
 
 use super::{ConfigArgument, Failure, config};
 use crate::store;
+use clap::Args;
 
-pub(super) async fn run(options: &ConfigArgument) -> Result<(), Failure> {
-    let url = config::read_database_url(&options.config)?;
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The role that the daemon connects as: it may write, and cannot change or remove what is in the log. Made if it is not there
+    #[arg(long, value_name = "ROLE")]
+    daemon_role: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) async fn run(options: &Options) -> Result<(), Failure> {
+    let url = config::read_database_url(&options.config.config)?;
+    let is_server = !url.starts_with("sqlite://");
+    if options.daemon_role.is_some() && !is_server {
+        return Err(Failure::input(
+            "SQLite has no roles: whoever can write the file can change the log; `assent audit verify` shows it",
+        ));
+    }
     let store = store::open(&url, 2).await?;
     match store.migrate().await? {
         0 => println!("the schema is up to date"),
         1 => println!("1 migration applied; the schema is up to date"),
         applied => println!("{applied} migrations applied; the schema is up to date"),
+    }
+    let roles = store.grant(options.daemon_role.as_deref()).await?;
+    for role in &roles {
+        println!("role {role} may read and write, and cannot change or remove what is in the log");
+    }
+    if options.daemon_role.is_some() {
+        println!("let it log in as your server asks for (`alter role ... password`), and the daemon use it in `database.url`");
+    } else if roles.is_empty() && is_server {
+        println!("a role for the daemon that cannot change the log: assent migrate --daemon-role assent_daemon");
     }
     Ok(())
 }

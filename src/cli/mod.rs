@@ -47,8 +47,10 @@ enum Command {
     )]
     Serve(serve::Options),
     /// Bring the database's schema up to date
-    #[command(after_help = "Example:\n  ASSENT_DATABASE__URL=postgres://assent@db/assent assent migrate")]
-    Migrate(ConfigArgument),
+    #[command(
+        after_help = "Example:\n  ASSENT_DATABASE__URL=postgres://assent@db/assent assent migrate\n  ASSENT_DATABASE__URL=postgres://assent@db/assent assent migrate --daemon-role assent_daemon"
+    )]
+    Migrate(migrate::Options),
     /// Ask a running daemon whether it lives
     #[command(after_help = "Example:\n  assent health\n  assent health --ready --listen 127.0.0.1:8080")]
     Health(health::Options),

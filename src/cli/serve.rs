@@ -56,6 +56,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             check_key(store.as_ref(), &config.encryption, false).await?;
         }
     }
+    if !config.database_url.starts_with("sqlite://") && store.may_change_log().await.unwrap_or(false) {
+        tracing::warn!(
+            "the database role of this daemon can change the decision log; `assent migrate --daemon-role` makes one that cannot"
+        );
+    }
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
     let client = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock as Arc<dyn Clock>);

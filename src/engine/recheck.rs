@@ -86,16 +86,17 @@ impl Recheck {
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
         let evaluation = judge(policy, input);
         let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));
-        if (evaluation.verdict, &evaluation.rules) == (recorded.verdict, &recorded.rules) {
-            Rechecked::Same
-        } else if is_certain(&evaluation) && recorded.verdict != evaluation.verdict {
-            Rechecked::Differs(said(recorded.verdict, &recorded.rules), said(evaluation.verdict, &evaluation.rules))
-        } else if is_erased {
-            Rechecked::Erased
-        } else if is_incomplete {
-            Rechecked::Sealed
-        } else {
-            Rechecked::Differs(said(recorded.verdict, &recorded.rules), said(evaluation.verdict, &evaluation.rules))
+        let is_certain = is_certain(&evaluation);
+        // What a rule made of facts that cannot be read here is no answer, even where it is the same.
+        let is_undecided = is_incomplete && !evaluation.unknown.is_empty() && !is_certain;
+        let is_same = evaluation.verdict == recorded.verdict && (is_incomplete || evaluation.rules == recorded.rules);
+        match (is_undecided, is_same) {
+            (true, _) if is_erased => Rechecked::Erased,
+            (true, _) => Rechecked::Sealed,
+            (false, true) => Rechecked::Same,
+            (false, false) => {
+                Rechecked::Differs(said(recorded.verdict, &recorded.rules), said(evaluation.verdict, &evaluation.rules))
+            }
         }
     }
 

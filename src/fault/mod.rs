@@ -120,6 +120,8 @@ steps! {
     EraseEvents = "erase-events",
     /// Rows for auditors become leaves, and a checkpoint is signed.
     Seal = "seal",
+    /// A person's key is destroyed.
+    Forget = "forget",
     /// What a witness signed is kept.
     Cosign = "cosign",
     /// What a replica was told is recorded.

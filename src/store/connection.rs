@@ -142,6 +142,8 @@ pub(super) trait Driver: Send + Sync + 'static {
     async fn ask(&self, postgres: String, sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError>;
     /// Applies the migrations that are missing; how many.
     async fn migrate(&self) -> Result<usize, StoreError>;
+    /// Gives roles what a daemon needs, where there are roles.
+    async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError>;
     /// Hears of operations that other processes settled, where there can be others.
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError>;
     /// The versions that were applied, with their checksums.

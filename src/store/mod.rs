@@ -22,7 +22,7 @@ mod types;
 
 pub use error::StoreError;
 pub use ledger::{LeafRow, Ledger, Sealed, Stray, Unsealed};
-pub use operating::{EVERYTHING, Escalation, Grant, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
+pub use operating::{EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
@@ -51,6 +51,13 @@ pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sy
 pub trait Store: Outbox + Operating + Ledger + Search + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
+
+    /// Lets a role read and write, but not change or remove what is in the log; without a name it renews that for the roles that
+    /// have it. Which ones. Nothing where a database has no roles.
+    async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError>;
+
+    /// Whether whoever is connected could change what is in the log.
+    async fn may_change_log(&self) -> Result<bool, StoreError>;
 
     /// Fails unless the schema is the one this program was built for.
     async fn check_schema(&self) -> Result<(), StoreError>;

@@ -123,6 +123,15 @@ pub struct PauseView {
 /// The scope of a pause of everything.
 pub const EVERYTHING: &str = "*";
 
+/// What became of a person's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Whether there was one.
+    pub had_key: bool,
+    /// How many operations are still open; what they were told of anybody is erased as each of them ends.
+    pub open: u64,
+}
+
 /// What people do to operations.
 #[async_trait]
 pub trait Operating: Send + Sync {
@@ -156,4 +165,7 @@ pub trait Operating: Send + Sync {
 
     /// The pauses in force.
     async fn pauses(&self) -> Result<Vec<PauseView>, StoreError>;
+
+    /// Destroys a person's key, and records who did it; what comes after has another one.
+    async fn forget(&self, person: &UserId, operator: &str, comment: Option<&str>) -> Result<Forgotten, StoreError>;
 }

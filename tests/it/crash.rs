@@ -21,7 +21,8 @@ on_both!(without_a_kill_everything_ends_as_it_should, killed_at_every_step_and_a
 const NO_PART_OF_AN_OPERATION: [&str; 5] =
     ["DeleteCustomContent", "DeleteTresor", "ListCustomContents", "ListTresors", "UploadCustomContent"];
 /// Steps that only a command takes, in a process of its own.
-const OF_COMMANDS: [Step; 6] = [Step::Pause, Step::Resume, Step::Resolve, Step::OrderByHand, Step::ResendEvents, Step::ClaimOne];
+const OF_COMMANDS: [Step; 7] =
+    [Step::Pause, Step::Resume, Step::Resolve, Step::OrderByHand, Step::ResendEvents, Step::ClaimOne, Step::Forget];
 /// How many runs at the same time: most of their time goes by in waiting for leases.
 const AT_ONCE: usize = 5;
 /// How often a run is made in which its point was not reached, as on a busy machine a worker may lose its lease before it.

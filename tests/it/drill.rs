@@ -321,6 +321,7 @@ impl Drill {
         if let Some(event) = event {
             self.command(&["ops", "events", "--resend", &event]).await;
         }
+        self.command(&["audit", "forget", ann.as_str(), "--yes"]).await;
     }
 
     /// Everything; what is wrong, and what was counted.

@@ -1,7 +1,9 @@
-//! `assent audit`: what an auditor does with the decision log. One file a command; nothing here changes what was recorded.
+//! `assent audit`: what an auditor does with the decision log, and the keys of what is personal in it. One file a command;
+//! nothing here changes what was recorded.
 
 mod check;
 mod export;
+mod forget;
 mod key;
 mod line;
 mod prove;
@@ -42,6 +44,11 @@ pub(super) enum Command {
         after_help = "Example:\n  assent audit export ./export\n  assent audit export ./tables --format csv\n  assent audit export ./export   # goes on where it was broken off"
     )]
     Export(export::Options),
+    /// Destroy the key of a person, so that what was personal in decisions cannot be read again
+    #[command(
+        after_help = "Example:\n  assent audit forget 20160601121212.tlq1d0hp@tenant1234.tresorit.io --yes --comment 'asked to, ticket 4711'"
+    )]
+    Forget(forget::Options),
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
@@ -50,6 +57,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Verify(options) => (options.json, verify::run(options).await),
         Command::Prove(options) => (false, prove::run(options).await),
         Command::Key(options) => (false, key::run(&options)),
+        Command::Forget(options) => (options.json, forget::run(options).await),
         Command::Export(options) => (options.json, export::run(options).await),
     };
     result.map_err(|failure| if is_json { failure.as_json() } else { failure })

@@ -65,7 +65,7 @@ pub(in crate::cli) struct Common {
 pub(in crate::cli) struct Operator {
     /// Who does it, for the record; by default who is logged in here
     #[arg(long, value_name = "NAME")]
-    operator: Option<String>,
+    pub(in crate::cli) operator: Option<String>,
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
@@ -94,7 +94,7 @@ async fn open(common: &Common) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Who acts: as told, or who is logged in on this machine.
-pub(super) fn operator(told: Option<String>) -> Result<String, Failure> {
+pub(in crate::cli) fn operator(told: Option<String>) -> Result<String, Failure> {
     let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let name = told.or_else(logged_in).filter(|name| !name.trim().is_empty());
     name.ok_or_else(|| Failure::input("nobody is logged in here; say who acts with `--operator NAME`"))

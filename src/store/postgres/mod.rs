@@ -225,8 +225,36 @@ impl Driver for PostgresDriver {
 
     async fn migrate(&self) -> Result<usize, StoreError> {
         let before = applied(&self.pool).await?.len();
+        // Whoever may make no tables need not, where all are there.
+        if self.check_schema().await.is_ok() {
+            return Ok(0);
+        }
         MIGRATIONS.run(&self.pool).await?;
         Ok(applied(&self.pool).await?.len() - before)
+    }
+
+    async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError> {
+        const THERE: &str = "select exists (select 1 from pg_roles where rolname = $1)";
+        const HAVING: &str = "select distinct grantee::text from information_schema.role_table_grants where table_schema = current_schema() \
+                              and table_name = 'decisions' and privilege_type = 'INSERT' and grantee <> current_user and grantee <> 'PUBLIC'";
+        let roles = match daemon {
+            Some(daemon) => {
+                if !sqlx::query_scalar::<_, bool>(THERE).bind(daemon).fetch_one(&self.pool).await? {
+                    let create: String = sqlx::query_scalar("select format('create role %I login', $1)")
+                        .bind(daemon)
+                        .fetch_one(&self.pool)
+                        .await?;
+                    // The server has quoted the name.
+                    sqlx::query(sqlx::AssertSqlSafe(create)).execute(&self.pool).await?;
+                }
+                vec![daemon.to_owned()]
+            }
+            None => sqlx::query_scalar(HAVING).fetch_all(&self.pool).await?,
+        };
+        for role in &roles {
+            sqlx::query("select assent_grant($1)").bind(role).execute(&self.pool).await?;
+        }
+        Ok(roles)
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {

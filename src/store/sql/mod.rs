@@ -7,6 +7,7 @@ mod decide;
 mod effects;
 mod events;
 mod finish;
+mod forget;
 mod group;
 mod intake;
 mod ledger;
@@ -97,6 +98,20 @@ impl<D: Driver> Store for SqlStore<D> {
         fault::reach(Step::Migrate, Moment::After).await;
         self.maintain().await?;
         Ok(applied)
+    }
+
+    async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError> {
+        self.driver.grant(daemon).await
+    }
+
+    async fn may_change_log(&self) -> Result<bool, StoreError> {
+        const MAY: super::dialect::Sql = super::dialect::Sql {
+            postgres: "select has_table_privilege('decisions', 'UPDATE') or has_table_privilege('decisions', 'DELETE') \
+                       or pg_has_role((select relowner from pg_class where oid = 'decisions'::regclass), 'USAGE')",
+            // Whoever can write the file can do anything to it.
+            sqlite: "select 1",
+        };
+        first(self.driver.read(MAY, args![]).await?).map_or(Ok(true), |row| Ok(row.int(0)? != 0))
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {

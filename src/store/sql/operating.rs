@@ -1,11 +1,11 @@
 //! The transactions of what people do to operations: which statements run in which.
 
-use super::{SqlStore, pauses, resolve, reviews};
-use crate::domain::ids::RecordId;
+use super::{SqlStore, forget, pauses, resolve, reviews};
+use crate::domain::ids::{RecordId, UserId};
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, args};
-use crate::store::operating::{OpenView, Operating, PauseView, Resolved, Review, Reviewed};
+use crate::store::operating::{Forgotten, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
 use crate::store::types::LaneRules;
 use async_trait::async_trait;
 
@@ -66,5 +66,12 @@ impl<D: Driver> Operating for SqlStore<D> {
 
     async fn pauses(&self) -> Result<Vec<PauseView>, StoreError> {
         self.driver.read(pauses::LIST, args![]).await?.iter().map(pauses::view).collect()
+    }
+
+    async fn forget(&self, person: &UserId, operator: &str, comment: Option<&str>) -> Result<Forgotten, StoreError> {
+        let mut tx = self.driver.begin(Step::Forget).await?;
+        let forgotten = forget::forget(tx.as_mut(), person, operator, comment).await?;
+        tx.commit().await?;
+        Ok(forgotten)
     }
 }

@@ -124,6 +124,10 @@ impl Driver for SqliteDriver {
         Ok(applied(&self.writer).await?.len() - before)
     }
 
+    async fn grant(&self, _daemon: Option<&str>) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn check_schema(&self) -> Result<(), StoreError> {
         compare_migrations(&MIGRATIONS, &applied(&self.readers).await?)
     }

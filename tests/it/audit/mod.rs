@@ -1,6 +1,8 @@
 //! The decision log as an auditor meets it: sealed, checked, proved, exported; and attacked by whoever owns the database.
 
 mod attacks;
+mod personal;
+mod roles;
 mod sealing;
 mod tools;
 

@@ -1,0 +1,57 @@
+//! `assent audit forget`: destroys the key that a person's facts are sealed under.
+
+use super::super::ops::{Operator, operator};
+use crate::cli::output::print_json;
+use crate::cli::{ConfigArgument, Failure, config};
+use crate::domain::ids::UserId;
+use crate::store;
+use clap::Args;
+use serde_json::json;
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    /// The user, by the id that the platform gave
+    #[arg(value_name = "USER", value_parser = |text: &str| UserId::new(text).map_err(|error| error.to_string()))]
+    user: UserId,
+    /// Do it; without this it is only said what would be done
+    #[arg(long)]
+    yes: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    operator: Operator,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    let url = config::read_database_url(&options.config.config)?;
+    let store = store::open(&url, 2).await?;
+    store.check_schema().await?;
+    let user = &options.user;
+    if !options.yes {
+        let has = if store.person_key(user).await?.is_some() { "has" } else { "has no" };
+        return Err(Failure::no(format!(
+            "`{user}` {has} key here; `--yes` destroys it, and with it what is known of this person in all decisions, for ever"
+        )));
+    }
+    let forgotten = store.forget(user, &operator(options.operator.operator)?, options.comment.as_deref()).await?;
+    if options.json {
+        return print_json(&json!({ "user": user, "had_key": forgotten.had_key, "open_operations": forgotten.open }));
+    }
+    if forgotten.had_key {
+        println!("the key of {user} is destroyed: what was sealed under it cannot be read again");
+    } else {
+        println!("{user} has no key here: nothing is sealed under one");
+    }
+    if forgotten.open > 0 {
+        println!("{} operations are still open; what they were told is erased as each of them ends", forgotten.open);
+    }
+    println!("backups from before still hold the key; let them run out, or rotate the key that it is wrapped in");
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! What is personal: under seal in the log, destroyed with its key, and the proofs hold all the same.
+
+use super::Auditor;
+use crate::harness::{Backend, on_both};
+use assent::domain::kind::Kind;
+use serde_json::{Value, json};
+
+on_both!(who_is_forgotten_is_unreadable_and_the_log_still_holds);
+
+async fn who_is_forgotten_is_unreadable_and_the_log_still_holds(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    let decisions = auditor.some_decisions().await;
+    let kept = auditor.keep_checkpoint("kept.txt").await;
+    let boss = auditor.stage.get(&format!("/v1/decisions/{}", decisions[2])).await["subject_id"].as_str().unwrap().to_owned();
+    let again = async || {
+        let ran = auditor.audit(&["verify", "--checkpoint", &kept, "--json"]).await;
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&said["sound"], ran.status), (&json!(true), 0), "{said}");
+        said["decided_again"].clone()
+    };
+    assert_eq!(again().await, json!({"same": 5, "by_people": 0, "erased": 0, "sealed": 0}));
+    let explain = async |decision: &str| {
+        let args = ["policy", "explain", "--decision", decision, "--config", &auditor.config];
+        crate::harness::command::assent(&args, &[]).await
+    };
+    let before = explain(&decisions[2]).await;
+    assert!(before.out.starts_with("escalate  by boss"), "{}", before.out);
+
+    let asked = auditor.audit(&["forget", &boss, "--operator", "anna"]).await;
+    assert_eq!(asked.status, 1);
+    assert!(asked.err.contains("`--yes` destroys it"), "{}", asked.err);
+    let ran = auditor.audit(&["forget", &boss, "--operator", "anna", "--comment", "asked to", "--yes"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.out.contains("is destroyed: what was sealed under it cannot be read again"), "{}", ran.out);
+    let ran = auditor.audit(&["forget", &boss, "--operator", "anna", "--yes"]).await;
+    assert!(ran.out.contains("has no key here"), "{}", ran.out);
+    auditor.all_sealed().await;
+
+    // Every proof still holds; only that decision cannot be made again.
+    assert_eq!(again().await, json!({"same": 4, "by_people": 0, "erased": 1, "sealed": 0}));
+    let proof = auditor.path("boss.tlog-proof");
+    assert_eq!(auditor.audit(&["prove", &decisions[2], "--out", &proof]).await.status, 0);
+    assert_eq!(auditor.audit(&["verify", "--proof", &proof]).await.status, 0);
+    let after = explain(&decisions[2]).await;
+    assert!(after.out.contains("`subject.email` is unknown (personal, and cannot be read)"), "{}{}", after.out, after.err);
+    // Who did it is in the log, and the address is nowhere.
+    let acts = auditor
+        .stage
+        .database
+        .texts("select operator || ' ' || action || ' ' || coalesce(comment, '') from operator_actions order by at")
+        .await;
+    assert_eq!(acts, ["anna forget asked to", "anna forget "]);
+    // Somebody of that id who comes back has another key, and what was erased stays erased.
+    let (stage, to) = (&auditor.stage, assent::domain::ids::UserId::new(boss.as_str()).unwrap());
+    let tresor = stage.tresor(&auditor.ann).await;
+    let operation = stage.simulator.world().share(&auditor.ann, &to, &tresor, stage.now()).unwrap();
+    let data = stage.scenario.app().data(Kind::Share, &operation, &auditor.ann, None);
+    assert_eq!(stage.scenario.app().report(&data, 60, stage.now().as_second()).await.unwrap().state(), "escalated");
+    auditor.all_sealed().await;
+    assert_eq!(again().await["erased"], 1);
+    auditor.stage.daemon.stop().await;
+}

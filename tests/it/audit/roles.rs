@@ -1,0 +1,103 @@
+//! The daemon's role on Postgres: it does all that a daemon does, and cannot change or remove what is in the log.
+
+use crate::drill::Drill;
+use crate::harness::command::{assent, good_config, write};
+use crate::harness::ledger;
+use crate::harness::site::Site;
+use crate::harness::{Backend, Database, until};
+use assent::audit::Stream;
+use assent::domain::kind::Kind;
+use serde_json::{Value, json};
+use std::path::Path;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daemons_role_works_and_cannot_change_the_log() {
+    let site = Site::new(Backend::Postgres, crate::harness::OBEDIENT, json!({})).await;
+    let name = format!("daemon_{}", site.database.url.rsplit_once('/').unwrap().1);
+    let config = site.config_path().to_str().unwrap().to_owned();
+    let ran = assent(&["migrate", "--daemon-role", &name, "--config", &config], &[]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains(&format!("role {name} may read and write, and cannot change or remove what is in the log")),
+        "{}",
+        ran.out
+    );
+    // After another migration the grants are renewed for whoever has them.
+    let ran = assent(&["migrate", "--config", &config], &[]).await;
+    assert!(ran.out.contains(&format!("role {name} may")), "{}", ran.out);
+
+    let as_daemon = Database::at(site.database.url.replacen("assent@", &format!("{name}@"), 1));
+    let mut settings: Value = serde_json::from_str(&std::fs::read_to_string(&config).unwrap()).unwrap();
+    settings["database"]["url"] = json!(as_daemon.url);
+    std::fs::write(&config, settings.to_string()).unwrap();
+    let process = site.serve(&[]).await;
+    for want in ["approve", "reject"] {
+        let (id, ann) = site.share();
+        let answered = site.report(&Drill::data(Kind::Share, &id, &ann, want), 60).await;
+        assert!(answered.text("state").starts_with(want), "{:?}", answered.body);
+    }
+    until("all is sealed, and fits", async || ledger::unsound(&site).await.is_empty()).await;
+    assert!(!process.last_words().contains("can change the decision log"), "{}", process.last_words());
+
+    let partition = site.database.texts("select tableoid::regclass::text from decisions limit 1").await.concat();
+    let mut tables: Vec<String> = Stream::ALL.iter().map(|stream| stream.table().to_owned()).collect();
+    tables.extend(["policies", "leaves", "tree_nodes", "checkpoints", "cosignatures"].map(str::to_owned));
+    tables.push(partition);
+    for table in &tables {
+        for attempt in [
+            format!(
+                "update {table} set {} = null",
+                if table == "checkpoints" || table == "cosignatures" { "at" } else { "hash" }
+            ),
+            format!("delete from {table}"),
+            format!("truncate {table}"),
+            format!("alter table {table} disable trigger all"),
+            format!("drop table {table}"),
+            format!("alter table {table} rename to gone"),
+        ] {
+            let refused = as_daemon.try_run(&attempt).await.expect_err(&attempt);
+            let is_denied = refused.contains("permission denied") || refused.contains("must be owner");
+            assert!(is_denied || refused.contains("column \"hash\""), "{attempt}: {refused}");
+        }
+    }
+    for attempt in [
+        "set session_replication_role = replica",
+        "drop function assent_insert_only() cascade",
+        "create or replace function assent_await_sealing() returns trigger language plpgsql as $$ begin return null; end $$",
+        "create table mine (x int)",
+        "select assent_grant('public')",
+    ] {
+        let refused = as_daemon.try_run(attempt).await.expect_err(attempt);
+        assert!(refused.contains("permission denied") || refused.contains("must be owner"), "{attempt}: {refused}");
+    }
+    process.kill().await;
+}
+
+/// Mistakes of the owner are stopped by triggers, on both databases.
+async fn even_an_owner_is_stopped(backend: Backend) {
+    let database = Database::new(backend).await;
+    let store = database.open().await;
+    store.pause("one", "anna", None).await.unwrap();
+    store.change_configuration("replica", "1", &json!({})).await.unwrap();
+    let key = crate::harness::log_key();
+    store.seal(&key, 10).await.unwrap();
+    store.keep_cosignatures(2, &["line".to_owned()]).await.unwrap();
+    for table in ["operator_actions", "configuration_changes", "leaves", "checkpoints", "cosignatures"] {
+        for attempt in [format!("update {table} set at = at"), format!("delete from {table}")] {
+            let refused = database.try_run(&attempt).await.expect_err(&attempt);
+            assert!(refused.contains("is insert-only"), "{attempt}: {refused}");
+        }
+    }
+}
+
+crate::harness::on_both!(even_an_owner_is_stopped);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_has_no_roles_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("a.db").display());
+    let config = write(folder.path(), &good_config(folder.path(), "127.0.0.1:1", &url, Path::new("policies")));
+    let ran = assent(&["migrate", "--daemon-role", "assent_daemon", "--config", config.to_str().unwrap()], &[]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("SQLite has no roles"), "{}", ran.err);
+}

@@ -36,7 +36,7 @@ pub(crate) struct Counts {
 
 /// What is wrong with the tree over the log: a row that is no leaf, or is two, or another one; a checkpoint that does not fit.
 pub(crate) async fn unsound(site: &Site) -> Vec<String> {
-    let store = assent::store::open(&site.database.url, 2).await.unwrap();
+    let store = site.store().await;
     let mut wrong = Vec::new();
     let waiting = store.unsealed().await.unwrap().rows;
     if waiting > 0 {

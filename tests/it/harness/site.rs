@@ -6,6 +6,7 @@ use assent::domain::clock::Clock as _;
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::webhook::{self, WebhookSecret};
 use assent::simulator::Simulator;
+use assent::store::Store;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -51,6 +52,8 @@ pub(crate) struct Site {
     pub(crate) addresses: Arc<Mutex<Vec<SocketAddr>>>,
     told: Arc<Mutex<Vec<Told>>>,
     http: reqwest::Client,
+    /// Opened once, as whatever works beside a store keeps it.
+    store: tokio::sync::OnceCell<Arc<dyn Store>>,
     counter: AtomicU64,
     _platform: watch::Sender<bool>,
 }
@@ -108,7 +111,13 @@ impl Site {
         std::fs::write(&path, format!("{config:#}")).unwrap();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(8)).build().unwrap();
         let (addresses, counter) = (Arc::default(), AtomicU64::new(0));
-        Self { database, simulator, folder, config: path, addresses, told, http, counter, _platform }
+        let store = tokio::sync::OnceCell::new();
+        Self { database, simulator, folder, config: path, addresses, told, http, store, counter, _platform }
+    }
+
+    /// Its database, to look into.
+    pub(crate) async fn store(&self) -> &Arc<dyn Store> {
+        self.store.get_or_init(async || assent::store::open(&self.database.url, 2).await.unwrap()).await
     }
 
     /// Has its daemons show every checkpoint to a witness.

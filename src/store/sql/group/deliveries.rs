@@ -25,7 +25,13 @@ pub(in crate::store::sql) struct Request {
 #[derive(Default)]
 pub(in crate::store::sql) struct Deliveries {
     waiting: Mutex<Vec<Request>>,
-    some: Notify,
+    some: Arc<Notify>,
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        self.some.notify_one();
+    }
 }
 
 impl Deliveries {
@@ -49,18 +55,24 @@ impl Deliveries {
     }
 }
 
-/// Has those written that no end came for in time.
-pub(super) fn start<F>(deliveries: Arc<Deliveries>, write: impl Fn() -> F + Send + 'static)
+/// Has those written that no end came for in time, until nobody has any more.
+pub(super) fn start<F>(deliveries: &Arc<Deliveries>, write: impl Fn() -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let (some, deliveries) = (Arc::clone(&deliveries.some), Arc::downgrade(deliveries));
+    let is_waiting = move || Some(!deliveries.upgrade()?.waiting().is_empty());
     tokio::spawn(async move {
         loop {
-            deliveries.some.notified().await;
+            some.notified().await;
             tokio::time::sleep(GOES_WITHIN).await;
-            while !deliveries.waiting().is_empty() {
-                // In a task of its own, so that a panic ends this transaction and not all that come after it.
-                let _ = tokio::spawn(write()).await;
+            loop {
+                match is_waiting() {
+                    None => return,
+                    Some(false) => break,
+                    // In a task of its own, so that a panic ends this transaction and not all that come after it.
+                    Some(true) => drop(tokio::spawn(write()).await),
+                }
             }
         }
     });

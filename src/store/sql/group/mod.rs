@@ -47,11 +47,12 @@ impl Groups {
         let seen = Arc::new(Seen::new());
         let deliver = Arc::new(Deliveries::default());
         let finish = {
-            let delivered = Arc::clone(&deliver);
-            move |driver, seen, ends| finishing::run(driver, seen, Arc::clone(&delivered), ends)
+            // The groups end with whoever asks them, and so do the connections.
+            let delivered = Arc::downgrade(&deliver);
+            move |driver, seen, ends| finishing::run(driver, seen, delivered.upgrade().unwrap_or_default(), ends)
         };
         let overdue = on(driver, &seen, finish.clone());
-        deliveries::start(Arc::clone(&deliver), move || overdue(Vec::new()));
+        deliveries::start(&deliver, move || overdue(Vec::new()));
         Self {
             receive: Group::start(all, on(driver, &seen, receiving::run)),
             lanes: Group::start(all, on(driver, &seen, lanes::run)),

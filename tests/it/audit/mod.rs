@@ -1,6 +1,7 @@
 //! The decision log as an auditor meets it: sealed, checked, proved, exported; and attacked by whoever owns the database.
 
 mod attacks;
+mod docs;
 mod independent;
 mod personal;
 mod roles;

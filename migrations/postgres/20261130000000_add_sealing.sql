@@ -13,19 +13,28 @@ create index configuration_changes_at on configuration_changes (at);
 
 -- Rows that are no leaves yet. Filled by the transaction that writes the row, emptied by the one that seals it.
 create table unsealed (
+    at      timestamptz not null check (isfinite(at)),
+    id      uuid not null,
+    -- 1 decisions, 2 outcomes, 3 reviews, 4 operator_actions, 5 policy_activations, 6 configuration_changes
+    stream  smallint not null check (stream between 1 and 6)
+);
+
+-- The same for what was written before there was a tree; sealed when nothing new waits.
+create table unsealed_history (
     at      timestamptz not null,
     id      uuid not null,
-    stream  smallint not null       -- 1 decisions, 2 outcomes, 3 reviews, 4 operator_actions, 5 policy_activations, 6 configuration_changes
+    stream  smallint not null
 );
 
 create table leaves (
-    leaf    bigint primary key,     -- its place, from 0, without gaps
+    leaf    bigint primary key check (leaf >= 0),   -- its place, from 0, without gaps
     at      timestamptz not null,   -- the row's own time
     id      uuid not null,          -- the row; of a policy activation its number
-    stream  smallint not null,
-    hash    bytea not null          -- RFC 6962, over the row in canonical form
+    stream  smallint not null check (stream between 1 and 6),
+    hash    bytea not null check (octet_length(hash) = 32)  -- RFC 6962, over the row in canonical form
 );
-create index leaves_id on leaves (id);
+-- A row is one leaf.
+create unique index leaves_row on leaves (id, at, stream);
 
 -- The roots of full groups of 256 leaves (tier 1), of 256 such roots (tier 2), and so on.
 create table tree_nodes (
@@ -76,14 +85,6 @@ create trigger policy_activations_await_sealing after insert on policy_activatio
 create trigger configuration_changes_await_sealing after insert on configuration_changes
     referencing new table as fresh for each statement execute function assent_await_sealing();
 
--- What was written before is sealed, too, once a sealer runs.
-insert into unsealed (at, id, stream) select decided_at, id, 1 from decisions;
-insert into unsealed (at, id, stream) select at, id, 2 from outcomes;
-insert into unsealed (at, id, stream) select at, id, 3 from reviews;
-insert into unsealed (at, id, stream) select at, id, 4 from operator_actions;
-insert into unsealed (at, id, stream)
-    select at, ('00000000-0000-0000-0000-' || lpad(to_hex(id), 12, '0'))::uuid, 5 from policy_activations;
-
 create trigger configuration_changes_insert_only before update or delete on configuration_changes
     for each row execute function assent_insert_only();
 create trigger configuration_changes_no_truncate before truncate on configuration_changes
@@ -103,23 +104,29 @@ create function assent_grant(daemon text) returns void language plpgsql as $$
 declare
     audit  constant text[] := array['decisions', 'outcomes', 'policies', 'policy_activations', 'operator_actions', 'reviews',
                                     'configuration_changes', 'leaves', 'tree_nodes', 'checkpoints', 'cosignatures'];
+    work   constant text[] := array['notifications', 'operations', 'finished_operations', 'lanes', 'flows', 'limit_keys', 'limit_places',
+                                    'person_keys', 'tresors', 'effects', 'registrations', 'events', 'grants', 'pauses', 'key_sentinel',
+                                    'unsealed', 'unsealed_history'];
     name   text;
 begin
+    if (select rolsuper from pg_roles where rolname = daemon)
+       or pg_has_role(daemon, (select relowner from pg_class where oid = 'decisions'::regclass), 'MEMBER') then
+        raise exception 'role % owns the log, or may do all that its owner may', daemon;
+    end if;
     execute format('grant usage on schema %I to %I', current_schema(), daemon);
-    for name in select relname from pg_class
-        where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v') loop
+    foreach name in array audit loop
         execute format('revoke all on %I from %I', name, daemon);
-        if name = any(audit) then
-            execute format('grant select, insert on %I to %I', name, daemon);
-        elsif name in ('_sqlx_migrations', 'decision_history') then
-            execute format('grant select on %I to %I', name, daemon);
-        elsif not (select relispartition from pg_class
-                   where relnamespace = current_schema()::regnamespace and relname = name) then
-            execute format('grant select, insert, update, delete on %I to %I', name, daemon);
-        end if;
+        execute format('grant select, insert on %I to %I', name, daemon);
     end loop;
+    foreach name in array work loop
+        execute format('grant select, insert, update, delete on %I to %I', name, daemon);
+    end loop;
+    execute format('grant select on _sqlx_migrations, decision_history to %I', daemon);
     execute format('grant usage on all sequences in schema %I to %I', current_schema(), daemon);
     execute format('grant execute on function assent_ensure_partitions(integer) to %I', daemon);
+    if has_table_privilege(daemon, 'decisions', 'UPDATE') or has_table_privilege(daemon, 'decisions', 'DELETE') then
+        raise exception 'role % may change the log all the same: somebody granted that to a role that it is a member of, or to public', daemon;
+    end if;
 end $$;
 
 -- Makes partitions for whoever may not make tables.

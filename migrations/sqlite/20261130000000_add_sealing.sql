@@ -15,17 +15,26 @@ create index configuration_changes_at on configuration_changes (at);
 create table unsealed (
     at      text not null,
     id      text not null,
-    stream  integer not null        -- 1 decisions, 2 outcomes, 3 reviews, 4 operator_actions, 5 policy_activations, 6 configuration_changes
+    -- 1 decisions, 2 outcomes, 3 reviews, 4 operator_actions, 5 policy_activations, 6 configuration_changes
+    stream  integer not null check (stream between 1 and 6)
+);
+
+-- The same for what was written before there was a tree; sealed when nothing new waits.
+create table unsealed_history (
+    at      text not null,
+    id      text not null,
+    stream  integer not null
 );
 
 create table leaves (
-    leaf    integer primary key,    -- its place, from 0, without gaps
+    leaf    integer primary key check (leaf >= 0),  -- its place, from 0, without gaps
     at      text not null,          -- the row's own time
     id      text not null,          -- the row; of a policy activation its number
-    stream  integer not null,
-    hash    blob not null           -- RFC 6962, over the row in canonical form
+    stream  integer not null check (stream between 1 and 6),
+    hash    blob not null check (length(hash) = 32) -- RFC 6962, over the row in canonical form
 );
-create index leaves_id on leaves (id);
+-- A row is one leaf.
+create unique index leaves_row on leaves (id, at, stream);
 
 -- The roots of full groups of 256 leaves (tier 1), of 256 such roots (tier 2), and so on.
 create table tree_nodes (
@@ -63,11 +72,11 @@ create trigger configuration_changes_await_sealing after insert on configuration
     begin insert into unsealed (at, id, stream) values (new.at, new.id, 6); end;
 
 -- What was written before is sealed, too.
-insert into unsealed (at, id, stream) select decided_at, id, 1 from decisions;
-insert into unsealed (at, id, stream) select at, id, 2 from outcomes;
-insert into unsealed (at, id, stream) select at, id, 3 from reviews;
-insert into unsealed (at, id, stream) select at, id, 4 from operator_actions;
-insert into unsealed (at, id, stream) select at, printf('00000000-0000-0000-0000-%012x', id), 5 from policy_activations;
+insert into unsealed_history (at, id, stream) select decided_at, id, 1 from decisions;
+insert into unsealed_history (at, id, stream) select at, id, 2 from outcomes;
+insert into unsealed_history (at, id, stream) select at, id, 3 from reviews;
+insert into unsealed_history (at, id, stream) select at, id, 4 from operator_actions;
+insert into unsealed_history (at, id, stream) select at, printf('00000000-0000-0000-0000-%012x', id), 5 from policy_activations;
 
 create trigger configuration_changes_no_update before update on configuration_changes begin select raise(abort, 'table configuration_changes is insert-only'); end;
 create trigger configuration_changes_no_delete before delete on configuration_changes begin select raise(abort, 'table configuration_changes is insert-only'); end;

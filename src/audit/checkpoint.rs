@@ -43,6 +43,8 @@ pub enum CheckpointError {
 pub struct LogKey {
     name: String,
     seed: Secret<[u8; 32]>,
+    /// What signed before it was this key.
+    previous: Vec<LogVerifier>,
 }
 
 impl LogKey {
@@ -54,7 +56,7 @@ impl LogKey {
         if !is_key_name_valid(name) || name.chars().any(char::is_control) {
             return Err(CheckpointError::BadName);
         }
-        Ok(Self { name: name.to_owned(), seed: Secret::new(seed) })
+        Ok(Self { name: name.to_owned(), seed: Secret::new(seed), previous: Vec::new() })
     }
 
     /// Reads 32 bytes in base64.
@@ -64,6 +66,28 @@ impl LogKey {
     pub fn parse_seed(text: &str) -> Result<[u8; 32], CheckpointError> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| CheckpointError::BadKey)?;
         bytes.try_into().map_err(|_| CheckpointError::BadKey)
+    }
+
+    /// With the keys that signed this log before.
+    #[must_use]
+    pub fn after(mut self, previous: Vec<LogVerifier>) -> Self {
+        self.previous = previous;
+        self
+    }
+
+    /// Whether it, or one before it, signed a checkpoint.
+    ///
+    /// # Errors
+    /// Neither did, or the key cannot be used.
+    pub fn check(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        let own = self.verifier()?.check(checkpoint);
+        if self.previous.iter().any(|key| key.check(checkpoint).is_ok()) { Ok(()) } else { own }
+    }
+
+    /// The keys that signed this log before.
+    #[must_use]
+    pub fn previous(&self) -> &[LogVerifier] {
+        &self.previous
     }
 
     /// The log's name.
@@ -150,6 +174,21 @@ impl LogVerifier {
     }
 }
 
+/// Checks that one of these keys signed a checkpoint.
+///
+/// # Errors
+/// None did.
+pub fn check_any(keys: &[LogVerifier], checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    let mut last = Err(CheckpointError::BadSignature);
+    for key in keys {
+        last = key.check(checkpoint);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
 /// A checkpoint as it was written; whether its signatures hold is another question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
@@ -174,10 +213,11 @@ impl Checkpoint {
         Ok(Self { origin: text.origin().to_owned(), size: text.size(), root: *text.hash(), note: note.to_owned() })
     }
 
-    /// Reads checkpoints that stand one after the other, as in a file that each new one is written to the end of.
+    /// Reads checkpoints that stand one after the other, as in a file that each new one is written to the end of. One that was
+    /// not written whole is left out: those before and after it are as good as ever.
     ///
     /// # Errors
-    /// There is none, or something else among them.
+    /// There is none.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, CheckpointError> {
         let mut notes = vec![String::new()];
         let mut is_signed = false;
@@ -191,11 +231,8 @@ impl Checkpoint {
             note.push_str(line);
             note.push('\n');
         }
-        let notes: Vec<_> = notes.into_iter().filter(|note| !note.is_empty()).collect();
-        if notes.is_empty() {
-            return Err(CheckpointError::Malformed);
-        }
-        notes.iter().map(|note| Self::parse(note)).collect()
+        let read: Vec<_> = notes.iter().filter_map(|note| Self::parse(note).ok()).collect();
+        if read.is_empty() { Err(CheckpointError::Malformed) } else { Ok(read) }
     }
 
     /// The same with more signatures, such as a witness gives.
@@ -242,6 +279,12 @@ mod tests {
         assert_eq!(Checkpoint::parse_all(&format!("{}{}", both[0].note, both[1].note)).unwrap(), both);
         assert_eq!(Checkpoint::parse_all(&format!("\n{}\n\n{}\n", both[0].note, both[1].note)).unwrap(), both);
         assert_eq!(Checkpoint::parse_all(&signed_twice.note).unwrap(), [signed_twice]);
+        let torn = &both[0].note[..both[0].note.len() - 40];
+        assert_eq!(
+            Checkpoint::parse_all(&format!("{}{torn}\n{}", both[1].note, both[1].note)).unwrap().len(),
+            2,
+            "the torn one is left out"
+        );
         for text in ["", "log\n1\nAAAA\n", "something else"] {
             assert_eq!(Checkpoint::parse_all(text), Err(CheckpointError::Malformed), "{text}");
         }

@@ -190,7 +190,7 @@ impl Record {
                 sealed = Some(value);
                 hashed
             } else {
-                value
+                told_apart(value)
             };
             fields.insert((*name).to_owned(), value);
         }
@@ -207,6 +207,18 @@ impl Record {
     #[must_use]
     pub fn text(&self, column: &str) -> Option<&str> {
         self.fields.get(column).and_then(Value::as_str)
+    }
+}
+
+/// Whole numbers that a double does not hold as text, since their canonical forms are the same for different ones.
+fn told_apart(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.as_f64().is_some_and(|double| double.abs() > 9_007_199_254_740_992.0) => {
+            number.to_string().into()
+        }
+        Value::Array(items) => items.into_iter().map(told_apart).collect(),
+        Value::Object(entries) => Value::Object(entries.into_iter().map(|(name, value)| (name, told_apart(value))).collect()),
+        other => other,
     }
 }
 
@@ -245,10 +257,10 @@ pub fn hashed(sealed: &Value) -> Value {
         Value::Object(persons) => {
             let hashed = persons
                 .iter()
-                .map(|(person, sealed)| (person.clone(), sealed.as_str().map_or_else(|| hash(&sealed.to_string()), hash)));
+                .map(|(person, sealed)| (person.clone(), sealed.as_str().map_or_else(|| hash(&format!("json {sealed}")), hash)));
             Value::Object(hashed.collect())
         }
-        other => hash(&other.to_string()),
+        other => hash(&format!("json {other}")),
     }
 }
 
@@ -309,6 +321,20 @@ mod tests {
             ),
             "{leaf}"
         );
+    }
+
+    #[test]
+    fn no_two_values_have_one_leaf() {
+        let leaf = |text: &str| {
+            let values = vec![Value::Null, Value::Null, Value::Null, Value::Null, serde_json::from_str(text).unwrap()];
+            Record::new(Stream::ConfigurationChange, values).leaf()
+        };
+        for (one, other) in
+            [("9007199254740993", "9007199254740992"), ("{\"a\": 18446744073709551615}", "{\"a\": 18446744073709551614}")]
+        {
+            assert_ne!(leaf(one), leaf(other));
+        }
+        assert_ne!(hashed(&json!({"ann": "{}"})), hashed(&json!({"ann": {}})));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod vault;
 mod verify;
 mod witness;
 
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE};
+pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE, check_any};
 pub use leaf::{Column, Form, Record, Stream, canonical, hashed, leaf_hash};
 pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};

@@ -1,6 +1,6 @@
 //! The proof that one record is in the log, as a file that anyone can check: C2SP `tlog-proof`, with the leaf as its extra data.
 
-use super::checkpoint::{Checkpoint, CheckpointError, LogVerifier};
+use super::checkpoint::{Checkpoint, CheckpointError, LogVerifier, check_any};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tlog_tiles::{Hash, check_record, record_hash};
@@ -72,8 +72,8 @@ impl Proof {
     ///
     /// # Errors
     /// It proves nothing.
-    pub fn check(&self, verifier: &LogVerifier) -> Result<(), ProofError> {
-        verifier.check(&self.checkpoint)?;
+    pub fn check(&self, keys: &[LogVerifier]) -> Result<(), ProofError> {
+        check_any(keys, &self.checkpoint)?;
         let Checkpoint { size, root, .. } = self.checkpoint;
         if self.index >= size {
             return Err(ProofError::NotIncluded);
@@ -97,7 +97,7 @@ mod tests {
         }
         let checkpoint = key.sign(300, nodes.root(300).unwrap()).unwrap();
         let proof = Proof { leaf: leaf(17), index: 17, hashes: nodes.prove_leaf(17, 300).unwrap(), checkpoint };
-        let verifier = key.verifier().unwrap();
+        let verifier = [key.verifier().unwrap()];
         assert_eq!(Proof::parse(&proof.to_text()), Ok(proof.clone()));
         assert_eq!(proof.check(&verifier), Ok(()));
         assert_eq!(Proof { leaf: leaf(18), ..proof.clone() }.check(&verifier), Err(ProofError::NotIncluded));

@@ -3,7 +3,7 @@
 //!
 //! It is given what is there and says what does not fit; it reads nothing itself.
 
-use super::checkpoint::{Checkpoint, LogVerifier};
+use super::checkpoint::{Checkpoint, LogVerifier, check_any};
 use super::leaf::Stream;
 use super::tree::Frontier;
 use serde::Serialize;
@@ -69,6 +69,11 @@ pub enum Finding {
         from: u64,
         /// The size of the checkpoint.
         to: u64,
+    },
+    /// Leaves in no place that a tree has.
+    Outside {
+        /// How many.
+        count: u64,
     },
     /// Leaves under no checkpoint at all.
     Unsigned {
@@ -139,6 +144,9 @@ impl std::fmt::Display for Finding {
                     to.saturating_sub(1)
                 )
             }
+            Finding::Outside { count } => {
+                write!(f, "{count} leaves stand where the tree has no place: before its first, or after its last")
+            }
             Finding::Unsigned { from, to } => write!(f, "leaves {from} to {} are under no checkpoint", to.saturating_sub(1)),
             Finding::BadSignature { size, why } => write!(f, "the checkpoint of size {size} {why}"),
             Finding::OtherHistory { size } => {
@@ -175,7 +183,7 @@ pub struct Verified {
 
 /// One run.
 pub struct Verification {
-    verifier: LogVerifier,
+    keys: Vec<LogVerifier>,
     tree: Frontier,
     next: u64,
     /// Up to where a checkpoint fitted.
@@ -193,11 +201,11 @@ pub struct Verification {
 impl Verification {
     /// Begins; `outside` are checkpoints that were kept where nobody could change them with the log.
     #[must_use]
-    pub fn new(verifier: LogVerifier, mut outside: Vec<Checkpoint>) -> Self {
+    pub fn new(keys: Vec<LogVerifier>, mut outside: Vec<Checkpoint>) -> Self {
         outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
         let anchored = !outside.is_empty();
         let mut begun = Self {
-            verifier,
+            keys,
             tree: Frontier::default(),
             next: 0,
             fitting: 0,
@@ -244,7 +252,15 @@ impl Verification {
     /// The log's name.
     #[must_use]
     pub fn log(&self) -> &str {
-        self.verifier.name()
+        self.keys.first().map_or("?", LogVerifier::name)
+    }
+
+    /// One more checkpoint that the log must have come to, from what is being checked itself: no anchor.
+    pub fn expect(&mut self, checkpoint: Checkpoint) {
+        self.check_signature(&checkpoint);
+        self.outside.push(checkpoint);
+        self.outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
+        self.reached();
     }
 
     /// How many leaves were taken in.
@@ -268,7 +284,7 @@ impl Verification {
     }
 
     fn check_signature(&mut self, checkpoint: &Checkpoint) {
-        if let Err(error) = self.verifier.check(checkpoint) {
+        if let Err(error) = check_any(&self.keys, checkpoint) {
             self.found(Finding::BadSignature { size: checkpoint.size, why: error.to_string() });
         }
     }
@@ -318,7 +334,7 @@ mod tests {
     fn checked(leaves: &[SeenLeaf], signed: &[(u64, Hash)], outside: &[(u64, Hash)]) -> Vec<String> {
         let key = LogKey::new("log", [1; 32]).unwrap();
         let sign = |of: &[(u64, Hash)]| of.iter().map(|(size, root)| key.sign(*size, *root).unwrap()).collect::<Vec<_>>();
-        let mut run = Verification::new(key.verifier().unwrap(), sign(outside));
+        let mut run = Verification::new(vec![key.verifier().unwrap()], sign(outside));
         let mut checkpoints = sign(signed).into_iter().peekable();
         for leaf in leaves {
             run.leaf(leaf);

@@ -208,6 +208,8 @@ pub struct AuditConfig {
     pub encryption: Option<MasterKey>,
     /// The key that signs checkpoints.
     pub log_key: Option<LogKey>,
+    /// Whether that follows from the key for personal data.
+    pub is_key_derived: bool,
 }
 
 /// Reads where the log is, for commands that only look at it: an auditor's configuration may have no more than that.
@@ -227,14 +229,14 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
             None => None,
         };
         let section = reader.audit_section(top)?;
-        let can_sign = encryption.is_some()
-            || section.is_some_and(|section| section.get("signing_key_file").or_else(|| section.get("signing_key")).is_some());
+        let is_key_derived = !reader.has_signing_key(section);
+        let can_sign = encryption.is_some() || !is_key_derived;
         let is_named = service.is_some() || section.is_some_and(|section| section.get("name").is_some());
         let log_key = match can_sign && is_named {
             true => Some(reader.log_key(section, encryption.as_ref(), service.as_ref())?),
             false => None,
         };
-        Some(AuditConfig { database_url: database_url?, encryption, log_key })
+        Some(AuditConfig { database_url: database_url?, encryption, log_key, is_key_derived })
     });
     finish(config, reader.problems.into_found(), &text)
 }

@@ -1,16 +1,16 @@
 //! The section `audit` of the configuration.
 
 use super::config_reader::Reader;
-use crate::audit::{LogKey, MasterKey, WitnessKey};
+use crate::audit::{LogKey, LogVerifier, MasterKey, WitnessKey};
 use crate::domain::diagnostic::Spot;
 use crate::domain::yaml::Fields;
-use crate::engine::{Destination, Sealing};
+use crate::engine::{Destination, Sealing, derived_log_key};
 use crate::zerokit::ServiceUrl;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const KEYS: [&str; 5] = ["name", "signing_key", "signing_key_file", "seal_every", "checkpoints"];
+const KEYS: [&str; 6] = ["name", "signing_key", "signing_key_file", "previous_keys", "seal_every", "checkpoints"];
 const CHECKPOINTS: [&str; 5] = ["file", "stdout", "url", "witness_url", "witness_key"];
 /// A row is sealed within five seconds, of which the sealing itself needs some.
 const LONGEST: Duration = Duration::from_secs(4);
@@ -37,12 +37,18 @@ impl Reader<'_> {
             },
             None => Vec::new(),
         };
-        Some(Sealing { key: key?, every: every?, destinations, configuration: configuration? })
+        let is_key_derived = !self.has_signing_key(section);
+        Some(Sealing { key: key?, is_key_derived, every: every?, destinations, configuration: configuration? })
     }
 
     #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
     pub(super) fn audit_section<'n>(&mut self, top: Fields<'n>) -> Option<Option<Fields<'n>>> {
         self.optional_section(top, "audit", &KEYS)
+    }
+
+    /// Whether a key to sign with is set.
+    pub(super) fn has_signing_key(&self, section: Option<Fields<'_>>) -> bool {
+        section.is_some_and(|section| section.get("signing_key").or_else(|| section.get("signing_key_file")).is_some())
     }
 
     /// The key that signs checkpoints. Where none is set it follows from the one that seals personal data.
@@ -56,20 +62,37 @@ impl Reader<'_> {
             Some((section, _)) => self.text(section, "name")?.to_owned(),
             None => format!("assent/{}", service?.tenant),
         };
-        let is_set = |section: &Fields<'_>| section.get("signing_key").or_else(|| section.get("signing_key_file")).is_some();
-        let seed = match section.filter(is_set) {
+        let key = match section.filter(|section| self.has_signing_key(Some(*section))) {
             Some(section) => {
-                self.secret(section, "signing_key", |text| LogKey::parse_seed(text).map_err(|error| error.to_string()))?
+                let parse = |text: &str| LogKey::parse_seed(text).map_err(|error| error.to_string());
+                LogKey::new(&name, self.secret(section, "signing_key", parse)?)
             }
-            None => encryption?.derived("audit.signing_key"),
+            None => derived_log_key(&name, encryption?),
         };
-        match LogKey::new(&name, seed) {
-            Ok(key) => Some(key),
+        let previous = self.previous_keys(section)?;
+        match key {
+            Ok(key) => Some(key.after(previous)),
             Err(error) => {
                 self.problems.error("bad-value", Spot::default(), format!("`audit.name` {error}"));
                 None
             }
         }
+    }
+
+    /// What signed the log before, as `assent audit key` printed it then.
+    fn previous_keys(&mut self, section: Option<Fields<'_>>) -> Option<Vec<LogVerifier>> {
+        let Some(node) = section.and_then(|section| section.get("previous_keys")) else { return Some(Vec::new()) };
+        let mut keys = Vec::new();
+        for item in self.problems.list(node, "previous_keys")? {
+            match LogVerifier::parse(self.problems.text(item, "previous_keys")?) {
+                Ok(key) => keys.push(key),
+                Err(error) => {
+                    self.problems.error("bad-value", item.spot, format!("a key in `previous_keys` {error}"));
+                    return None;
+                }
+            }
+        }
+        Some(keys)
     }
 
     fn destinations(&mut self, section: Fields<'_>) -> Option<Vec<Destination>> {

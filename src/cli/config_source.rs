@@ -8,7 +8,7 @@ use crate::fault;
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 60] = [
+pub const KEYS: [&str; 61] = [
     "listen",
     "database.url",
     "database.connections",
@@ -63,6 +63,7 @@ pub const KEYS: [&str; 60] = [
     "audit.name",
     "audit.signing_key",
     "audit.signing_key_file",
+    "audit.previous_keys",
     "audit.seal_every",
     "audit.checkpoints.file",
     "audit.checkpoints.stdout",
@@ -72,7 +73,7 @@ pub const KEYS: [&str; 60] = [
 ];
 
 /// Keys whose values anybody may see.
-const HARMLESS: [&str; 43] = [
+const HARMLESS: [&str; 44] = [
     "listen",
     "connections",
     "service_url",
@@ -111,6 +112,7 @@ const HARMLESS: [&str; 43] = [
     "name",
     "user_id",
     "signing_key_file",
+    "previous_keys",
     "seal_every",
     "file",
     "stdout",
@@ -141,9 +143,14 @@ pub(super) fn recorded_settings(node: &Node, key: &MasterKey) -> serde_json::Val
                 serde_json::Value::Object(entries.collect())
             }
             Value::List(items) => items.iter().map(|item| shown(name, item, key)).collect(),
+            // An address may have a password in it, and a name may be somebody's e-mail address.
+            Value::Text(text) if text.contains(['@', '?']) => keyed(node, key),
             _ if HARMLESS.contains(&name) => node.to_json(),
-            _ => format!("hmac:{}", key.fingerprint(node.to_json().to_string().as_bytes())).into(),
+            _ => keyed(node, key),
         }
+    }
+    fn keyed(node: &Node, key: &MasterKey) -> serde_json::Value {
+        format!("hmac:{}", key.fingerprint(node.to_json().to_string().as_bytes())).into()
     }
     shown("", node, key)
 }

@@ -2,10 +2,10 @@
 //! tests, so that all three run the same thing.
 
 use super::config::Config;
-use crate::audit::MasterKey;
+use crate::audit::{CheckpointError, MasterKey};
 use crate::directory::{Directory, DirectoryError};
 use crate::domain::clock::Clock;
-use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy};
+use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy, derived_log_key};
 use crate::http::{self, Api};
 use crate::store::{LaneRules, Store, StoreError};
 use crate::zerokit::Client;
@@ -45,6 +45,9 @@ pub enum StartError {
     /// The key is not the one that the database was written with, or cannot be used.
     #[error("`encryption.key` is not the one this database was written with; nothing in it could be read")]
     WrongKey,
+    /// The log's name.
+    #[error("`audit.name` {0}")]
+    Log(#[from] CheckpointError),
     /// The listener has no address.
     #[error("the listener broke: {0}")]
     Listener(#[from] std::io::Error),
@@ -56,13 +59,17 @@ impl Daemon {
     /// # Errors
     /// The database cannot be used, or the listener broke.
     pub async fn start(
-        config: Config,
+        mut config: Config,
         store: Arc<dyn Store>,
         policy: impl Into<StartPolicy>,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
         store.check_schema().await?;
-        check_key(store.as_ref(), &config.encryption, true).await?;
+        config.encryption = check_key(store.as_ref(), &config.encryption, true).await?;
+        if config.sealing.is_key_derived {
+            config.sealing.key =
+                derived_log_key(config.sealing.key.name(), &config.encryption)?.after(config.sealing.key.previous().to_vec());
+        }
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -152,15 +159,14 @@ pub(super) fn engine(
     Ok(Engine::new(parts, policy, settings)?)
 }
 
-/// Holds the key against the database's sentinel; with `keep` a database that has none gets one.
+/// Holds the key against the database's sentinel; with `keep` a database that has none gets one. The key as it is there.
 ///
 /// # Errors
 /// It is another key, or the database cannot be read.
-pub(super) async fn check_key(store: &dyn Store, key: &MasterKey, keep: bool) -> Result<(), StartError> {
-    const CONTEXT: &str = "sentinel";
-    let fresh = if keep { Some(key.seal(CONTEXT, b"assent").map_err(|_| StartError::WrongKey)?) } else { None };
+pub(super) async fn check_key(store: &dyn Store, key: &MasterKey, keep: bool) -> Result<MasterKey, StartError> {
+    let fresh = if keep { Some(key.sentinel().map_err(|_| StartError::WrongKey)?) } else { None };
     match store.key_sentinel(fresh).await? {
-        Some(sealed) => key.open(CONTEXT, &sealed).map(|_| ()).map_err(|_| StartError::WrongKey),
-        None => Ok(()),
+        Some(sentinel) => key.of_database(&sentinel).map_err(|_| StartError::WrongKey),
+        None => Ok(key.clone()),
     }
 }

@@ -3,14 +3,14 @@
 use super::output::Paint;
 use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
 use super::{Daemon, Failure, config::Config, output, serve};
-use crate::audit::{LogKey, MasterKey};
+use crate::audit::MasterKey;
 use crate::directory::DirectorySettings;
 use crate::domain::clock::Clock as _;
 use crate::domain::ids::UserId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::domain::webhook::WebhookSecret;
-use crate::engine::{Mode, Notice, Sealing, load_policy};
+use crate::engine::{Mode, Notice, Sealing, derived_log_key, load_policy};
 use crate::flow::State;
 use crate::simulator::{Scenario, Simulator, WebApp};
 use crate::store;
@@ -142,7 +142,7 @@ fn demo_config(
 ) -> Result<Config, Failure> {
     let service = ServiceUrl::parse(&format!("http://{platform}/tenant-{DEMO_TENANT}"), None);
     let encryption = MasterKey::generate().map_err(|error| Failure::input(error.to_string()))?;
-    let key = LogKey::new("assent/demo", encryption.derived("audit.signing_key"));
+    let key = derived_log_key("assent/demo", &encryption);
     let key = key.map_err(|error| Failure::input(error.to_string()))?;
     let configuration = serde_json::json!({ "demo": true });
     Ok(Config {
@@ -174,7 +174,7 @@ fn demo_config(
         drain: Duration::ZERO,
         tokens: Vec::new(),
         encryption,
-        sealing: Sealing { key, every: Duration::from_secs(1), destinations: Vec::new(), configuration },
+        sealing: Sealing { key, is_key_derived: true, every: Duration::from_secs(1), destinations: Vec::new(), configuration },
     })
 }
 

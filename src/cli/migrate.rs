@@ -35,7 +35,7 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     if options.daemon_role.is_some() {
         println!("let it log in as your server asks for (`alter role ... password`), and the daemon use it in `database.url`");
     } else if roles.is_empty() && is_server {
-        println!("a role for the daemon that cannot change the log: assent migrate --daemon-role assent_daemon");
+        eprintln!("hint: a role for the daemon that cannot change the log: assent migrate --daemon-role assent_daemon");
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod policy_files;
 mod recheck;
 mod reconcile;
 mod registration;
+mod rekey;
 mod retire;
 mod review;
 mod rollout;
@@ -37,8 +38,9 @@ pub use intake::{Accepted, IntakeError, Reported};
 pub use policy_files::{PolicyError, load_policy, load_tested_policy, load_untested_policy, read_policy_files};
 pub use recheck::{Recheck, Rechecked};
 pub use registration::{Begun, RegistrationError};
+pub use rekey::{RekeyError, rekey};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
-pub use sealing::{Destination, Sealing};
+pub use sealing::{Destination, Sealing, SealingStatus, derived_log_key};
 pub use settings::{Mode, Settings};
 
 use crate::audit::MasterKey;
@@ -85,6 +87,8 @@ pub struct Engine {
     rollout: rollout::Rollout,
     master_key: MasterKey,
     sealing: Sealing,
+    /// How sealing goes.
+    pub sealing_status: SealingStatus,
     settings: Settings,
     /// Whether the platform can be used.
     pub health: Health,
@@ -148,6 +152,7 @@ impl Engine {
             rollout,
             master_key,
             sealing,
+            sealing_status: SealingStatus::default(),
             settings,
             health: Health::default(),
             waiters: waiters::Waiters::default(),

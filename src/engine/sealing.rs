@@ -5,7 +5,7 @@
 
 use super::Engine;
 use super::rounds::in_rounds;
-use crate::audit::{Checkpoint, LogKey, WitnessKey, path};
+use crate::audit::{Checkpoint, CheckpointError, LogKey, MasterKey, WitnessKey, path};
 use crate::store::{Sealed, Store, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, watch};
@@ -22,6 +23,10 @@ use tokio::sync::{Notify, watch};
 const AT_ONCE: u32 = 500;
 /// How long to rest where more wait, so that whoever writes gets a turn.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long to wait before another try, where no newer checkpoint comes.
+const TRY_AGAIN: Duration = Duration::from_secs(20);
+/// The most that a witness may say.
+const LONGEST_ANSWER: usize = 64 * 1024;
 /// How long one try to carry a checkpoint somewhere may take.
 const CARRY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -30,12 +35,46 @@ const CARRY_WITHIN: Duration = Duration::from_secs(10);
 pub struct Sealing {
     /// What signs.
     pub key: LogKey,
+    /// Whether that follows from the key for personal data, because none was set.
+    pub is_key_derived: bool,
     /// How long rows may wait for others.
     pub every: Duration,
     /// Where checkpoints go besides the database.
     pub destinations: Vec<Destination>,
     /// What the daemon was told, as it is recorded: without secrets.
     pub configuration: Value,
+}
+
+/// The purpose of the key that follows from the one for personal data.
+const PURPOSE: &str = "audit.signing_key";
+
+/// The key that signs where none is set.
+///
+/// # Errors
+/// The name cannot be a log's.
+pub fn derived_log_key(name: &str, master: &MasterKey) -> Result<LogKey, CheckpointError> {
+    LogKey::new(name, master.derived(PURPOSE))
+}
+
+/// How sealing goes on this replica.
+#[derive(Debug, Default)]
+pub struct SealingStatus {
+    leaves: AtomicU64,
+    is_failing: AtomicBool,
+}
+
+impl SealingStatus {
+    /// How many leaves the log had when this replica last sealed; 0 if it never did.
+    #[must_use]
+    pub fn leaves(&self) -> u64 {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last round failed: what is recorded is not sealed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
 }
 
 /// Somewhere the machine's owner cannot change what was written.
@@ -49,6 +88,14 @@ pub enum Destination {
     Url(reqwest::Url),
     /// A C2SP witness, and what it signs with.
     Witness(reqwest::Url, WitnessKey),
+}
+
+impl Destination {
+    /// The last checkpoint that is in a file, if it is one.
+    fn last_written(&self) -> Option<Checkpoint> {
+        let Destination::File(path) = self else { return None };
+        Checkpoint::parse_all(&std::fs::read_to_string(path).ok()?).ok()?.into_iter().max_by_key(|checkpoint| checkpoint.size)
+    }
 }
 
 impl std::fmt::Display for Destination {
@@ -66,22 +113,43 @@ impl Engine {
     /// Seals until `stop` says so.
     pub async fn run_sealing(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let settings = &self.sealing;
-        let last = self.store.last_checkpoint().await.ok().flatten();
-        let (newest, _) = watch::channel(last);
+        // What left the house is remembered there, and what was signed here.
+        let carried = settings.destinations.iter().filter_map(Destination::last_written).max_by_key(|checkpoint| checkpoint.size);
+        let (newest, known) = watch::channel(carried);
         for destination in settings.destinations.clone() {
             tokio::spawn(carry(Arc::clone(&self.store), destination, newest.subscribe(), stop.clone()));
         }
-        if let Err(error) = self.record_configuration().await
-            && !error.is_transient()
-        {
-            tracing::error!(error.message = %error, "the configuration cannot be recorded");
-        }
-        let round = async || match self.store.seal(&settings.key, AT_ONCE).await? {
-            Sealed::Leaves { checkpoint, more, .. } => {
-                newest.send_replace(Some(checkpoint));
-                Ok::<_, StoreError>(if more { PAUSE } else { settings.every })
+        let is_recorded = AtomicBool::new(false);
+        let round = async || {
+            let sealed = async {
+                if !is_recorded.load(Ordering::Relaxed) {
+                    self.record_configuration().await?;
+                    is_recorded.store(true, Ordering::Relaxed);
+                }
+                let last = known.borrow().clone();
+                self.store.seal(&settings.key, last.as_ref(), AT_ONCE).await
+            };
+            let sealed = sealed.await;
+            self.sealing_status.is_failing.store(sealed.is_err(), Ordering::Relaxed);
+            match sealed {
+                Ok(Sealed::Leaves { checkpoint, more, .. }) => {
+                    self.sealing_status.leaves.store(checkpoint.size, Ordering::Relaxed);
+                    newest.send_replace(Some(checkpoint));
+                    Ok::<_, StoreError>(if more { PAUSE } else { settings.every })
+                }
+                Ok(Sealed::Nothing | Sealed::Elsewhere) => {
+                    // Whoever signed it may not have come to carry it.
+                    if let Some(last) = self.store.last_checkpoint().await?
+                        && settings.key.check(&last).is_ok()
+                        && known.borrow().as_ref().is_none_or(|known| known.size < last.size)
+                    {
+                        newest.send_replace(Some(last));
+                    }
+                    Ok(settings.every)
+                }
+                Err(error) if error.is_transient() => Ok(settings.every),
+                Err(error) => Err(error),
             }
-            Sealed::Nothing | Sealed::Elsewhere => Ok(settings.every),
         };
         in_rounds(&Notify::new(), stop.clone(), "the decision log cannot be sealed", round).await;
         let _ = stop.wait_for(|stop| *stop).await;
@@ -105,24 +173,27 @@ async fn carry(
         tracing::error!("TLS cannot be set up; checkpoints go nowhere");
         return;
     };
-    newest.mark_changed();
     let (mut witnessed, mut is_failing) = (0, false);
     loop {
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(TRY_AGAIN), if is_failing => {}
             _ = stop.changed() => return,
         }
         let Some(checkpoint) = newest.borrow_and_update().clone() else { continue };
         let carried = match &destination {
             Destination::File(path) => append(path, &checkpoint).await,
-            Destination::Stdout => print(&checkpoint),
+            Destination::Stdout => {
+                let note = checkpoint.note.clone();
+                tokio::task::spawn_blocking(move || print(&note)).await.unwrap_or_else(|error| Err(error.to_string()))
+            }
             Destination::Url(url) => post(&http, url, &checkpoint).await,
             Destination::Witness(url, key) => witness(&http, store.as_ref(), url, key, &checkpoint, &mut witnessed).await,
         };
         match &carried {
             Ok(()) if is_failing => tracing::info!(audit.destination = %destination, "checkpoints are taken again"),
             Err(error) if !is_failing => {
-                tracing::warn!(audit.destination = %destination, error.message = %error, "a checkpoint is not taken; the next one is tried");
+                tracing::warn!(audit.destination = %destination, error.message = %error, "a checkpoint is not taken; it is tried again");
             }
             _ => {}
         }
@@ -137,9 +208,9 @@ async fn append(path: &PathBuf, checkpoint: &Checkpoint) -> Result<(), String> {
     file.sync_data().await.map_err(|error| error.to_string())
 }
 
-fn print(checkpoint: &Checkpoint) -> Result<(), String> {
+fn print(note: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
-    out.write_all(checkpoint.note.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())
+    out.write_all(note.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())
 }
 
 async fn post(http: &reqwest::Client, url: &reqwest::Url, checkpoint: &Checkpoint) -> Result<(), String> {
@@ -163,9 +234,16 @@ async fn witness(
     for _ in 0..2 {
         let proof = growth(store, *witnessed, checkpoint.size).await?;
         let body = format!("old {witnessed}\n{proof}\n{}", checkpoint.note);
-        let answer = http.post(address.clone()).body(body).send().await.map_err(|error| error.without_url().to_string())?;
+        let mut answer = http.post(address.clone()).body(body).send().await.map_err(|error| error.without_url().to_string())?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| error.without_url().to_string())?;
+        let mut said = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+            said.extend_from_slice(&piece);
+            if said.len() > LONGEST_ANSWER {
+                return Err("its answer has no end".to_owned());
+            }
+        }
+        let text = String::from_utf8_lossy(&said);
         match (status, text.trim().parse()) {
             (StatusCode::CONFLICT, Ok(seen)) if seen != *witnessed && seen <= checkpoint.size => *witnessed = seen,
             (StatusCode::CONFLICT, Ok(seen)) if seen > checkpoint.size => {

@@ -120,6 +120,8 @@ steps! {
     EraseEvents = "erase-events",
     /// Rows for auditors become leaves, and a checkpoint is signed.
     Seal = "seal",
+    /// All that is sealed is put under another key.
+    Rekey = "rekey",
     /// A person's key is destroyed.
     Forget = "forget",
     /// What a witness signed is kept.

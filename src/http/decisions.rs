@@ -42,6 +42,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(raw): RawQuery, h
     for (name, value) in url_pairs(raw.as_deref().unwrap_or_default()) {
         let time =
             || value.parse::<Timestamp>().map_err(|_| Problem::field(&name, "must be a time such as `2026-03-02T10:00:00Z`"));
+        if value.contains('\0') {
+            return Err(Problem::field(&name, "must not contain a zero byte"));
+        }
         let text = || Some(value.clone());
         match name.as_str() {
             "since" => query.since = Some(time()?),

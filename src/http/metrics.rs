@@ -29,6 +29,12 @@ fn render(api: &Api) -> String {
         gauge!("assent_policy_error").set(f64::from(u8::from(status.error.is_some())));
         describe_gauge!("assent_policy_error_age_seconds", "How long that has been so; 0 if it is not.");
         gauge!("assent_policy_error_age_seconds").set(status.error.as_ref().map_or(0.0, |error| seconds_since(error.since)));
+        let sealing = &api.engine.sealing_status;
+        describe_gauge!("assent_log_leaves", "How many leaves the decision log had when this replica last sealed.");
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles")]
+        gauge!("assent_log_leaves").set(sealing.leaves() as f64);
+        describe_gauge!("assent_sealing_failing", "1 while the decision log cannot be sealed; see the log.");
+        gauge!("assent_sealing_failing").set(f64::from(u8::from(sealing.is_failing())));
         describe_counter!("assent_policy_reloads_total", "How many times another policy was put in force since the start.");
         counter!("assent_policy_reloads_total").absolute(status.reloads);
     });

@@ -74,11 +74,11 @@ macro_rules! word {
     };
     // The rows that the first argument asks for.
     (postgres ROWS_OF_1) => {
-        "jsonb_to_recordset($1::jsonb) as n(place bigint, row_id uuid, row_at timestamptz, row_number bigint)"
+        "jsonb_to_recordset($1::jsonb) as n(place bigint, row_id uuid, row_at timestamptz, row_number bigint, row_stream smallint)"
     };
     (sqlite ROWS_OF_1) => {
         "(select value ->> 'place' as place, value ->> 'row_id' as row_id, value ->> 'row_at' as row_at, \
-         value ->> 'row_number' as row_number from json_each($1)) n"
+         value ->> 'row_number' as row_number, value ->> 'row_stream' as row_stream from json_each($1)) n"
     };
     (postgres AT) => {
         "to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"

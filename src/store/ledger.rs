@@ -38,6 +38,9 @@ pub enum Sealed {
     },
 }
 
+/// How many leaves are read at once.
+pub const LEAVES_AT_ONCE: u32 = 4_000;
+
 /// What waits to be sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsealed {
@@ -61,8 +64,9 @@ pub struct Stray {
 pub trait Ledger: Send + Sync {
     /// Makes up to `limit` waiting rows leaves and signs a checkpoint, in one transaction; one sealer at a time.
     ///
-    /// Fails with [`StoreError::Tree`] where what is kept does not fit the last checkpoint: nothing is signed over that.
-    async fn seal(&self, key: &LogKey, limit: u32) -> Result<Sealed, StoreError>;
+    /// Fails with [`StoreError::Tree`] where what is kept does not fit the last checkpoint, that is not signed by the log's key, or
+    /// the log did not grow out of `known`, the last one that the caller saw: nothing is signed over that.
+    async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError>;
 
     /// What waits.
     async fn unsealed(&self) -> Result<Unsealed, StoreError>;
@@ -76,8 +80,11 @@ pub trait Ledger: Send + Sync {
     /// Keeps what a witness signed.
     async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError>;
 
-    /// Leaves from one on, up to another one, in their order.
-    async fn leaves(&self, from: u64, to: u64) -> Result<Vec<LeafRow>, StoreError>;
+    /// Leaves from one on, below another one, in their order: at most [`LEAVES_AT_ONCE`].
+    async fn leaves(&self, from: u64, below: u64) -> Result<Vec<LeafRow>, StoreError>;
+
+    /// How many leaves stand before the first place, or after the last one that a checkpoint covers.
+    async fn leaves_outside(&self) -> Result<u64, StoreError>;
 
     /// The leaf of a row.
     async fn leaf_of(&self, stream: Stream, id: &str) -> Result<Option<LeafRow>, StoreError>;

@@ -21,8 +21,11 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
-pub use ledger::{LeafRow, Ledger, Sealed, Stray, Unsealed};
-pub use operating::{EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
+pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray, Unsealed};
+pub use operating::{
+    EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Rekeyed, Rekeying, Reseal, Resolved, Review,
+    Reviewed,
+};
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};

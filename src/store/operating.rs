@@ -123,6 +123,30 @@ pub struct PauseView {
 /// The scope of a pause of everything.
 pub const EVERYTHING: &str = "*";
 
+/// Seals anew, under another key: from what something is bound to and how it stands; nothing if it cannot be opened.
+pub type Reseal<'r> = &'r (dyn Fn(&str, &[u8]) -> Option<Vec<u8>> + Send + Sync);
+
+/// How what is sealed is put under another key.
+pub struct Rekeying<'r> {
+    /// How each thing is sealed anew.
+    pub reseal: Reseal<'r>,
+    /// What the database will know its key by.
+    pub sentinel: Vec<u8>,
+    /// Who does it.
+    pub operator: &'r str,
+    /// Why.
+    pub comment: Option<&'r str>,
+}
+
+/// What became of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rekeyed {
+    /// So many connections of others are open; nothing was changed.
+    InUse(u64),
+    /// So many things were sealed anew.
+    Done(u64),
+}
+
 /// What became of a person's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten {
@@ -168,4 +192,7 @@ pub trait Operating: Send + Sync {
 
     /// Destroys a person's key, and records who did it; what comes after has another one.
     async fn forget(&self, person: &UserId, operator: &str, comment: Option<&str>) -> Result<Forgotten, StoreError>;
+
+    /// Puts all that is sealed under another key, in one transaction, unless somebody else is connected.
+    async fn rekey(&self, rekeying: Rekeying<'_>) -> Result<Rekeyed, StoreError>;
 }

@@ -87,7 +87,7 @@ async fn unrecorded(connection: &Connection, screen: Screen, command: ByHandComm
 }
 
 async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandCommand) -> Result<(), Failure> {
-    let config = config::read(&config.config)?;
+    let mut config = config::read(&config.config)?;
     let operator = ops::operator(command.by_hand.operator)?;
     let store = store::open(&config.database_url, 4).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
@@ -95,7 +95,7 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
         store.migrate().await?;
     }
     store.check_schema().await?;
-    check_key(store.as_ref(), &config.encryption, true).await?;
+    config.encryption = check_key(store.as_ref(), &config.encryption, true).await?;
     let policy = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;

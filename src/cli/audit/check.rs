@@ -37,21 +37,20 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
         Row::None => (None, None),
         Row::Record(record) => (Some(record.leaf()), Some(*record)),
         Row::Sealed(sealed) => {
-            // Only decisions are looked into.
             let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-            let record =
-                text.filter(|_| seen.stream == Stream::Decision).and_then(|text| line::record(seen.stream, text, sealed));
-            (bytes, record)
+            let record = text.and_then(|text| line::record(seen.stream, &seen.id, text, sealed));
+            // What says something else than the line around it was changed.
+            let is_changed = bytes.is_some() && record.is_none();
+            (if is_changed { Some(Vec::new()) } else { bytes }, record)
         }
     };
-    let is_whole = record.as_ref().is_none_or(|record| is_itself(record, &seen));
+    let is_whole = record.as_ref().is_none_or(has_its_ciphertexts);
     seen.row = bytes.map(|bytes| if is_whole { leaf_hash(&bytes) } else { TreeHash([0; 32]) });
     let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(&record));
     Checked { seen, again }
 }
 
-/// Whether the ciphertexts beside a row are those whose hashes stand in it, and the row is the one that the leaf names.
-fn is_itself(record: &Record, seen: &SeenLeaf) -> bool {
-    let is_named = seen.stream != Stream::Decision || record.text("id") == Some(&seen.id);
-    is_named && record.sealed.as_ref().is_none_or(|sealed| record.fields.get("facts_personal") == Some(&hashed(sealed)))
+/// Whether the ciphertexts beside a row are those whose hashes stand in it.
+fn has_its_ciphertexts(record: &Record) -> bool {
+    record.sealed.as_ref().is_none_or(|sealed| record.fields.get("facts_personal") == Some(&hashed(sealed)))
 }

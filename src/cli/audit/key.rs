@@ -1,7 +1,7 @@
 //! `assent audit key`: what others check the log's signatures with.
 
 use super::super::{ConfigArgument, Failure, config};
-use super::verifier;
+use super::{open, verifiers};
 use clap::Args;
 
 /// What can be said on the command line.
@@ -11,13 +11,17 @@ pub(in crate::cli) struct Options {
     config: ConfigArgument,
 }
 
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let config = config::read_audit(&options.config.config)?;
     if config.log_key.is_none() {
         return Err(Failure::input(
             "the configuration has no key that signs: set `encryption.key_file` or `audit.signing_key_file`",
         ));
     }
-    println!("{}", verifier(None, Some(&config))?.as_str());
+    // One that follows from another key is the first that the database had.
+    let config = if config.is_key_derived { open(&options.config).await?.config } else { config };
+    for key in verifiers(&[], Some(&config))?.iter().take(1) {
+        println!("{}", key.as_str());
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{Record, Stream, TreeHash};
+use crate::audit::{Record, Stream, TreeHash, canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub(super) struct Line<'t> {
     pub(super) sealed: Option<Value>,
     pub(super) checkpoint: Option<String>,
     pub(super) unsealed: Option<bool>,
+    /// How many leaves stand outside of the tree.
+    pub(super) outside: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -56,14 +58,28 @@ pub(super) fn stray(stream: Stream, id: &str) -> String {
     serde_json::json!({ "unsealed": true, "table": stream.as_str(), "id": id }).to_string()
 }
 
+/// Leaves that stand where the tree has no place.
+pub(super) fn outside(count: u64) -> String {
+    serde_json::json!({ "outside": count }).to_string()
+}
+
 /// A hash of the tree.
 pub(super) fn hash(text: &str) -> Option<TreeHash> {
     STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
 }
 
-/// The row of a line. Where ciphertexts are missing there were none.
-pub(super) fn record(stream: Stream, raw: &str, sealed: Option<Value>) -> Option<Record> {
+/// The row of a line, if it is in canonical form, of this table and of this id: else what is hashed is not what is looked at.
+/// Where ciphertexts are missing there were none.
+pub(super) fn record(stream: Stream, id: &str, raw: &str, sealed: Option<Value>) -> Option<Record> {
     let fields: Map<String, Value> = serde_json::from_str(raw).ok()?;
+    let own_id = match fields.get("id")? {
+        Value::Number(number) => uuid::Uuid::from_u128(number.as_u64()?.into()).to_string(),
+        other => other.as_str()?.to_owned(),
+    };
+    let is_itself = fields.get("leaf")?.as_str()? == format!("assent.{}.v1", stream.as_str()) && own_id == id;
+    if !is_itself || canonical(&fields) != raw.as_bytes() {
+        return None;
+    }
     let sealed = sealed.or_else(|| (stream == Stream::Decision).then(|| Value::Object(Map::new())));
     Some(Record { stream, fields, sealed })
 }

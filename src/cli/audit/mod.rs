@@ -8,13 +8,15 @@ mod key;
 mod line;
 mod prove;
 mod query;
+mod rekey;
 mod source;
 mod verify;
 
 use super::config::{self, AuditConfig};
-use super::daemon::check_key;
+use super::daemon::{StartError, check_key};
 use super::{ConfigArgument, Failure, output};
 use crate::audit::LogVerifier;
+use crate::engine::derived_log_key;
 use crate::store::{self, Store};
 use clap::Subcommand;
 use std::path::Path;
@@ -49,6 +51,9 @@ pub(super) enum Command {
         after_help = "Example:\n  assent audit forget 20160601121212.tlq1d0hp@tenant1234.tresorit.io --yes --comment 'asked to, ticket 4711'"
     )]
     Forget(forget::Options),
+    /// Put another key in the place of `encryption.key`, while no daemon runs
+    #[command(after_help = "Example:\n  openssl rand -base64 32 > new-key && assent audit rekey --new-key-file new-key --yes")]
+    Rekey(rekey::Options),
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
@@ -56,7 +61,8 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Query(options) => (options.json, query::run(options).await),
         Command::Verify(options) => (options.json, verify::run(options).await),
         Command::Prove(options) => (false, prove::run(options).await),
-        Command::Key(options) => (false, key::run(&options)),
+        Command::Key(options) => (false, key::run(options).await),
+        Command::Rekey(options) => (options.json, rekey::run(options).await),
         Command::Forget(options) => (options.json, forget::run(options).await),
         Command::Export(options) => (options.json, export::run(options).await),
     };
@@ -72,7 +78,7 @@ struct Log {
 /// Reads the configuration and opens its database, to read.
 async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
     output::start_logging("warn");
-    let config = config::read_audit(&argument.config)?;
+    let mut config = config::read_audit(&argument.config)?;
     if let Some(file) = config.database_url.strip_prefix("sqlite://")
         && !Path::new(file).exists()
     {
@@ -82,22 +88,30 @@ async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
     store.check_schema().await?;
     // With another key personal facts would seem to be erased.
     if let Some(key) = &config.encryption {
-        check_key(store.as_ref(), key, false).await?;
+        let key = check_key(store.as_ref(), key, false).await?;
+        if let Some(log_key) = config.log_key.take_if(|_| config.is_key_derived) {
+            config.log_key =
+                Some(derived_log_key(log_key.name(), &key).map_err(StartError::from)?.after(log_key.previous().to_vec()));
+        }
+        config.encryption = Some(key);
     }
     Ok(Log { store, config })
 }
 
-/// The key to check signatures with: as told, text or file, or that of the configuration.
-fn verifier(told: Option<&str>, config: Option<&AuditConfig>) -> Result<LogVerifier, Failure> {
+/// The keys to check signatures with: as told, text or files, or those of the configuration.
+fn verifiers(told: &[String], config: Option<&AuditConfig>) -> Result<Vec<LogVerifier>, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::input(format!("the log's key {error}"));
-    match (told, config.and_then(|config| config.log_key.as_ref())) {
-        (Some(told), _) => {
-            let text = std::fs::read_to_string(told).unwrap_or_else(|_| told.to_owned());
+    if !told.is_empty() {
+        let read = |told: &String| {
+            let text = std::fs::read_to_string(told).unwrap_or_else(|_| told.clone());
             LogVerifier::parse(&text).map_err(|error| bad(&error))
-        }
-        (None, Some(key)) => key.verifier().map_err(|error| bad(&error)),
-        (None, None) => Err(Failure::input(
-            "without the daemon's configuration the log's key must be told: `--key`, with what `assent audit key` prints there",
-        )),
+        };
+        return told.iter().map(read).collect();
     }
+    let key = config.and_then(|config| config.log_key.as_ref()).ok_or_else(|| {
+        Failure::input(
+            "without the daemon's configuration the log's key must be told: `--key`, with what `assent audit key` prints there",
+        )
+    })?;
+    Ok([key.verifier().map_err(|error| bad(&error))?].into_iter().chain(key.previous().iter().cloned()).collect())
 }

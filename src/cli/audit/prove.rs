@@ -1,6 +1,6 @@
 //! `assent audit prove`: the proof that a decision is in the log.
 
-use super::{open, verifier};
+use super::{open, verifiers};
 use crate::audit::{Proof, Stream, path};
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::ids::{DecisionId, RecordId};
@@ -36,8 +36,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let hashes = nodes.prove_leaf(leaf.index, checkpoint.size).map_err(|error| wrong(&error))?;
     let proof = Proof { leaf: record.leaf(), index: leaf.index, hashes, checkpoint };
     // What does not hold is not handed out.
-    if let Ok(key) = verifier(None, Some(&log.config)) {
-        proof.check(&key).map_err(|error| wrong(&error))?;
+    if let Ok(keys) = verifiers(&[], Some(&log.config)) {
+        proof.check(&keys).map_err(|error| wrong(&error))?;
     }
     match options.out {
         None => print!("{}", proof.to_text()),

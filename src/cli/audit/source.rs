@@ -3,14 +3,16 @@
 use super::line::{self, Line};
 use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream};
 use crate::cli::Failure;
-use crate::store::{Store, Stray};
+use crate::store::{LEAVES_AT_ONCE, Store, Stray};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many leaves are read at once.
-const PAGE: u64 = 4_000;
+const PAGE: u64 = LEAVES_AT_ONCE as u64;
+/// The longest line of an export that is read; a row is a few kilobytes.
+const LONGEST_LINE: u64 = 64 << 20;
 /// How many rows without a leaf are named, of each table.
 const MOST_STRAYS: u32 = 100;
 
@@ -53,17 +55,21 @@ impl Source {
                 if *next >= *size {
                     return Ok(None);
                 }
-                let (from, to) = (*next, next.saturating_add(PAGE).min(*size));
-                *next = to;
-                database_page(store.as_ref(), from, to).await.map(Some)
+                let page = database_page(store.as_ref(), *next, *size).await?;
+                // Where leaves are missing, the next one that is there says so.
+                *next = page.entries.last().map_or(*size, |last| last.seen.index.saturating_add(1));
+                Ok(Some(page))
             }
             Source::Export { parts, reader } => export_page(parts, reader),
         }
     }
 }
 
-async fn database_page(store: &dyn Store, from: u64, to: u64) -> Result<Page, Failure> {
-    let (leaves, checkpoints) = tokio::try_join!(store.leaves(from, to), store.checkpoints(from, to))?;
+async fn database_page(store: &dyn Store, from: u64, below: u64) -> Result<Page, Failure> {
+    let leaves = store.leaves(from, below).await?;
+    let is_last = (leaves.len() as u64) < PAGE;
+    let to = leaves.last().filter(|_| !is_last).map_or(below, |last| last.index.saturating_add(1));
+    let checkpoints = store.checkpoints(from, to).await?;
     let records = store.records(&leaves).await?;
     let entries = leaves.into_iter().zip(records).map(|(leaf, record)| Entry {
         seen: SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None },
@@ -80,8 +86,8 @@ pub(super) async fn strays(store: &dyn Store) -> Result<Vec<Stray>, Failure> {
 
 fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufReader<File>>) -> Result<Option<Page>, Failure> {
     let mut page = Page::default();
-    let mut text = String::new();
-    while (page.entries.len() as u64) < PAGE {
+    let mut text = Vec::new();
+    while ((page.entries.len() + page.checkpoints.len() + page.findings.len()) as u64) < PAGE {
         let Some(open) = reader else {
             let Some(part) = parts.next() else { break };
             let file = File::open(&part).map_err(|error| unreadable(&part, &error))?;
@@ -89,9 +95,9 @@ fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufR
             continue;
         };
         text.clear();
-        match open.read_line(&mut text) {
+        match open.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text) {
             Ok(0) => *reader = None,
-            Ok(_) => take(&mut page, text.trim_end()),
+            Ok(_) => take(&mut page, &String::from_utf8_lossy(&text)),
             Err(error) => return Err(Failure::input(format!("the export cannot be read: {error}"))),
         }
     }
@@ -105,7 +111,7 @@ pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Fail
 
 /// Takes a line in; one that says nothing is a finding.
 fn take(page: &mut Page, text: &str) {
-    if read(page, text).is_none() {
+    if read(page, text.trim_end()).is_none() {
         let shown: String = text.chars().take(60).collect();
         page.findings.push(Finding::Export { why: format!("a line of the export is none of its form: `{shown}`") });
     }
@@ -115,6 +121,10 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     let line: Line<'_> = serde_json::from_str(text).ok()?;
     if let Some(note) = line.checkpoint {
         page.checkpoints.push(Checkpoint::parse(&note).ok()?);
+        return Some(());
+    }
+    if let Some(count) = line.outside {
+        page.findings.push(Finding::Outside { count });
         return Some(());
     }
     let (stream, id) = (Stream::parse(line.table?)?, line.id?.into_owned());

@@ -3,7 +3,7 @@
 
 use super::export::Manifest;
 use super::source::{self, Source};
-use super::{check, open, verifier};
+use super::{check, open, verifiers};
 use crate::audit::{Checkpoint, Finding, LogVerifier, Proof, Verification, Verified};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Options {
     checkpoint: Vec<PathBuf>,
     /// What signatures are checked with, as `assent audit key` prints it, or a file with it
     #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    key: Vec<String>,
     /// Only check a proof that `assent audit prove` wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "checkpoint"])]
     proof: Option<PathBuf>,
@@ -65,25 +65,24 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         Some(folder) => {
             // Whoever checks an export may have the configuration, and need not.
             let config = crate::cli::config::read_audit(&options.config.config).ok();
-            let key = verifier(options.key.as_deref(), config.as_ref())?;
+            let key = verifiers(&options.key, config.as_ref())?;
             let manifest = Manifest::read(folder)?;
             let mut run = Run::new(key, outside, None, Some(manifest.size()));
             manifest.check(folder, &mut run.verification)?;
+            run.verification.expect(manifest.taken_at()?);
             for (hash, body) in manifest.policies(folder)? {
                 run.policy(&hash, &body);
             }
             let mut source = Source::Export { parts: manifest.paths(folder).into_iter(), reader: None };
             run.all(&mut source, None).await?;
+            run.ends_at(manifest.size());
             run.report(None, options.json)
         }
         None => {
             let log = open(&options.config).await?;
-            let key = verifier(options.key.as_deref(), Some(&log.config))?;
+            let key = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
             let size = store.last_checkpoint().await?.map_or(0, |checkpoint| checkpoint.size);
-            // Leaves beyond the last checkpoint are no sealer's.
-            let size = size
-                .max(store.leaves(size, i64::MAX.unsigned_abs()).await?.last().map_or(0, |leaf| leaf.index.saturating_add(1)));
             let mut run = Run::new(key, outside, log.config.encryption.clone(), Some(size));
             let mut after = String::new();
             loop {
@@ -94,6 +93,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             }
             let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
             run.all(&mut source, Some(store)).await?;
+            run.outside(store.leaves_outside().await?);
             for stray in source::strays(store).await? {
                 run.verification.found(Finding::Added { table: stray.stream.table(), id: stray.id });
             }
@@ -114,7 +114,7 @@ fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
 
 fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
     let config = crate::cli::config::read_audit(&options.config.config).ok();
-    let key = verifier(options.key.as_deref(), config.as_ref())?;
+    let key = verifiers(&options.key, config.as_ref())?;
     let text = std::fs::read_to_string(file).map_err(|error| source::unreadable(file, &error))?;
     let proof = Proof::parse(&text).map_err(|error| Failure::input(format!("`{}`: {error}", file.display())))?;
     proof.check(&key).map_err(|error| Failure::no(format!("`{}` proves nothing: {error}", file.display())))?;
@@ -129,13 +129,32 @@ fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
 }
 
 impl Run {
-    fn new(key: LogVerifier, outside: Vec<Checkpoint>, master: Option<crate::audit::MasterKey>, total: Option<u64>) -> Self {
+    fn new(
+        keys: Vec<LogVerifier>,
+        outside: Vec<Checkpoint>,
+        master: Option<crate::audit::MasterKey>,
+        total: Option<u64>,
+    ) -> Self {
         Self {
-            verification: Verification::new(key, outside),
+            verification: Verification::new(keys, outside),
             recheck: Arc::new(Recheck::new(master)),
             again: Again::default(),
             progress: Progress::of("verifying"),
             total,
+        }
+    }
+
+    fn outside(&mut self, count: u64) {
+        if count > 0 {
+            self.verification.found(Finding::Outside { count });
+        }
+    }
+
+    /// An export has as many leaves as the checkpoint covers that it was taken at.
+    fn ends_at(&mut self, size: u64) {
+        if self.verification.size() > size {
+            let why = format!("the export has {} leaves, and its manifest says {size}", self.verification.size());
+            self.verification.found(Finding::Export { why });
         }
     }
 
@@ -160,12 +179,13 @@ impl Run {
             let checked = checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?;
             let mut checkpoints = here.checkpoints.iter().peekable();
             for one in checked {
+                // Those that cover what came before may stand at the beginning of a page.
+                while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
+                    self.verification.checkpoint(checkpoint);
+                }
                 self.verification.leaf(&one.seen);
                 if let Some(again) = one.again {
                     self.again(&one.seen.id, again);
-                }
-                while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
-                    self.verification.checkpoint(checkpoint);
                 }
             }
             checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
@@ -245,7 +265,7 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&
     if !verified.anchored {
         println!(
             "{}",
-            paint.dim("  no checkpoint from elsewhere was given: whoever has the log's key could have written all of it anew")
+            paint.dim("  no checkpoint from elsewhere was given: whoever has the database and the log's key could have written all of it anew")
         );
     }
     for finding in &verified.findings {

@@ -21,7 +21,7 @@ pub(super) struct Record {
 /// Reads the configuration and opens its database; nothing is written to it.
 pub(super) async fn open(path: &Path) -> Result<Record, Failure> {
     output::start_logging("warn");
-    let config = config::read_record(path)?;
+    let mut config = config::read_record(path)?;
     if let Some(file) = config.database_url.strip_prefix("sqlite://")
         && !Path::new(file).exists()
     {
@@ -31,7 +31,7 @@ pub(super) async fn open(path: &Path) -> Result<Record, Failure> {
     store.check_schema().await?;
     // With another key personal facts would be unknown, and the record would seem to say something else.
     if let Some(key) = &config.encryption {
-        check_key(store.as_ref(), key, false).await?;
+        config.encryption = Some(check_key(store.as_ref(), key, false).await?);
     }
     let now = store.now().await?;
     Ok(Record { history: History::new(store, config.encryption.clone()), config, now })

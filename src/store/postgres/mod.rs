@@ -34,6 +34,8 @@ const SESSION: [(&str, &str); 6] = [
 
 struct PostgresDriver {
     pool: PgPool,
+    /// For questions of people about all there is, which take their time: they wait for each other, and nobody for them.
+    questions: PgPool,
     groups: KeptConnections,
 }
 
@@ -48,6 +50,8 @@ struct KeptConnections {
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// After so long a connection may have been forgotten by whatever is in between.
 const REST_AT_MOST: Duration = Duration::from_secs(30);
+/// After so long a question is given up.
+const QUESTION_WITHIN: &str = "60s";
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// Under a lease, as whoever waits for it keeps others from taking over.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -122,8 +126,13 @@ async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Resul
         .acquire_timeout(Duration::from_secs(4))
         .connect_with(options.clone())
         .await?;
+    let asking = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
+    let asking =
+        asking.options([("statement_timeout", QUESTION_WITHIN), ("default_transaction_read_only", "on"), ("jit", "off")]);
+    let questions = PgPoolOptions::new().min_connections(0).max_connections(2).acquire_timeout(Duration::from_secs(10));
+    let questions = questions.idle_timeout(Duration::from_secs(30)).connect_lazy_with(asking);
     let groups = KeptConnections { options, idle: Mutex::default() };
-    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, groups })))
+    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, questions, groups })))
 }
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
@@ -199,7 +208,7 @@ impl Driver for PostgresDriver {
     async fn ask(&self, postgres: String, _sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         // Of constant pieces; what anybody said is in the arguments.
         let query = bound(sqlx::query(sqlx::AssertSqlSafe(postgres)), args);
-        query.fetch_all(&self.pool).await?.iter().map(plain).collect()
+        query.fetch_all(&self.questions).await?.iter().map(plain).collect()
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {

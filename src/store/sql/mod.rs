@@ -15,6 +15,7 @@ mod line;
 mod operating;
 mod outbox;
 mod pauses;
+mod rekey;
 mod resolve;
 mod retire;
 mod reviews;

@@ -1,11 +1,11 @@
 //! The transactions of what people do to operations: which statements run in which.
 
-use super::{SqlStore, forget, pauses, resolve, reviews};
+use super::{SqlStore, forget, pauses, rekey, resolve, reviews};
 use crate::domain::ids::{RecordId, UserId};
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, args};
-use crate::store::operating::{Forgotten, OpenView, Operating, PauseView, Resolved, Review, Reviewed};
+use crate::store::operating::{Forgotten, OpenView, Operating, PauseView, Rekeyed, Rekeying, Resolved, Review, Reviewed};
 use crate::store::types::LaneRules;
 use async_trait::async_trait;
 
@@ -73,5 +73,14 @@ impl<D: Driver> Operating for SqlStore<D> {
         let forgotten = forget::forget(tx.as_mut(), person, operator, comment).await?;
         tx.commit().await?;
         Ok(forgotten)
+    }
+
+    async fn rekey(&self, rekeying: Rekeying<'_>) -> Result<Rekeyed, StoreError> {
+        let mut tx = self.driver.begin(Step::Rekey).await?;
+        let rekeyed = rekey::rekey(tx.as_mut(), rekeying).await?;
+        if matches!(rekeyed, Rekeyed::Done(_)) {
+            tx.commit().await?;
+        }
+        Ok(rekeyed)
     }
 }

@@ -90,7 +90,7 @@ impl Words {
     }
 }
 
-/// A decision by its place, as [`Ledger::records`] asks for rows.
+/// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
     let (id, at) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
     Ok(LeafRow { index: 0, stream: Stream::Decision, id, at, hash: TreeHash([0; 32]) })

@@ -25,6 +25,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migr
 struct SqliteDriver {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// For questions of people about all there is, which take their time: they wait for each other, and nobody for them.
+    questions: SqlitePool,
 }
 
 /// Opens a file, which is made if it is not there.
@@ -41,8 +43,9 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
         .busy_timeout(Duration::from_secs(4));
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
     let writer = pool(1).connect_with(options.clone()).await?;
-    let readers = pool(connections.max(1)).connect_with(options).await?;
-    Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers })))
+    let readers = pool(connections.max(1)).connect_with(options.clone()).await?;
+    let questions = pool(2).min_connections(0).connect_lazy_with(options);
+    Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers, questions })))
 }
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -111,7 +114,7 @@ impl Driver for SqliteDriver {
     async fn ask(&self, _postgres: String, sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         // Of constant pieces; what anybody said is in the arguments.
         let query = bound(sqlx::query(sqlx::AssertSqlSafe(sqlite)), args);
-        query.fetch_all(&self.readers).await?.iter().map(plain).collect()
+        query.fetch_all(&self.questions).await?.iter().map(plain).collect()
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {

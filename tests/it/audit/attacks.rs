@@ -8,7 +8,7 @@ use assent::audit::{LogKey, Nodes, Stream, edge, leaf_hash};
 use assent::store::{LeafRow, Store};
 use std::sync::Arc;
 
-on_both!(whoever_owns_the_database_changes_nothing_unseen);
+on_both!(whoever_owns_the_database_changes_nothing_unseen, forgeries_beside_the_tree_are_seen);
 
 /// What is attacked: a database that nobody writes to any more, and what an auditor took out of the house before.
 struct Scene {
@@ -191,7 +191,7 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     // As if it had never been: rows, leaves, and the checkpoints that covered them.
     let copy = scene.copy().await;
     let store = copy.database.open().await;
-    let tail = last_leaves(&store).await.iter().rev().find(|leaf| leaf.id == scene.decisions[3]).unwrap().index;
+    let tail = store.checkpoints(0, u64::from(u32::MAX)).await.unwrap()[0].size;
     drop(store);
     copy.both(&format!(
         "delete from decisions where id in (select id from leaves where leaf >= {tail}); delete from outcomes where id in (select id from leaves \
@@ -216,7 +216,7 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     copy.is_caught("insert in the past", &format!("row `{fresh}` of `decisions` was never sealed")).await;
 
     let copy = scene.copy().await;
-    copy.both("update leaves set leaf = -1 where id = {one}; update leaves set leaf = -2 where id = {other}").await;
+    copy.both("update leaves set leaf = leaf + 1000000 where id in ({one}, {other})").await;
     let (one, other) = {
         let store = scene.origin.open().await;
         let at = async |id: &str| store.leaf_of(Stream::Decision, id).await.unwrap().unwrap().index;
@@ -271,8 +271,133 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
 
     let copy = scene.copy().await;
     copy.both("delete from checkpoints where size = (select max(size) from checkpoints)").await;
-    let ran = scene.verified(&copy.database).await;
-    assert_eq!(ran.status, 0, "what it covered is not in this export: {}", ran.out);
-    let verified = super::verified_in_place(&copy.database, &scene.config, &scene.folder).await;
-    assert!(verified.out.contains("are under no checkpoint"), "remove a checkpoint: {}", verified.out);
+    copy.is_caught("remove a checkpoint", "leaves stand where the tree has no place").await;
+}
+
+/// What the daemon's own role may write, and whoever edits an export: no superuser is needed for these.
+async fn forgeries_beside_the_tree_are_seen(backend: Backend) {
+    let (scene, _old) = Scene::set(backend).await;
+    let columns = "tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, requester_id, verdict, decided_by, rules, reason, \
+                   policy_hash, evaluator_version, facts, facts_personal, trace, shadow";
+    let forged = uuid::Uuid::now_v7();
+    let insert = |id: &str| {
+        format!(
+            "insert into decisions (id, decided_at, {columns}) select {id}, '2026-01-01T00:00:00.000000Z', {columns} from decisions where id = {{other}}"
+        )
+    };
+    let zeros = scene.sql("decode(repeat('00', 32), 'hex')", "zeroblob(32)");
+
+    // A row whose only leaf stands where nobody looks.
+    for place in ["1000000", "9223372036854775806"] {
+        let copy = scene.copy().await;
+        let leaf = format!(
+            "insert into leaves (leaf, at, id, stream, hash) values ({place}, '2026-01-01T00:00:00.000000Z', '{forged}', 1, {zeros})"
+        );
+        copy.both(&format!("{}; delete from unsealed; {leaf}", insert(&format!("'{forged}'")))).await;
+        copy.is_caught("a leaf after the last", &format!("row `{forged}` of `decisions` was never sealed")).await;
+        copy.is_caught("a leaf after the last", "1 leaves stand where the tree has no place").await;
+    }
+
+    // Another row under the id of one that is sealed. SQLite has one row an id.
+    if backend == Backend::Postgres {
+        let copy = scene.copy().await;
+        copy.both(&format!("{}; delete from unsealed", insert("{one}"))).await;
+        copy.is_caught("a second row of the same id", "row `{one}` of `decisions` was never sealed").await;
+    }
+
+    // One that waits twice is sealed once, and one that was sealed is not sealed again.
+    let copy = scene.copy().await;
+    copy.run(
+        "insert into unsealed select at, id, stream from leaves union all select at, id, stream from leaves",
+        "insert into unsealed (at, id, stream) select at, id, stream from leaves union all select at, id, stream from leaves",
+    )
+    .await;
+    let store = copy.database.open().await;
+    let before = last_leaves(&store).await.len();
+    while store.unsealed().await.unwrap().rows > 0 {
+        store.seal(&log_key(), None, 500).await.unwrap();
+    }
+    assert_eq!(last_leaves(&store).await.len(), before);
+
+    // The whole history anew, with the sealer itself to sign it: it knows better, and does without the key's signature nothing.
+    let copy = scene.copy().await;
+    let store = copy.database.open().await;
+    let known = store.last_checkpoint().await.unwrap().unwrap();
+    copy.both(
+        "delete from decisions where id = {one}; insert into unsealed (at, id, stream) select at, id, stream from leaves; delete from leaves; \
+         delete from tree_nodes; delete from checkpoints",
+    )
+    .await;
+    let refused = store.seal(&log_key(), Some(&known), 500).await.unwrap_err();
+    assert!(
+        refused.to_string().contains(&format!("it was signed when it had {} leaves, and is not that log any more", known.size)),
+        "{refused}"
+    );
+    let stranger = LogKey::new(log_key().name(), [9; 32]).unwrap();
+    let copy = scene.copy().await;
+    copy.seal_anew(&stranger).await;
+    let store = copy.database.open().await;
+    store.pause("one", "anna", None).await.unwrap();
+    // Where the triggers are gone.
+    copy.database.try_run("insert into unsealed (at, id, stream) select at, id, 4 from operator_actions").await.unwrap();
+    let refused = store.seal(&log_key(), None, 500).await.unwrap_err();
+    assert!(refused.to_string().contains("`audit.previous_keys` must name the one before"), "{refused}");
+    // A key that was replaced on purpose.
+    let replaced = log_key().after(vec![stranger.verifier().unwrap()]);
+    assert!(store.seal(&replaced, None, 500).await.is_ok());
+}
+
+/// An export, edited: what is hashed is what is looked at, and all of it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edited_export_is_seen() {
+    let (scene, _old) = Scene::set(Backend::Sqlite).await;
+    let folder = scene.folder.path().join("edited");
+    let config = scene.folder.path().join("config.yaml");
+    let mut settings = scene.config.clone();
+    settings["database"]["url"] = serde_json::json!(scene.origin.url);
+    std::fs::write(&config, settings.to_string()).unwrap();
+    let ran = assent(&["audit", "export", folder.to_str().unwrap(), "--config", config.to_str().unwrap()], &[]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let (log, manifest) = (folder.join("log-000000.jsonl"), folder.join("manifest.json"));
+    let (lines, told) = (std::fs::read_to_string(&log).unwrap(), std::fs::read_to_string(&manifest).unwrap());
+    let hash = |text: &str| hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
+    let verify = async |text: String| {
+        // The manifest is nobody's to trust.
+        std::fs::write(&manifest, told.replace(&hash(&lines), &hash(&text))).unwrap();
+        std::fs::write(&log, text).unwrap();
+        assent(&["audit", "verify", "--export", folder.to_str().unwrap(), "--key", &scene.key, "--config", "none"], &[]).await
+    };
+    assert_eq!(verify(lines.clone()).await.status, 0);
+    let one = lines.lines().find(|line| line.contains(&format!("\"id\":\"{}\"", scene.decisions[1]))).unwrap();
+    let last_checkpoint = lines.rfind("{\"checkpoint\"").unwrap();
+    let cut = lines[..last_checkpoint].rfind("{\"checkpoint\"").unwrap();
+    let cut = cut + lines[cut..].find('\n').unwrap() + 1;
+    let edits: Vec<(&str, String, &str)> = vec![
+        (
+            "another table",
+            lines.replace(one, &one.replace("\"table\":\"decision\"", "\"table\":\"outcome\"")),
+            "of `outcomes` (leaf ",
+        ),
+        ("another id", lines.replace(one, &one.replacen(&scene.decisions[1], &scene.decisions[3], 1)), "of `decisions` (leaf "),
+        (
+            "a name twice",
+            lines.replace(one, &one.replacen("\"attempt\":1", "\"attempt\":2,\"attempt\":1", 1)),
+            "of `decisions` (leaf ",
+        ),
+        ("no row", lines.replace(one, &format!("{},\"record\":null}}", &one[..one.find(",\"record\"").unwrap()])), "is gone"),
+        ("cut off at a checkpoint", lines[..cut].to_owned(), "the end of the log is gone"),
+        ("rubbish", format!("{lines}\u{0}rubbish\n"), "a line of the export is none of its form"),
+        ("huge", lines.replace(one, &one.replacen("\"index\":", "\"index\":1844674407370955161", 1)), "are gone"),
+        ("nothing", String::new(), "the end of the log is gone"),
+    ];
+    for (what, text, said) in edits {
+        let ran = verify(text).await;
+        assert_eq!(ran.status, 1, "{what}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(said), "{what}: {}", ran.out);
+    }
+    std::fs::write(&manifest, told.replace("log-000000.jsonl", "../../etc/passwd")).unwrap();
+    let ran =
+        assent(&["audit", "verify", "--export", folder.to_str().unwrap(), "--key", &scene.key, "--config", "none"], &[]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("names a file outside of it"), "{}", ran.err);
 }

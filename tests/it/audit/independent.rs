@@ -79,7 +79,9 @@ async fn proofs_hold_for_any_leaf_of_a_tree_of_any_size() {
                   where i < COUNT) select lower(hex(randomblob(16))), '2026-01-01T00:00:00.000000Z', 'anna', 'test', i from n";
     for grows_by in [1, 1, 5, 93, 156, 1, 3, 252, 489] {
         database.try_run(&insert.replace("COUNT", &grows_by.to_string())).await.unwrap();
-        let Sealed::Leaves { checkpoint, .. } = store.seal(&key, 100_000).await.unwrap() else { panic!("nothing was sealed") };
+        let Sealed::Leaves { checkpoint, .. } = store.seal(&key, None, 100_000).await.unwrap() else {
+            panic!("nothing was sealed")
+        };
         checkpoints.push(checkpoint);
     }
     let file = |name: &str, text: &str| {

@@ -9,7 +9,7 @@ mod sealing;
 mod tools;
 
 use crate::harness::command::{Ran, assent};
-use crate::harness::{Backend, Database, Setting, Stage, until};
+use crate::harness::{Backend, Setting, Stage, until};
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
 use serde_json::Value;
@@ -85,13 +85,4 @@ impl Auditor {
         all.extend(["--config", &self.config]);
         assent(&all, &[]).await
     }
-}
-
-/// What the database itself is found to be.
-async fn verified_in_place(database: &Database, config: &Value, folder: &tempfile::TempDir) -> Ran {
-    let mut config = config.clone();
-    config["database"]["url"] = Value::from(database.url.as_str());
-    let file = folder.path().join(format!("{}.yaml", uuid::Uuid::now_v7()));
-    std::fs::write(&file, config.to_string()).unwrap();
-    assent(&["audit", "verify", "--config", file.to_str().unwrap()], &[]).await
 }

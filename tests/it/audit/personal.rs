@@ -5,7 +5,7 @@ use crate::harness::{Backend, on_both};
 use assent::domain::kind::Kind;
 use serde_json::{Value, json};
 
-on_both!(who_is_forgotten_is_unreadable_and_the_log_still_holds);
+on_both!(who_is_forgotten_is_unreadable_and_the_log_still_holds, another_key_takes_the_place_of_the_first);
 
 async fn who_is_forgotten_is_unreadable_and_the_log_still_holds(backend: Backend) {
     let auditor = Auditor::begin(backend).await;
@@ -59,4 +59,58 @@ async fn who_is_forgotten_is_unreadable_and_the_log_still_holds(backend: Backend
     auditor.all_sealed().await;
     assert_eq!(again().await["erased"], 1);
     auditor.stage.daemon.stop().await;
+}
+
+async fn another_key_takes_the_place_of_the_first(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    let decisions = auditor.some_decisions().await;
+    let kept = auditor.keep_checkpoint("kept.txt").await;
+    let key = auditor.audit(&["key"]).await.out;
+    let file = auditor.path("new-key");
+    let fresh = "HxsdHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+    std::fs::write(&file, fresh).unwrap();
+    let rekey = ["rekey", "--new-key-file", &file, "--operator", "anna", "--yes"];
+    if backend == Backend::Postgres {
+        let ran = auditor.audit(&rekey).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.err.contains("stop every daemon and command, then try again"), "{}", ran.err);
+    }
+    let asked = auditor.audit(&rekey[..5]).await;
+    assert!(asked.err.contains("stop every daemon on this database, then say `--yes`"), "{}", asked.err);
+    let (old_config, new_config) = (auditor.config.clone(), auditor.path("new.yaml"));
+    let text = std::fs::read_to_string(&old_config).unwrap();
+    std::fs::write(&new_config, text.replace(crate::harness::ENCRYPTION_KEY, fresh)).unwrap();
+    let Auditor { stage, folder: _folder, .. } = auditor;
+    stage.daemon.stop().await;
+    let alone = async |args: &[&str], config: &str, environment: &[(&str, &str)]| {
+        let all = [&["audit"], args, &["--config", config]].concat();
+        crate::harness::command::assent(&all, environment).await
+    };
+    // What this process has open beside the daemon is somebody else's, too.
+    let nobody_is_connected = async || {
+        let close = "select pg_terminate_backend(pid)::text from pg_stat_activity where datname = current_database() and application_name like 'assent%'";
+        let is_server = backend == Backend::Postgres;
+        crate::harness::until("nobody is connected", async || !is_server || stage.database.texts(close).await.is_empty()).await;
+    };
+    nobody_is_connected().await;
+    // Broken off, nothing has changed.
+    let ran = alone(&rekey, &old_config, &[("ASSENT_KILL_AT", "rekey.within")]).await;
+    assert_eq!(ran.status, -1, "{}", ran.out);
+    assert_eq!(alone(&["verify"], &old_config, &[]).await.status, 0);
+    nobody_is_connected().await;
+    let ran = alone(&rekey, &old_config, &[]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.out.contains("are sealed under the new key"), "{}", ran.out);
+
+    let ran = alone(&["verify"], &old_config, &[]).await;
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("`encryption.key` is not the one this database was written with"), "{}", ran.err);
+    // All is read as before, and the log's own key is the one that it was.
+    let ran = alone(&["verify", "--checkpoint", &kept, "--json"], &new_config, &[]).await;
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(said["decided_again"], json!({"same": 5, "by_people": 0, "erased": 0, "sealed": 0}), "{said}{}", ran.err);
+    assert_eq!(alone(&["key"], &new_config, &[]).await.out, key);
+    let explain = ["policy", "explain", "--decision", &decisions[2], "--config", &new_config];
+    let ran = crate::harness::command::assent(&explain, &[]).await;
+    assert!(ran.out.starts_with("escalate  by boss"), "{}", ran.out);
 }

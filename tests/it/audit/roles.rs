@@ -26,6 +26,10 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
     let ran = assent(&["migrate", "--config", &config], &[]).await;
     assert!(ran.out.contains(&format!("role {name} may")), "{}", ran.out);
 
+    // Whoever may do all that the owner may is no such role.
+    let ran = assent(&["migrate", "--daemon-role", "assent", "--config", &config], &[]).await;
+    assert_eq!(ran.status, 2, "{}", ran.out);
+    assert!(ran.err.contains("role assent owns the log, or may do all that its owner may"), "{}", ran.err);
     let as_daemon = Database::at(site.database.url.replacen("assent@", &format!("{name}@"), 1));
     let mut settings: Value = serde_json::from_str(&std::fs::read_to_string(&config).unwrap()).unwrap();
     settings["database"]["url"] = json!(as_daemon.url);
@@ -80,7 +84,7 @@ async fn even_an_owner_is_stopped(backend: Backend) {
     store.pause("one", "anna", None).await.unwrap();
     store.change_configuration("replica", "1", &json!({})).await.unwrap();
     let key = crate::harness::log_key();
-    store.seal(&key, 10).await.unwrap();
+    store.seal(&key, None, 10).await.unwrap();
     store.keep_cosignatures(2, &["line".to_owned()]).await.unwrap();
     for table in ["operator_actions", "configuration_changes", "leaves", "checkpoints", "cosignatures"] {
         for attempt in [format!("update {table} set at = at"), format!("delete from {table}")] {

@@ -53,15 +53,15 @@ async fn nothing_is_signed_over_a_tree_that_somebody_changed(backend: Backend) {
     let store = database.open().await;
     let act = async |what: &str| store.pause(what, "anna", None).await.unwrap();
     act("one").await;
-    assert!(matches!(store.seal(&log_key(), 10).await.unwrap(), Sealed::Leaves { count: 1, more: false, .. }));
-    assert_eq!(store.seal(&log_key(), 10).await.unwrap(), Sealed::Nothing);
+    assert!(matches!(store.seal(&log_key(), None, 10).await.unwrap(), Sealed::Leaves { count: 1, more: false, .. }));
+    assert_eq!(store.seal(&log_key(), None, 10).await.unwrap(), Sealed::Nothing);
     let triggers =
         if backend == Backend::Postgres { "drop trigger leaves_insert_only on leaves" } else { "drop trigger leaves_no_update" };
     database.try_run(triggers).await.unwrap();
     let zeros = if backend == Backend::Postgres { "decode(repeat('00', 32), 'hex')" } else { "zeroblob(32)" };
     database.try_run(&format!("update leaves set hash = {zeros}")).await.unwrap();
     act("two").await;
-    let refused = store.seal(&log_key(), 10).await.unwrap_err();
+    let refused = store.seal(&log_key(), None, 10).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Tree(_)), "{refused}");
     assert!(refused.to_string().contains("run `assent audit verify`"), "{refused}");
     assert_eq!(store.unsealed().await.unwrap().rows, 1, "what waits goes on waiting");
@@ -193,7 +193,7 @@ async fn writers_that_roll_back_and_dawdle_leave_no_row_out_and_none_twice() {
             loop {
                 let last = done.load(Ordering::Relaxed);
                 let key = LogKey::new("log", [1; 32]).unwrap();
-                match store.seal(&key, 500).await.unwrap() {
+                match store.seal(&key, None, 500).await.unwrap() {
                     Sealed::Nothing if last => return,
                     Sealed::Leaves { .. } => {}
                     _ => tokio::time::sleep(Duration::from_millis(5)).await,

@@ -43,7 +43,7 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
         wrong.push(format!("{waiting} rows wait to be sealed"));
     }
     let size = store.last_checkpoint().await.unwrap().map_or(0, |checkpoint| checkpoint.size);
-    let (mut run, mut ids) = (Verification::new(log_key().verifier().unwrap(), vec![]), BTreeSet::new());
+    let (mut run, mut ids) = (Verification::new(vec![log_key().verifier().unwrap()], vec![]), BTreeSet::new());
     for from in (0..size).step_by(2_000) {
         let to = (from + 2_000).min(size);
         let leaves = store.leaves(from, to).await.unwrap();

@@ -212,6 +212,7 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
         encryption: MasterKey::parse(ENCRYPTION_KEY).unwrap(),
         sealing: Sealing {
             key: log_key(),
+            is_key_derived: true,
             every: Duration::from_millis(100),
             destinations: vec![],
             configuration: json!({ "a": "test" }),

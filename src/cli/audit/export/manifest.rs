@@ -98,6 +98,11 @@ impl Manifest {
             let why = format!("`{}` is an export as {}, in which nothing can be checked", folder.display(), read.format);
             return Err(Failure::input(format!("{why}; export it as jsonl")));
         }
+        let is_plain =
+            |file: &NamedFile| !file.file.is_empty() && !file.file.starts_with('.') && !file.file.contains(['/', '\\']);
+        if !read.parts.iter().flat_map(|part| &part.files).chain(&read.policies).all(is_plain) {
+            return Err(Failure::input(format!("the manifest in `{}` names a file outside of it", folder.display())));
+        }
         if !read.complete {
             return Err(Failure::input(format!(
                 "the export in `{}` was broken off; run `assent audit export` on it again",
@@ -128,6 +133,11 @@ impl Manifest {
 
     pub(super) fn set_policies(&mut self, file: NamedFile) {
         self.policies = Some(file);
+    }
+
+    /// The checkpoint that it was taken at.
+    pub(in crate::cli::audit) fn taken_at(&self) -> Result<Checkpoint, Failure> {
+        Checkpoint::parse(&self.checkpoint).map_err(|error| Failure::input(format!("the checkpoint in the manifest {error}")))
     }
 
     /// How many leaves the export has, or will have.

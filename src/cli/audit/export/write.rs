@@ -50,6 +50,10 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
             for stray in source::strays(store.as_ref()).await? {
                 files.line("log", &line::stray(stray.stream, &stray.id))?;
             }
+            let outside = store.leaves_outside().await?;
+            if outside > 0 {
+                files.line("log", &line::outside(outside))?;
+            }
         }
         counted.parts.push(Part { from, to, files: files.close()? });
         manifest = counted;

@@ -10,75 +10,70 @@ use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::{LeafRow, Ledger, Sealed, Stray, Unsealed};
+use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray, Unsealed};
 use async_trait::async_trait;
 use sealing::{hash, index, number};
 use serde_json::Value;
 
 const WAITING: Sql = Sql {
-    postgres: "select count(*), (extract(epoch from clock_timestamp() - min(at)) * 1000000)::bigint from unsealed",
-    sqlite: "select count(*), cast((unixepoch('subsec') - unixepoch(min(at), 'subsec')) * 1000000 as integer) from unsealed",
+    postgres: "select count(*), (extract(epoch from clock_timestamp() - min(at)) * 1000000)::bigint from \
+               (select at from unsealed union all select at from unsealed_history) waiting",
+    sqlite: "select count(*), cast((unixepoch('subsec') - unixepoch(min(at), 'subsec')) * 1000000 as integer) from \
+             (select at from unsealed union all select at from unsealed_history) waiting",
 };
 const COSIGNED: Sql = sql!("select line from cosignatures where size = $1 order by line");
 const CHECKPOINTS: Sql = sql!("select note from checkpoints where size > $1 and size <= $2 order by size");
 const COSIGN: Sql =
     sql!("insert into cosignatures (size, line, at) values ($1, $2, $3" AS_TIME ") on conflict (size, line) do nothing");
 const LEAVES: Sql = sql!(
-    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf"
+    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3"
 );
 const LEAF_OF: Sql = sql!(
     "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1"
 );
+const OUTSIDE: Sql =
+    sql!("select count(*) from leaves where leaf < 0 or leaf >= (select coalesce(max(size), 0) from checkpoints)");
 const POLICIES: Sql = sql!("select hash, body from policies where hash > $1 order by hash limit $2");
 const LAST_CONFIGURATION: Sql =
     sql!("select body" AS_TEXT ", version from configuration_changes order by at desc, id desc limit 1");
 const CONFIGURED: Sql = sql!("insert into configuration_changes (id, at, replica, version, body) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5" AS_JSON ")");
 
-/// Rows of a table without a leaf that do not wait for one.
+/// Rows of a table without a leaf under a checkpoint that do not wait for one. The time is part of a row's name, too: nobody may
+/// put another row of the same id beside it.
 macro_rules! strays {
-    ($number:literal, $id:literal, $table:literal) => {
+    ($table:literal, $number:literal, $at:literal) => {
+        strays!($table, $number, $at, "t.id", "t.id")
+    };
+    ($table:literal, $number:literal, $at:literal, $postgres_id:literal, $sqlite_id:literal) => {
         Sql {
-            postgres: concat!(
-                "select id::text from ",
-                $table,
-                " t where not exists (select 1 from leaves l where l.id = ",
-                $id,
-                " and l.stream = ",
-                $number,
-                ") and not exists (select 1 from unsealed u where u.id = ",
-                $id,
-                " and u.stream = ",
-                $number,
-                ") limit $1"
-            ),
-            sqlite: concat!(
-                "select cast(id as text) from ",
-                $table,
-                " t where not exists (select 1 from leaves l where l.id = t.id and l.stream = ",
-                $number,
-                ") and not exists (select 1 from unsealed u where u.id = t.id and u.stream = ",
-                $number,
-                ") limit $1"
-            ),
+            postgres: concat!("select id::text", strays!(from $table, $number, $at, $postgres_id)),
+            sqlite: concat!("select cast(id as text)", strays!(from $table, $number, $at, $sqlite_id)),
         }
+    };
+    (from $table:literal, $number:literal, $at:literal, $id:literal) => {
+        concat!(
+            " from ", $table, " t where not exists (select 1 from leaves l where l.id = ", $id, " and l.at = t.", $at, " and l.stream = ", $number,
+            " and l.leaf >= 0 and l.leaf < (select coalesce(max(size), 0) from checkpoints)) and not exists (select 1 from unsealed u where u.id = ",
+            $id, " and u.at = t.", $at, " and u.stream = ", $number, ") and not exists (select 1 from unsealed_history u where u.id = ", $id,
+            " and u.at = t.", $at, " and u.stream = ", $number, ") limit $1"
+        )
     };
 }
 
 const fn strays(stream: Stream) -> Sql {
     match stream {
-        Stream::Decision => strays!("1", "t.id", "decisions"),
-        Stream::Outcome => strays!("2", "t.id", "outcomes"),
-        Stream::Review => strays!("3", "t.id", "reviews"),
-        Stream::OperatorAction => strays!("4", "t.id", "operator_actions"),
-        Stream::PolicyActivation => Sql {
-            postgres: "select id::text from policy_activations t where not exists (select 1 from leaves l where l.stream = 5 and l.id = \
-                       ('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid) and not exists (select 1 from unsealed u where \
-                       u.stream = 5 and u.id = ('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid) limit $1",
-            sqlite: "select cast(id as text) from policy_activations t where not exists (select 1 from leaves l where l.stream = 5 and \
-                     l.id = printf('00000000-0000-0000-0000-%012x', t.id)) and not exists (select 1 from unsealed u where u.stream = 5 \
-                     and u.id = printf('00000000-0000-0000-0000-%012x', t.id)) limit $1",
-        },
-        Stream::ConfigurationChange => strays!("6", "t.id", "configuration_changes"),
+        Stream::Decision => strays!("decisions", "1", "decided_at"),
+        Stream::Outcome => strays!("outcomes", "2", "at"),
+        Stream::Review => strays!("reviews", "3", "at"),
+        Stream::OperatorAction => strays!("operator_actions", "4", "at"),
+        Stream::PolicyActivation => strays!(
+            "policy_activations",
+            "5",
+            "at",
+            "('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid",
+            "printf('00000000-0000-0000-0000-%012x', t.id)"
+        ),
+        Stream::ConfigurationChange => strays!("configuration_changes", "6", "at"),
     }
 }
 
@@ -94,8 +89,8 @@ fn checkpoint(note: &str) -> Result<Checkpoint, StoreError> {
 
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
-    async fn seal(&self, key: &LogKey, limit: u32) -> Result<Sealed, StoreError> {
-        sealing::seal(self.driver.as_ref(), key, limit).await
+    async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
+        sealing::seal(self.driver.as_ref(), key, known, limit).await
     }
 
     async fn unsealed(&self) -> Result<Unsealed, StoreError> {
@@ -126,8 +121,13 @@ impl<D: Driver> Ledger for SqlStore<D> {
         tx.commit().await
     }
 
-    async fn leaves(&self, from: u64, to: u64) -> Result<Vec<LeafRow>, StoreError> {
-        self.driver.read(LEAVES, args![number(from)?, number(to)?]).await?.iter().map(leaf).collect()
+    async fn leaves(&self, from: u64, below: u64) -> Result<Vec<LeafRow>, StoreError> {
+        let args = args![number(from)?, number(below)?, i64::from(LEAVES_AT_ONCE)];
+        self.driver.read(LEAVES, args).await?.iter().map(leaf).collect()
+    }
+
+    async fn leaves_outside(&self) -> Result<u64, StoreError> {
+        index(first(self.driver.read(OUTSIDE, args![]).await?).as_ref(), 0)
     }
 
     async fn leaf_of(&self, stream: Stream, id: &str) -> Result<Option<LeafRow>, StoreError> {

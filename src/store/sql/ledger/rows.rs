@@ -54,10 +54,15 @@ pub(super) fn put(found: &mut [Option<Record>], stream: Stream, row: &Row) -> Re
     Ok(())
 }
 
+/// Rows by their places among these leaves, as an argument.
+pub(super) fn wanted_of(leaves: &[LeafRow]) -> String {
+    wanted(&leaves.iter().enumerate().collect::<Vec<_>>())
+}
+
 fn wanted(leaves: &[(usize, &LeafRow)]) -> String {
     let rows: Vec<_> = leaves
         .iter()
-        .map(|(place, leaf)| json!({ "place": place, "row_id": leaf.id, "row_at": leaf.at, "row_number": number(&leaf.id) }))
+        .map(|(place, leaf)| json!({ "place": place, "row_id": leaf.id, "row_at": leaf.at, "row_number": number(&leaf.id), "row_stream": leaf.stream.number() }))
         .collect();
     Value::Array(rows).to_string()
 }
@@ -74,7 +79,13 @@ fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
         Ok::<_, StoreError>(match form {
             Form::Text => row.opt_text(index)?.map_or(Value::Null, |text| Value::String(text.to_owned())),
             Form::Integer => row.opt_int(index)?.map_or(Value::Null, Value::from),
-            Form::Flag => row.opt_int(index)?.map_or(Value::Null, |flag| Value::Bool(flag != 0)),
+            // SQLite has numbers for them, and another number is another value.
+            Form::Flag => match row.opt_int(index)? {
+                None => Value::Null,
+                Some(0) => Value::Bool(false),
+                Some(1) => Value::Bool(true),
+                Some(other) => Value::from(other),
+            },
             // What is no JSON was not written by us; as text it fits no leaf, and says what it is.
             Form::Json | Form::Sealed => match row.opt_text(index)? {
                 Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),

@@ -17,6 +17,16 @@ const TAKE: Sql = Sql {
                to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
     sqlite: "delete from unsealed where rowid in (select rowid from unsealed order by rowid limit $1) returning stream, id, at",
 };
+const TAKE_HISTORY: Sql = Sql {
+    postgres: "delete from unsealed_history where ctid = any(array(select ctid from unsealed_history limit $1)) returning stream::bigint, \
+               id::text, to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    sqlite: "delete from unsealed_history where rowid in (select rowid from unsealed_history order by rowid limit $1) \
+             returning stream, id, at",
+};
+/// Of the rows that are asked for, those that are leaves.
+const SEALED_BEFORE: Sql =
+    sql!("select n.place from " ROWS_OF_1 " join leaves l on l.id = n.row_id and l.at = n.row_at and l.stream = n.row_stream");
+const SIGNED_AT: Sql = sql!("select note from checkpoints where size = $1");
 const SIZE: Sql = sql!("select coalesce(max(leaf), -1) + 1 from leaves");
 pub(super) const LEAF_HASHES: Sql = sql!("select leaf, hash from leaves where leaf >= $1 and leaf < $2");
 pub(super) const NODE_HASHES: Sql = sql!("select node, hash from tree_nodes where tier = $3 and node >= $1 and node < $2");
@@ -35,21 +45,46 @@ const ADD_NODES: Sql = Sql {
 };
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
 
-pub(super) async fn seal<D: Driver>(driver: &D, key: &LogKey, limit: u32) -> Result<Sealed, StoreError> {
+pub(super) async fn seal<D: Driver>(
+    driver: &D,
+    key: &LogKey,
+    known: Option<&Checkpoint>,
+    limit: u32,
+) -> Result<Sealed, StoreError> {
     let mut transaction = driver.begin(Step::Seal).await?;
     let tx = transaction.as_mut();
     if first(tx.rows(ELECT, args![]).await?).is_none_or(|row| row.int(0).is_ok_and(|elected| elected == 0)) {
         return Ok(Sealed::Elsewhere);
     }
-    let taken = tx.rows(TAKE, args![i64::from(limit)]).await?;
+    // What is new comes first.
+    let mut taken = tx.rows(TAKE, args![i64::from(limit)]).await?;
+    let room = i64::from(limit).saturating_sub(i64::try_from(taken.len()).unwrap_or(i64::MAX));
+    if room > 0 {
+        taken.extend(tx.rows(TAKE_HISTORY, args![room]).await?);
+    }
     if taken.is_empty() {
         return Ok(Sealed::Nothing);
     }
-    let mut leaves = taken.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
+    let is_full = taken.len() as u64 >= u64::from(limit);
+    let mut leaves = taken.iter().filter_map(|row| waiting(row).transpose()).collect::<Result<Vec<_>, _>>()?;
     // As far as one can see they stand in the order of their times.
     leaves.sort_by(|one, other| (&one.at, one.stream, &one.id).cmp(&(&other.at, other.stream, &other.id)));
+    // Once for each row, however often it waits.
+    leaves.dedup_by(|one, other| (&one.at, one.stream, &one.id) == (&other.at, other.stream, &other.id));
+    let mut is_new = vec![true; leaves.len()];
+    for row in tx.rows(SEALED_BEFORE, args![rows::wanted_of(&leaves)]).await? {
+        if let Some(slot) = usize::try_from(row.int(0)?).ok().and_then(|place| is_new.get_mut(place)) {
+            *slot = false;
+        }
+    }
+    let mut is_new = is_new.into_iter();
+    leaves.retain(|_| is_new.next().unwrap_or(true));
     let size = index(first(tx.rows(SIZE, args![]).await?).as_ref(), 0)?;
-    let nodes = standing(tx, size).await?;
+    let nodes = standing(tx, size, key, known).await?;
+    if leaves.is_empty() {
+        transaction.commit().await?;
+        return Ok(Sealed::Nothing);
+    }
     let mut read = Vec::new();
     for (stream, sql, args) in rows::asked(&leaves) {
         read.push((stream, tx.rows(sql, args).await?));
@@ -66,12 +101,11 @@ pub(super) async fn seal<D: Driver>(driver: &D, key: &LogKey, limit: u32) -> Res
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
     transaction.commit().await?;
-    let count = leaves.len() as u64;
-    Ok(Sealed::Leaves { count, checkpoint, more: count >= u64::from(limit) })
+    Ok(Sealed::Leaves { count: leaves.len() as u64, checkpoint, more: is_full })
 }
 
 /// The right edge of the tree, which must fit the last checkpoint: nothing is built on what somebody changed.
-async fn standing(tx: &mut dyn Transaction, size: u64) -> Result<Nodes, StoreError> {
+async fn standing(tx: &mut dyn Transaction, size: u64, key: &LogKey, known: Option<&Checkpoint>) -> Result<Nodes, StoreError> {
     let mut nodes = Nodes::default();
     for run in edge(size) {
         let (sql, args) = asked(&run)?;
@@ -81,27 +115,50 @@ async fn standing(tx: &mut dyn Transaction, size: u64) -> Result<Nodes, StoreErr
         }
     }
     let last = match first(tx.rows(LAST, args![]).await?) {
-        Some(row) => {
-            Some(Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("the last checkpoint {error}")))?)
-        }
+        Some(row) => Some(note(&row)?),
         None => None,
     };
-    let (signed, root) = last.map_or((0, root_of_nothing()), |checkpoint| (checkpoint.size, checkpoint.root));
-    let fits = signed == size && nodes.root(size).is_ok_and(|standing| standing == root);
-    if fits {
-        Ok(nodes)
-    } else {
-        Err(StoreError::Tree(format!("there are {size} leaves, and the last checkpoint is of another tree of {signed}")))
+    if let Some(last) = &last {
+        key.check(last).map_err(|error| {
+            StoreError::Tree(format!(
+                "the last checkpoint {error}; if that was replaced, `audit.previous_keys` must name the one before"
+            ))
+        })?;
     }
+    let (signed, root) = last.map_or((0, root_of_nothing()), |checkpoint| (checkpoint.size, checkpoint.root));
+    if signed != size || !nodes.root(size).is_ok_and(|standing| standing == root) {
+        return Err(StoreError::Tree(format!("there are {size} leaves, and the last checkpoint is of another tree of {signed}")));
+    }
+    if let Some(known) = known {
+        let then = match first(tx.rows(SIGNED_AT, args![number(known.size)?]).await?) {
+            Some(row) => Some(note(&row)?),
+            None => None,
+        };
+        if then.is_none_or(|then| then.root != known.root) {
+            return Err(StoreError::Tree(format!(
+                "it was signed when it had {} leaves, and is not that log any more",
+                known.size
+            )));
+        }
+    }
+    Ok(nodes)
+}
+
+fn note(row: &Row) -> Result<Checkpoint, StoreError> {
+    Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("a checkpoint {error}")))
 }
 
 fn root_of_nothing() -> TreeHash {
     crate::audit::Frontier::default().root()
 }
 
-fn waiting(row: &Row) -> Result<LeafRow, StoreError> {
-    let stream = Stream::of_number(row.int(0)?).ok_or_else(|| StoreError::Corrupt("a row of `unsealed` has no table".into()))?;
-    Ok(LeafRow { index: 0, stream, id: row.text(1)?.to_owned(), at: row.text(2)?.to_owned(), hash: TreeHash([0; 32]) })
+/// A row that waits; what names none is dropped, as nothing can be sealed of it.
+fn waiting(row: &Row) -> Result<Option<LeafRow>, StoreError> {
+    let (Some(stream), Some(id), Some(at)) = (Stream::of_number(row.int(0)?), row.opt_text(1)?, row.opt_text(2)?) else {
+        tracing::error!("what waits to be sealed names no row; run `assent audit verify`");
+        return Ok(None);
+    };
+    Ok(Some(LeafRow { index: 0, stream, id: id.to_owned(), at: at.to_owned(), hash: TreeHash([0; 32]) }))
 }
 
 /// A tree to which leaves are added.

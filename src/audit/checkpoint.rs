@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(Checkpoint::parse_all(&format!("{}{}", both[0].note, both[1].note)).unwrap(), both);
         assert_eq!(Checkpoint::parse_all(&format!("\n{}\n\n{}\n", both[0].note, both[1].note)).unwrap(), both);
         assert_eq!(Checkpoint::parse_all(&signed_twice.note).unwrap(), [signed_twice]);
-        let torn = &both[0].note[..both[0].note.len() - 40];
+        let torn: String = both[0].note.chars().take(60).collect();
         assert_eq!(
             Checkpoint::parse_all(&format!("{}{torn}\n{}", both[1].note, both[1].note)).unwrap().len(),
             2,

@@ -213,7 +213,7 @@ impl Record {
 /// Whole numbers that a double does not hold as text, since their canonical forms are the same for different ones.
 fn told_apart(value: Value) -> Value {
     match value {
-        Value::Number(number) if number.as_f64().is_some_and(|double| double.abs() > 9_007_199_254_740_992.0) => {
+        Value::Number(number) if number.as_f64().is_some_and(|double| double.abs() >= 9_007_199_254_740_992.0) => {
             number.to_string().into()
         }
         Value::Array(items) => items.into_iter().map(told_apart).collect(),

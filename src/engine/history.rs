@@ -78,7 +78,7 @@ impl History {
     /// The database.
     pub async fn inquiry(&mut self, recorded: &Recorded, policy: &Policy) -> Result<(Inquiry, bool), StoreError> {
         let personal = self.open(recorded).await?;
-        Ok(inquiry_of(recorded, policy, &personal))
+        Ok(inquiry_of(recorded, policy, &personal, traced_text(&recorded.trace)))
     }
 
     /// The personal facts of a decision, as far as they can be opened.
@@ -162,7 +162,12 @@ impl History {
 }
 
 /// What a decision stood on, with the personal facts that could be opened; whether any fact is missing.
-pub(super) fn inquiry_of(recorded: &Recorded, policy: &Policy, personal: &BTreeMap<String, Value>) -> (Inquiry, bool) {
+pub(super) fn inquiry_of(
+    recorded: &Recorded,
+    policy: &Policy,
+    personal: &BTreeMap<String, Value>,
+    traced: Vec<TracedRule>,
+) -> (Inquiry, bool) {
     let mut facts = recorded_facts(&recorded.facts, personal);
     let mut is_incomplete = false;
     for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
@@ -175,7 +180,7 @@ pub(super) fn inquiry_of(recorded: &Recorded, policy: &Policy, personal: &BTreeM
         matches!(state, FactState::Unknown(_))
             && recorded.facts.get(name.as_str()).is_some_and(|entry| entry.get("personal").is_some())
     });
-    let counts = recorded_counts(recorded, policy);
+    let counts = recorded_counts(traced, policy);
     (Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete)
 }
 
@@ -190,7 +195,7 @@ pub(super) fn archived(hash: &str, body: &str) -> Result<Policy, StoreError> {
 
 /// The part of a trace that tells what limits saw; the rest of it is read past.
 #[derive(Deserialize)]
-struct TracedRule {
+pub(super) struct TracedRule {
     limit: Option<TracedLimit>,
 }
 
@@ -207,17 +212,26 @@ struct TracedWindow {
     seen: Option<u64>,
 }
 
+/// What limits saw, of a trace as text; most traces tell nothing of them.
+fn traced_text(trace: &str) -> Vec<TracedRule> {
+    if trace.contains("\"windows\"") { serde_json::from_str(trace).unwrap_or_default() } else { Vec::new() }
+}
+
+/// The same of a trace that was read.
+pub(super) fn traced(trace: &Value) -> Vec<TracedRule> {
+    Vec::deserialize(trace).unwrap_or_default()
+}
+
 /// What the limits of the recorded policy saw, where the other policy counts the same.
-fn recorded_counts(recorded: &Recorded, policy: &Policy) -> BTreeMap<String, u64> {
+fn recorded_counts(traced: Vec<TracedRule>, policy: &Policy) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let live = || policy.rules.iter().filter(|rule| rule.mode != RuleMode::Off);
     let limits = || live().filter_map(|rule| rule.limit.as_ref());
-    if limits().next().is_none() || !recorded.trace.contains("\"windows\"") {
+    // A trace of an older evaluator tells nothing of windows, and then they are counted anew.
+    let traced: Vec<_> = traced.into_iter().filter_map(|rule| rule.limit).collect();
+    if traced.is_empty() {
         return counts;
     }
-    // A trace of an older evaluator tells nothing of windows, and then they are counted anew.
-    let traced: Vec<TracedRule> = serde_json::from_str(&recorded.trace).unwrap_or_default();
-    let traced: Vec<_> = traced.into_iter().filter_map(|rule| rule.limit).collect();
     for limit in limits() {
         let (count, per) = (limit.count.as_str(), limit.per());
         for window in &limit.windows {

@@ -1,12 +1,13 @@
 //! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
 
-use super::history::{archived, inquiry_of};
+use super::history::{archived, inquiry_of, traced};
 use crate::audit::{MasterKey, PersonKey, Record, WrappedKey};
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::policy::{Evaluation, Input, Policy, judge};
 use crate::store::Recorded;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -75,14 +76,15 @@ impl Recheck {
 
     /// Decides again.
     #[must_use]
-    pub fn decision(&self, record: &Record) -> Rechecked {
-        let Some(recorded) = recorded(record) else { return Rechecked::Unreadable };
+    pub fn decision(&self, mut record: Record) -> Rechecked {
+        let traced = record.fields.get("trace").map(traced).unwrap_or_default();
+        let Some(recorded) = recorded(&mut record) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
         let (personal, is_erased) = self.opened(&recorded);
-        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal);
+        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced);
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
         let evaluation = judge(policy, input);
         let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));
@@ -126,7 +128,10 @@ fn is_certain(evaluation: &Evaluation) -> bool {
     evaluation.verdict == Verdict::Reject && evaluation.rules.iter().any(|rule| !evaluation.unknown.contains(rule))
 }
 
-fn recorded(record: &Record) -> Option<Recorded> {
+/// Takes out of the record what is large.
+fn recorded(record: &mut Record) -> Option<Recorded> {
+    let facts = record.fields.remove("facts")?;
+    let facts_personal = record.sealed.take().unwrap_or(Value::Null);
     let text = |name| record.text(name);
     Some(Recorded {
         id: DecisionId::parse(text("id")?)?,
@@ -134,11 +139,11 @@ fn recorded(record: &Record) -> Option<Recorded> {
         kind: Kind::parse(text("kind")?)?,
         verdict: Verdict::parse(text("verdict")?)?,
         decided_by: text("decided_by")?.to_owned(),
-        rules: serde_json::from_value(record.fields.get("rules")?.clone()).ok()?,
+        rules: Vec::deserialize(record.fields.get("rules")?).ok()?,
         policy_hash: text("policy_hash")?.to_owned(),
-        facts: record.fields.get("facts")?.clone(),
-        facts_personal: record.sealed.clone().unwrap_or(Value::Null),
-        trace: record.fields.get("trace")?.to_string(),
+        facts,
+        facts_personal,
+        trace: String::new(),
         outcome: None,
     })
 }

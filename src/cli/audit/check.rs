@@ -1,8 +1,8 @@
 //! Checks pages on all processors: the hash of every row, and every decision decided again.
 
 use super::line;
-use super::source::{Entry, Row};
-use crate::audit::{Record, SeenLeaf, Stream, TreeHash, hashed, leaf_hash};
+use super::source::{self, Entry, Page, Row};
+use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream, TreeHash, hashed, leaf_hash};
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
 
@@ -12,22 +12,49 @@ pub(super) struct Checked {
     pub(super) again: Option<Rechecked>,
 }
 
-/// Checks a page; the order stays.
-pub(super) fn page(mut entries: Vec<Entry>, recheck: &Arc<Recheck>) -> Vec<Checked> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = entries.len().div_ceil(threads).max(1);
-    let mut shares = Vec::new();
-    while !entries.is_empty() {
-        let rest = entries.split_off(share.min(entries.len()));
-        shares.push(std::mem::replace(&mut entries, rest));
+/// What a page came to; the order stays.
+#[derive(Default)]
+pub(super) struct CheckedPage {
+    pub(super) leaves: Vec<Checked>,
+    pub(super) checkpoints: Vec<Checkpoint>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Checks a page.
+pub(super) fn page(page: Page, recheck: &Arc<Recheck>) -> CheckedPage {
+    let Page { entries, checkpoints, findings, lines } = page;
+    let mut checked = CheckedPage { leaves: Vec::new(), checkpoints, findings };
+    let read = |lines: Vec<Vec<u8>>| {
+        let mut page = Page::default();
+        lines.iter().for_each(|line| source::take(&mut page, line));
+        let leaves = page.entries.into_iter().map(|entry| one(entry, recheck)).collect();
+        CheckedPage { leaves, checkpoints: page.checkpoints, findings: page.findings }
+    };
+    for share in shared(entries, |entries| entries.into_iter().map(|entry| one(entry, recheck)).collect::<Vec<_>>()) {
+        checked.leaves.extend(share);
     }
+    for share in shared(lines, read) {
+        checked.leaves.extend(share.leaves);
+        checked.checkpoints.extend(share.checkpoints);
+        checked.findings.extend(share.findings);
+    }
+    checked
+}
+
+/// Has every processor do a share; what came out, in the order of what went in.
+fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads).max(1);
+    let mut shares = Vec::new();
+    while !items.is_empty() {
+        let rest = items.split_off(share.min(items.len()));
+        shares.push(std::mem::replace(&mut items, rest));
+    }
+    let work = &work;
     std::thread::scope(|scope| {
-        let running: Vec<_> = shares
-            .into_iter()
-            .map(|share| scope.spawn(|| share.into_iter().map(|entry| one(entry, recheck)).collect::<Vec<_>>()))
-            .collect();
+        let running: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
         // A thread that panicked has checked nothing, and a row that is not checked must not pass.
-        running.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
@@ -46,7 +73,7 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
     };
     let is_whole = record.as_ref().is_none_or(has_its_ciphertexts);
     seen.row = bytes.map(|bytes| if is_whole { leaf_hash(&bytes) } else { TreeHash([0; 32]) });
-    let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(&record));
+    let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record));
     Checked { seen, again }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Page {
     pub(super) checkpoints: Vec<Checkpoint>,
     /// What cannot be read, and what is in the tables alone.
     pub(super) findings: Vec<Finding>,
+    /// Lines of an export that are still to be read; a page has these or entries.
+    pub(super) lines: Vec<Vec<u8>>,
 }
 
 pub(super) enum Source {
@@ -76,7 +78,7 @@ async fn database_page(store: &dyn Store, from: u64, below: u64) -> Result<Page,
         bytes: None,
         row: record.map_or(Row::None, |record| Row::Record(Box::new(record))),
     });
-    Ok(Page { entries: entries.collect(), checkpoints, findings: Vec::new() })
+    Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
 }
 
 /// Rows of the database that are in no tree.
@@ -86,31 +88,30 @@ pub(super) async fn strays(store: &dyn Store) -> Result<Vec<Stray>, Failure> {
 
 fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufReader<File>>) -> Result<Option<Page>, Failure> {
     let mut page = Page::default();
-    let mut text = Vec::new();
-    while ((page.entries.len() + page.checkpoints.len() + page.findings.len()) as u64) < PAGE {
+    while (page.lines.len() as u64) < PAGE {
         let Some(open) = reader else {
             let Some(part) = parts.next() else { break };
             let file = File::open(&part).map_err(|error| unreadable(&part, &error))?;
             *reader = Some(BufReader::with_capacity(1 << 20, file));
             continue;
         };
-        text.clear();
-        match open.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text) {
+        let mut line = Vec::with_capacity(2_048);
+        match open.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
             Ok(0) => *reader = None,
-            Ok(_) => take(&mut page, &String::from_utf8_lossy(&text)),
+            Ok(_) => page.lines.push(line),
             Err(error) => return Err(Failure::input(format!("the export cannot be read: {error}"))),
         }
     }
-    let is_empty = page.entries.is_empty() && page.checkpoints.is_empty() && page.findings.is_empty();
-    Ok((!is_empty).then_some(page))
+    Ok((!page.lines.is_empty()).then_some(page))
 }
 
 pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::input(format!("`{}` cannot be read: {error}", path.display()))
 }
 
-/// Takes a line in; one that says nothing is a finding.
-fn take(page: &mut Page, text: &str) {
+/// Takes a line of an export in; one that says nothing is a finding.
+pub(super) fn take(page: &mut Page, line: &[u8]) {
+    let text = String::from_utf8_lossy(line);
     if read(page, text.trim_end()).is_none() {
         let shown: String = text.chars().take(60).collect();
         page.findings.push(Finding::Export { why: format!("a line of the export is none of its form: `{shown}`") });

@@ -169,16 +169,16 @@ impl Run {
     /// Reads a page while the one before is checked.
     async fn all(&mut self, source: &mut Source, keys: Option<&dyn Store>) -> Result<(), Failure> {
         let mut page = source.next().await?;
-        while let Some(mut here) = page {
+        while let Some(here) = page {
             if let Some(store) = keys {
                 self.fetch_keys(store, &here).await?;
             }
-            let (entries, recheck) = (std::mem::take(&mut here.entries), Arc::clone(&self.recheck));
-            let checking = tokio::task::spawn_blocking(move || check::page(entries, &recheck));
+            let recheck = Arc::clone(&self.recheck);
+            let checking = tokio::task::spawn_blocking(move || check::page(here, &recheck));
             page = source.next().await?;
             let checked = checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?;
-            let mut checkpoints = here.checkpoints.iter().peekable();
-            for one in checked {
+            let mut checkpoints = checked.checkpoints.iter().peekable();
+            for one in checked.leaves {
                 // Those that cover what came before may stand at the beginning of a page.
                 while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
                     self.verification.checkpoint(checkpoint);
@@ -189,7 +189,7 @@ impl Run {
                 }
             }
             checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
-            here.findings.into_iter().for_each(|finding| self.verification.found(finding));
+            checked.findings.into_iter().for_each(|finding| self.verification.found(finding));
             self.progress.share(self.verification.size(), self.total.unwrap_or_default(), "leaves");
         }
         Ok(())

@@ -1,11 +1,13 @@
 // Checks a proof of `assent audit prove` without Assent: node check-proof.mjs KEY FILE. Node.js alone, no packages.
-// KEY is what `assent audit key` prints, from whom you trust; FILE is C2SP tlog-proof (RFC 6962 tree, signed checkpoint).
+// KEY is what `assent audit key` prints, from whom you trust, or a file with it; FILE is C2SP tlog-proof (RFC 6962 tree, signed checkpoint).
 import { createHash, createPublicKey, verify } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const sha256 = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
 const fail = (why) => { console.error(`proves nothing: ${why}`); process.exit(1); };
-const [name, , encoded] = process.argv[2].trim().split(/\+(.{8})\+/);
+process.on("uncaughtException", () => fail("KEY or FILE is not what it should be: node check-proof.mjs KEY FILE"));
+const told = existsSync(process.argv[2]) ? readFileSync(process.argv[2], "utf8") : process.argv[2];
+const [name, , encoded] = told.trim().split(/\+(.{8})\+/);
 const key = Buffer.from(encoded, "base64"); // 1 for Ed25519, then the key
 const id = sha256(Buffer.from(`${name}\n`), key).subarray(0, 4);
 

@@ -107,6 +107,8 @@ impl Daemon {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.policies).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.effects).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.events).await;
+        // What cannot be sealed now is sealed by whoever starts next.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.engine.seal_the_rest()).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.sealing).await;
     }
 }

@@ -3,7 +3,7 @@
 use super::output::Paint;
 use super::simulator::{DEMO_ADMIN_KEY, DEMO_TENANT, MachineClock};
 use super::{Daemon, Failure, config::Config, output, serve};
-use crate::audit::MasterKey;
+use crate::audit::{LogVerifier, MasterKey};
 use crate::directory::DirectorySettings;
 use crate::domain::clock::Clock as _;
 use crate::domain::ids::UserId;
@@ -63,6 +63,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let store = store::open(&config.database_url, 4).await?;
     store.migrate().await?;
     let listener = TcpListener::bind(local).await.map_err(broken("the daemon cannot listen"))?;
+    let log_key = config.sealing.key.verifier().map_err(|error| Failure::input(error.to_string()))?;
     let rules = policy.rules.len();
     let daemon = Daemon::start(config, store, policy, listener).await?;
     let app = WebApp::new(&format!("http://{}", daemon.address), secret)
@@ -110,7 +111,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     while let Ok(notice) = notices.try_recv() {
         show(paint, &app, &notice, &mut tally);
     }
-    summarise(paint, &tally, &database);
+    summarise(paint, &tally, &database, &log_key);
     failure.map_or(Ok(()), Err)
 }
 
@@ -218,7 +219,7 @@ fn show(paint: Paint, app: &WebApp, notice: &Notice, tally: &mut Tally) {
     println!("{}", line.replacen(&format!("  {word} "), &format!("  {painted} "), 1));
 }
 
-fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path) {
+fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path, log_key: &LogVerifier) {
     let words = ["approve", "reject", "escalate", "superseded", "failed", "refused", "unknown"];
     let total = |word: &str| tally.values().filter_map(|by| by.get(word)).sum::<u32>();
     let used: Vec<_> = words.into_iter().filter(|word| total(word) > 0).collect();
@@ -237,4 +238,8 @@ fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path) {
     println!();
     println!("  sqlite3 {} \\", database.display());
     println!("    \"select decided_at, kind, verdict, rules, reason, outcome from decision_history order by decided_at\"");
+    println!();
+    println!("Whether anybody changed them since:");
+    println!();
+    println!("  ASSENT_DATABASE__URL=sqlite://{} assent audit verify --key {}", database.display(), log_key.as_str());
 }

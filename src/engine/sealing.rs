@@ -57,10 +57,18 @@ pub fn derived_log_key(name: &str, master: &MasterKey) -> Result<LogKey, Checkpo
 }
 
 /// How sealing goes on this replica.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SealingStatus {
     leaves: AtomicU64,
     is_failing: AtomicBool,
+    /// The last checkpoint that this replica signed, or saw.
+    newest: watch::Sender<Option<Checkpoint>>,
+}
+
+impl Default for SealingStatus {
+    fn default() -> Self {
+        Self { leaves: AtomicU64::new(0), is_failing: AtomicBool::new(false), newest: watch::channel(None).0 }
+    }
 }
 
 impl SealingStatus {
@@ -115,7 +123,8 @@ impl Engine {
         let settings = &self.sealing;
         // What left the house is remembered there, and what was signed here.
         let carried = settings.destinations.iter().filter_map(Destination::last_written).max_by_key(|checkpoint| checkpoint.size);
-        let (newest, known) = watch::channel(carried);
+        let (newest, known) = (&self.sealing_status.newest, self.sealing_status.newest.subscribe());
+        newest.send_replace(carried);
         for destination in settings.destinations.clone() {
             tokio::spawn(carry(Arc::clone(&self.store), destination, newest.subscribe(), stop.clone()));
         }
@@ -153,6 +162,22 @@ impl Engine {
         };
         in_rounds(&Notify::new(), stop.clone(), "the decision log cannot be sealed", round).await;
         let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Seals what was written while the daemon stopped, so that a single one leaves nothing unsealed behind.
+    pub async fn seal_the_rest(&self) -> Result<(), StoreError> {
+        loop {
+            let known = self.sealing_status.newest.borrow().clone();
+            match self.store.seal(&self.sealing.key, known.as_ref(), AT_ONCE).await? {
+                Sealed::Leaves { checkpoint, more, .. } => {
+                    self.sealing_status.newest.send_replace(Some(checkpoint));
+                    if !more {
+                        return Ok(());
+                    }
+                }
+                Sealed::Nothing | Sealed::Elsewhere => return Ok(()),
+            }
+        }
     }
 
     /// Writes what this replica was told, if that is something new.

@@ -62,5 +62,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     for (table, count) in manifest.counts() {
         println!("  {table:<22} {count:>10}");
     }
+    if manifest.not_sealed_yet > 0 {
+        println!("  not sealed yet         {:>10}, and so not in it", manifest.not_sealed_yet);
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `assent audit forget`: destroys the key that a person's facts are sealed under.
 
 use super::super::ops::{Operator, operator};
+use super::is_there;
 use crate::cli::output::print_json;
 use crate::cli::{ConfigArgument, Failure, config};
 use crate::domain::ids::UserId;
@@ -31,26 +32,25 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let url = config::read_database_url(&options.config.config)?;
+    is_there(&url)?;
     let store = store::open(&url, 2).await?;
     store.check_schema().await?;
     let user = &options.user;
+    if store.person_key(user).await?.is_none() {
+        return Err(Failure::no(format!("nothing is sealed for `{user}`; check the id, or it was forgotten before")));
+    }
     if !options.yes {
-        let has = if store.person_key(user).await?.is_some() { "has" } else { "has no" };
         return Err(Failure::no(format!(
-            "`{user}` {has} key here; `--yes` destroys it, and with it what is known of this person in all decisions, for ever"
+            "`--yes` destroys the key of `{user}`, and with it what is known of this person in all decisions, for ever"
         )));
     }
     let forgotten = store.forget(user, &operator(options.operator.operator)?, options.comment.as_deref()).await?;
     if options.json {
         return print_json(&json!({ "user": user, "had_key": forgotten.had_key, "open_operations": forgotten.open }));
     }
-    if forgotten.had_key {
-        println!("the key of {user} is destroyed: what was sealed under it cannot be read again");
-    } else {
-        println!("{user} has no key here: nothing is sealed under one");
-    }
+    println!("the key of {user} is destroyed: what was sealed under it cannot be read again");
     if forgotten.open > 0 {
-        println!("{} operations are still open; what they were told is erased as each of them ends", forgotten.open);
+        println!("what the {} operations that are open were told, of anybody, is erased as each of them ends", forgotten.open);
     }
     println!("backups from before still hold the key; let them run out, or rotate the key that it is wrapped in");
     Ok(())

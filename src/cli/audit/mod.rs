@@ -79,11 +79,7 @@ struct Log {
 async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
     output::start_logging("warn");
     let mut config = config::read_audit(&argument.config)?;
-    if let Some(file) = config.database_url.strip_prefix("sqlite://")
-        && !Path::new(file).exists()
-    {
-        return Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")));
-    }
+    is_there(&config.database_url)?;
     let store = store::open_to_read(&config.database_url, 4).await?;
     store.check_schema().await?;
     // With another key personal facts would seem to be erased.
@@ -98,13 +94,53 @@ async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
     Ok(Log { store, config })
 }
 
+/// Fails where the database is a file that is not there: nobody who mistyped its name wants a new one.
+fn is_there(url: &str) -> Result<(), Failure> {
+    match url.strip_prefix("sqlite://") {
+        Some(file) if !Path::new(file).is_file() => {
+            Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The keys to check something with that was taken out of the database, which is asked only where they follow from what it keeps.
+async fn verifiers_elsewhere(told: &[String], argument: &ConfigArgument) -> Result<Vec<LogVerifier>, Failure> {
+    if !told.is_empty() {
+        return verifiers(told, None);
+    }
+    let note = "without its database, tell the log's key: `--key`, with what `assent audit key` prints there";
+    let config = config::read_audit(&argument.config).map_err(|failure| failure.with_note(note))?;
+    if config.log_key.is_some() && config.is_key_derived {
+        let log = open(argument).await.map_err(|failure| failure.with_note(note))?;
+        return verifiers(&[], Some(&log.config));
+    }
+    verifiers(&[], Some(&config))
+}
+
+/// Says so where the keys are another log's: nothing in this one is wrong then.
+fn is_of_log(keys: &[LogVerifier], log: &str) -> Result<(), Failure> {
+    match keys.first() {
+        Some(key) if keys.iter().all(|key| key.name() != log) => {
+            Err(Failure::input(format!("the key is of the log `{}`, and this is the log `{log}`", key.name())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The keys to check signatures with: as told, text or files, or those of the configuration.
 fn verifiers(told: &[String], config: Option<&AuditConfig>) -> Result<Vec<LogVerifier>, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::input(format!("the log's key {error}"));
     if !told.is_empty() {
         let read = |told: &String| {
-            let text = std::fs::read_to_string(told).unwrap_or_else(|_| told.clone());
-            LogVerifier::parse(&text).map_err(|error| bad(&error))
+            let file = std::fs::read_to_string(told);
+            let text = file.as_deref().unwrap_or(told);
+            LogVerifier::parse(text).map_err(|error| match file {
+                Err(unreadable) if !told.contains('+') => {
+                    Failure::input(format!("`--key {told}` is no key, and no file that can be read: {unreadable}"))
+                }
+                _ => bad(&error),
+            })
         };
         return told.iter().map(read).collect();
     }

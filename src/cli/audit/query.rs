@@ -99,7 +99,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             return print_json(&json!({ "counts": counts }));
         }
         let row = |count: crate::store::DayCount| {
-            vec![count.day, count.rule.unwrap_or_else(|| "-".to_owned()), count.verdict, count.count.to_string()]
+            vec![count.day, count.rule.unwrap_or_default(), count.verdict, count.count.to_string()]
         };
         return print_rows(&["day", "rule", "verdict", "decisions"], counts.into_iter().map(row).collect(), options.csv);
     }
@@ -132,24 +132,29 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let time = text.parse().ok().or_else(|| parse_duration(text).map(|ago| since(now, ago)));
+    // As it is shown, and a day alone, are UTC.
+    let shown = || format!("{}Z", text.trim_end_matches('Z').replacen(' ', "T", 1)).parse().ok();
+    let day = || format!("{text}T00:00:00Z").parse().ok();
+    let time = text.parse().ok().or_else(shown).or_else(day).or_else(|| parse_duration(text).map(|ago| since(now, ago)));
     time.ok_or_else(|| {
         Failure::input(format!("`{text}` is no time: write one such as `2026-03-02T10:00:00Z`, or how long ago, such as `30d`"))
     })
 }
 
 fn row(found: &FoundDecision) -> Vec<String> {
-    let text = |name| found.record.text(name).unwrap_or("-").to_owned();
+    let text = |name| found.record.text(name).unwrap_or_default().to_owned();
     let rules = found.record.fields.get("rules").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let rules = rules.collect::<Vec<_>>().join(", ");
-    let outcome = found.outcome.as_ref().map_or_else(|| "-".to_owned(), |outcome| outcome.outcome.clone());
-    let at = text("decided_at").chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect();
-    let rules = if rules.is_empty() { "-".to_owned() } else { rules };
+    let outcome = found.outcome.as_ref().map_or_else(String::new, |outcome| outcome.outcome.clone());
+    // All of it, so that `--until` the last one goes on after it.
+    let at = text("decided_at").trim_end_matches('Z').replacen('T', " ", 1);
     vec![at, text("kind"), text("verdict"), outcome, rules, text("actor_id"), text("subject_id"), text("id"), text("reason")]
 }
 
 fn print_rows(names: &[&str], rows: Vec<Vec<String>>, is_csv: bool) -> Result<(), Failure> {
     if !is_csv {
+        let dashed = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+        let rows: Vec<Vec<_>> = rows.into_iter().map(|row| row.into_iter().map(dashed).collect()).collect();
         table(names, &rows);
         return Ok(());
     }

@@ -112,7 +112,8 @@ pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Fail
 /// Takes a line of an export in; one that says nothing is a finding.
 pub(super) fn take(page: &mut Page, line: &[u8]) {
     let text = String::from_utf8_lossy(line);
-    if read(page, text.trim_end()).is_none() {
+    let text = text.trim_end();
+    if read(page, text).is_none() {
         let shown: String = text.chars().take(60).collect();
         page.findings.push(Finding::Export { why: format!("a line of the export is none of its form: `{shown}`") });
     }

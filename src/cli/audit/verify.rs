@@ -3,7 +3,7 @@
 
 use super::export::Manifest;
 use super::source::{self, Source};
-use super::{check, open, verifiers};
+use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{Checkpoint, Finding, LogVerifier, Proof, Verification, Verified};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
@@ -58,16 +58,15 @@ struct Run {
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if let Some(proof) = &options.proof {
-        return check_proof(proof, &options);
+        return check_proof(proof, &options).await;
     }
     let outside = outside(&options.checkpoint)?;
     match &options.export {
         Some(folder) => {
-            // Whoever checks an export may have the configuration, and need not.
-            let config = crate::cli::config::read_audit(&options.config.config).ok();
-            let key = verifiers(&options.key, config.as_ref())?;
+            let keys = verifiers_elsewhere(&options.key, &options.config).await?;
             let manifest = Manifest::read(folder)?;
-            let mut run = Run::new(key, outside, None, Some(manifest.size()));
+            is_of_log(&keys, &manifest.log())?;
+            let mut run = Run::new(keys, outside, None, Some(manifest.size()));
             manifest.check(folder, &mut run.verification)?;
             run.verification.expect(manifest.taken_at()?);
             for (hash, body) in manifest.policies(folder)? {
@@ -80,10 +79,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         }
         None => {
             let log = open(&options.config).await?;
-            let key = verifiers(&options.key, Some(&log.config))?;
+            let keys = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
-            let size = store.last_checkpoint().await?.map_or(0, |checkpoint| checkpoint.size);
-            let mut run = Run::new(key, outside, log.config.encryption.clone(), Some(size));
+            let last = store.last_checkpoint().await?;
+            if let Some(last) = &last {
+                is_of_log(&keys, &last.origin)?;
+            }
+            let size = last.map_or(0, |checkpoint| checkpoint.size);
+            let mut run = Run::new(keys, outside, log.config.encryption.clone(), Some(size));
             let mut after = String::new();
             loop {
                 let page = store.policies(&after, 100).await?;
@@ -105,19 +108,19 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
     let mut found = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(file).map_err(|error| source::unreadable(file, &error))?;
+        let bytes = std::fs::read(file).map_err(|error| source::unreadable(file, &error))?;
+        let text = String::from_utf8_lossy(&bytes);
         let read = Checkpoint::parse_all(&text).map_err(|error| Failure::input(format!("`{}` {error}", file.display())))?;
         found.extend(read);
     }
     Ok(found)
 }
 
-fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
-    let config = crate::cli::config::read_audit(&options.config.config).ok();
-    let key = verifiers(&options.key, config.as_ref())?;
+async fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
+    let keys = verifiers_elsewhere(&options.key, &options.config).await?;
     let text = std::fs::read_to_string(file).map_err(|error| source::unreadable(file, &error))?;
     let proof = Proof::parse(&text).map_err(|error| Failure::input(format!("`{}`: {error}", file.display())))?;
-    proof.check(&key).map_err(|error| Failure::no(format!("`{}` proves nothing: {error}", file.display())))?;
+    proof.check(&keys).map_err(|error| Failure::no(format!("`{}` proves nothing: {error}", file.display())))?;
     let record: serde_json::Value = serde_json::from_slice(&proof.leaf).unwrap_or_default();
     if options.json {
         return print_json(
@@ -260,7 +263,7 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&
         "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
     );
     if let Some(waiting) = waiting.filter(|waiting| waiting.rows > 0) {
-        println!("  not sealed yet {} rows", waiting.rows);
+        println!("  not sealed yet {}", waiting.rows);
     }
     if !verified.anchored {
         println!(
@@ -282,5 +285,5 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&
 fn complaint(verified: &Verified) -> String {
     let count = verified.findings.len() as u64 + verified.more_findings;
     let what = if count == 1 { "one thing does not fit".to_owned() } else { format!("{count} things do not fit") };
-    format!("{what}; keep the database as it is, and the checkpoints that left it")
+    format!("{what}; keep everything as it is, and the checkpoints that left the house")
 }

@@ -41,7 +41,10 @@ async fn every_query_and_every_command_of_the_page_runs() {
     assert!(rows > 40, "they find something: {rows}");
     let commands: Vec<String> = blocks(&page, "sh").join("\n").lines().map(filled).collect();
     assert!(commands.len() >= 27, "{commands:?}");
+    // Whose facts are under a key: whoever something was shared with.
+    let someone = auditor.stage.get(&format!("/v1/decisions/{}", decisions[1])).await["subject_id"].as_str().unwrap().to_owned();
     for command in commands {
+        let command = if command.contains(" forget ") { command.replace(auditor.ann.as_str(), &someone) } else { command };
         let command = command.replace("kept.txt", &kept).replace(" ./", &format!(" {}/", auditor.folder.path().display()));
         let command = command.replace("decision.tlog-proof", &auditor.path("decision.tlog-proof"));
         let command = command

@@ -28,6 +28,9 @@ pub(in crate::cli::audit) struct Manifest {
     pub(super) parts: Vec<Part>,
     tables: BTreeMap<String, Table>,
     policies: Option<NamedFile>,
+    /// Rows that wait to be sealed, and so are not here.
+    #[serde(default)]
+    pub(super) not_sealed_yet: u64,
 }
 
 /// Leaves that follow each other.
@@ -64,13 +67,17 @@ impl Manifest {
             parts: Vec::new(),
             tables: BTreeMap::new(),
             policies: None,
+            not_sealed_yet: 0,
         }
     }
 
     /// What an export that was broken off left behind.
     pub(super) fn begun(folder: &Path, format: Format) -> Result<Option<Self>, Failure> {
         if !folder.join(FILE).exists() {
-            return Ok(None);
+            let is_empty = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?.next().is_none();
+            let taken =
+                || Failure::input(format!("`{}` is not empty, and holds no export; name another folder", folder.display()));
+            return if is_empty { Ok(None) } else { Err(taken()) };
         }
         let begun = Self::read_any(folder)?;
         let taken = |why: &str| Failure::input(format!("`{}` holds {why}; name another folder", folder.display()));
@@ -82,7 +89,9 @@ impl Manifest {
 
     fn read_any(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::input(format!("there is no export in `{}`: {FILE} cannot be read: {error}", folder.display()))
+        })?;
         let read: Self = serde_json::from_str(&text)
             .map_err(|error| Failure::input(format!("`{}` is no manifest: {error}", path.display())))?;
         if read.what != WHAT || read.version != VERSION {
@@ -145,7 +154,7 @@ impl Manifest {
         Checkpoint::parse(&self.checkpoint).map_or(0, |checkpoint| checkpoint.size)
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(in crate::cli::audit) fn log(&self) -> String {
         Checkpoint::parse(&self.checkpoint).map_or_else(|_| "?".to_owned(), |checkpoint| checkpoint.origin)
     }
 

@@ -63,6 +63,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     if format == Format::Jsonl {
         manifest.set_policies(policies(store.as_ref(), folder).await?);
     }
+    manifest.not_sealed_yet = store.unsealed().await?.rows;
     manifest.complete = true;
     manifest.write(folder)?;
     Ok(manifest)

@@ -354,7 +354,7 @@ impl Drill {
             tasks.abort_all();
         }
         // Effects and events may still be under way.
-        let deadline = tokio::time::Instant::now() + if is_over { Duration::from_secs(8) } else { Duration::from_secs(1) };
+        let deadline = tokio::time::Instant::now() + if is_over { Duration::from_secs(12) } else { Duration::from_secs(1) };
         loop {
             let reported = self.reported();
             let (mut wrong, counts) = ledger::violations(&self.site, &reported).await;

@@ -148,9 +148,10 @@ impl Engine {
                 }
                 Ok(Sealed::Nothing | Sealed::Elsewhere) => {
                     // Whoever signed it may not have come to carry it.
+                    let seen = known.borrow().as_ref().map_or(0, |known| known.size);
                     if let Some(last) = self.store.last_checkpoint().await?
+                        && last.size > seen
                         && settings.key.check(&last).is_ok()
-                        && known.borrow().as_ref().is_none_or(|known| known.size < last.size)
                     {
                         newest.send_replace(Some(last));
                     }

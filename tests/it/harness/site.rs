@@ -125,7 +125,7 @@ impl Site {
         let witness = super::witness::Witness::start().await;
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&self.config).unwrap()).unwrap();
         config["audit"] =
-            json!({ "seal_every": "100ms", "checkpoints": { "witness_url": witness.url, "witness_key": witness.key } });
+            json!({ "seal_every": "400ms", "checkpoints": { "witness_url": witness.url, "witness_key": witness.key } });
         std::fs::write(&self.config, format!("{config:#}")).unwrap();
         self
     }

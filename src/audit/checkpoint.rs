@@ -75,6 +75,12 @@ impl LogKey {
         self
     }
 
+    /// The same log's, from other bytes.
+    #[must_use]
+    pub fn with_seed(&self, seed: [u8; 32]) -> Self {
+        Self { seed: Secret::new(seed), ..self.clone() }
+    }
+
     /// Whether it, or one before it, signed a checkpoint.
     ///
     /// # Errors

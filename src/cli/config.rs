@@ -106,11 +106,7 @@ const ENGINE: [&str; 12] = [
 /// # Errors
 /// Everything that is wrong with them, with places.
 pub fn read(path: &Path) -> Result<Config, Failure> {
-    let (text, root) = read_tree(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
-    let config = reader.config(&root);
-    finish(config, reader.problems.into_found(), &text)
+    read_part(path, |reader, root, top| reader.config(root, top))
 }
 
 /// Reads `database.url` alone, for commands that need no more.
@@ -118,14 +114,10 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
 /// # Errors
 /// It is missing, or the file cannot be read.
 pub fn read_database_url(path: &Path) -> Result<String, Failure> {
-    let (text, root) = read_tree(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
-    let url = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+    read_part(path, |reader, _, top| {
         let database = reader.section(top, "database", &["url", "connections"])?;
         reader.database_url(database)
-    });
-    finish(url, reader.problems.into_found(), &text)
+    })
 }
 
 /// Whether there is a web app to be told, for commands that need no more.
@@ -155,16 +147,12 @@ pub struct PlatformConfig {
 /// # Errors
 /// It is missing or wrong, or the file cannot be read.
 pub fn read_platform(path: &Path) -> Result<PlatformConfig, Failure> {
-    let (text, root) = read_tree(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
-    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+    read_part(path, |reader, _, top| {
         let zerokit = reader.section(top, "zerokit", &ZEROKIT)?;
         let (service, admin_key, call_timeout) = reader.platform(zerokit);
         let has_database = top.get("database").is_some();
         Some(PlatformConfig { service: service?, admin_key: admin_key?, call_timeout: call_timeout?, has_database })
-    });
-    finish(config, reader.problems.into_found(), &text)
+    })
 }
 
 /// What the policy tools need of the record: where it is, and the key to what is personal in it, if there is one.
@@ -183,10 +171,7 @@ pub struct RecordConfig {
 /// # Errors
 /// It is missing or wrong, or the file cannot be read.
 pub fn read_record(path: &Path) -> Result<RecordConfig, Failure> {
-    let (text, root) = read_tree(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
-    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+    read_part(path, |reader, _, top| {
         let database = reader.section(top, "database", &["url", "connections"])?;
         let database_url = reader.database_url(database);
         let encryption = reader.encryption(top)?;
@@ -195,8 +180,7 @@ pub fn read_record(path: &Path) -> Result<RecordConfig, Failure> {
             None => None,
         };
         Some(RecordConfig { database_url: database_url?, encryption, policies })
-    });
-    finish(config, reader.problems.into_found(), &text)
+    })
 }
 
 /// What an auditor's commands need: where the log is, and the keys, where they are known here.
@@ -217,10 +201,7 @@ pub struct AuditConfig {
 /// # Errors
 /// It is missing or wrong, or the file cannot be read.
 pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
-    let (text, root) = read_tree(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
-    let config = reader.problems.mapping(&root, "the configuration", &TOP).and_then(|top| {
+    read_part(path, |reader, _, top| {
         let database = reader.section(top, "database", &["url", "connections"])?;
         let database_url = reader.database_url(database);
         let encryption = reader.encryption(top)?;
@@ -237,15 +218,21 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
             false => None,
         };
         Some(AuditConfig { database_url: database_url?, encryption, log_key, is_key_derived })
-    });
-    finish(config, reader.problems.into_found(), &text)
+    })
 }
 
-fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, Failure> {
+/// Reads what a command needs; everything that is wrong with that, with places.
+fn read_part<T>(path: &Path, read: impl FnOnce(&mut Reader<'_>, &Node, Fields<'_>) -> Option<T>) -> Result<T, Failure> {
+    let (text, root) = read_tree(path)?;
+    let file = path.display().to_string();
+    let mut reader = Reader { problems: Problems::of(&file) };
+    let top = reader.problems.mapping(&root, "the configuration", &TOP);
+    let value = top.and_then(|top| read(&mut reader, &root, top));
+    let found = reader.problems.into_found();
     match value {
         Some(value) if found.is_empty() => Ok(value),
         _ => {
-            let shown = without_secrets(text);
+            let shown = without_secrets(&text);
             let rendered: Vec<_> = found.iter().map(|problem| problem.render(Some(&shown))).collect();
             Err(Failure::input(format!("the configuration cannot be used\n\n{}", rendered.join("\n").trim_end())))
         }
@@ -253,8 +240,7 @@ fn finish<T>(value: Option<T>, found: Vec<Diagnostic>, text: &str) -> Result<T, 
 }
 
 impl<'f> Reader<'f> {
-    fn config(&mut self, root: &Node) -> Option<Config> {
-        let top = self.problems.mapping(root, "the configuration", &TOP)?;
+    fn config(&mut self, root: &Node, top: Fields<'_>) -> Option<Config> {
         let database = self.section(top, "database", &["url", "connections"])?;
         let zerokit = self.section(top, "zerokit", &ZEROKIT)?;
         let webhooks = self.section(top, "webhooks", &["inbound", "outbound"])?;

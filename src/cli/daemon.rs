@@ -1,15 +1,17 @@
 //! The daemon as one piece: store, engine and HTTP put together from a configuration. Used by `serve`, the demo and the
 //! tests, so that all three run the same thing.
 
+use super::Failure;
 use super::config::Config;
-use crate::audit::{CheckpointError, MasterKey};
+use crate::audit::MasterKey;
 use crate::directory::{Directory, DirectoryError};
 use crate::domain::clock::Clock;
-use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy, derived_log_key};
+use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy, rederived_log_key};
 use crate::http::{self, Api};
 use crate::store::{LaneRules, Store, StoreError};
 use crate::zerokit::Client;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -45,9 +47,6 @@ pub enum StartError {
     /// The key is not the one that the database was written with, or cannot be used.
     #[error("`encryption.key` is not the one this database was written with; nothing in it could be read")]
     WrongKey,
-    /// The log's name.
-    #[error("`audit.name` {0}")]
-    Log(#[from] CheckpointError),
     /// The listener has no address.
     #[error("the listener broke: {0}")]
     Listener(#[from] std::io::Error),
@@ -67,8 +66,7 @@ impl Daemon {
         store.check_schema().await?;
         config.encryption = check_key(store.as_ref(), &config.encryption, true).await?;
         if config.sealing.is_key_derived {
-            config.sealing.key =
-                derived_log_key(config.sealing.key.name(), &config.encryption)?.after(config.sealing.key.previous().to_vec());
+            config.sealing.key = rederived_log_key(&config.sealing.key, &config.encryption);
         }
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
@@ -159,6 +157,19 @@ pub(super) fn engine(
         sealing: config.sealing.clone(),
     };
     Ok(Engine::new(parts, policy, settings)?)
+}
+
+/// Fails where the database is a file that is not there: nobody who mistyped its name wants a new one.
+///
+/// # Errors
+/// It is not there.
+pub(super) fn check_file(url: &str) -> Result<(), Failure> {
+    match url.strip_prefix("sqlite://") {
+        Some(file) if !Path::new(file).is_file() => {
+            Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Holds the key against the database's sentinel; with `keep` a database that has none gets one. The key as it is there.

@@ -40,7 +40,7 @@ pub use recheck::{Recheck, Rechecked};
 pub use registration::{Begun, RegistrationError};
 pub use rekey::{RekeyError, rekey};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};
-pub use sealing::{Destination, Sealing, SealingStatus, derived_log_key};
+pub use sealing::{Destination, Sealing, SealingStatus, derived_log_key, rederived_log_key};
 pub use settings::{Mode, Settings};
 
 use crate::audit::MasterKey;

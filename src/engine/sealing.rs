@@ -56,6 +56,12 @@ pub fn derived_log_key(name: &str, master: &MasterKey) -> Result<LogKey, Checkpo
     LogKey::new(name, master.derived(PURPOSE))
 }
 
+/// The same log's key, now that the key for personal data is known as it is in the database.
+#[must_use]
+pub fn rederived_log_key(key: &LogKey, master: &MasterKey) -> LogKey {
+    key.with_seed(master.derived(PURPOSE))
+}
+
 /// How sealing goes on this replica.
 #[derive(Debug)]
 pub struct SealingStatus {
@@ -119,11 +125,11 @@ impl std::fmt::Display for Destination {
 
 impl Engine {
     /// Seals until `stop` says so.
-    pub async fn run_sealing(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn run_sealing(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let settings = &self.sealing;
         // What left the house is remembered there, and what was signed here.
         let carried = settings.destinations.iter().filter_map(Destination::last_written).max_by_key(|checkpoint| checkpoint.size);
-        let (newest, known) = (&self.sealing_status.newest, self.sealing_status.newest.subscribe());
+        let newest = &self.sealing_status.newest;
         newest.send_replace(carried);
         for destination in settings.destinations.clone() {
             tokio::spawn(carry(Arc::clone(&self.store), destination, newest.subscribe(), stop.clone()));
@@ -135,20 +141,15 @@ impl Engine {
                     self.record_configuration().await?;
                     is_recorded.store(true, Ordering::Relaxed);
                 }
-                let last = known.borrow().clone();
-                self.store.seal(&settings.key, last.as_ref(), AT_ONCE).await
+                self.seal_some().await
             };
             let sealed = sealed.await;
             self.sealing_status.is_failing.store(sealed.is_err(), Ordering::Relaxed);
             match sealed {
-                Ok(Sealed::Leaves { checkpoint, more, .. }) => {
-                    self.sealing_status.leaves.store(checkpoint.size, Ordering::Relaxed);
-                    newest.send_replace(Some(checkpoint));
-                    Ok::<_, StoreError>(if more { PAUSE } else { settings.every })
-                }
+                Ok(Sealed::Leaves { more, .. }) => Ok::<_, StoreError>(if more { PAUSE } else { settings.every }),
                 Ok(Sealed::Nothing | Sealed::Elsewhere) => {
                     // Whoever signed it may not have come to carry it.
-                    let seen = known.borrow().as_ref().map_or(0, |known| known.size);
+                    let seen = newest.borrow().as_ref().map_or(0, |known| known.size);
                     if let Some(last) = self.store.last_checkpoint().await?
                         && last.size > seen
                         && settings.key.check(&last).is_ok()
@@ -161,24 +162,25 @@ impl Engine {
                 Err(error) => Err(error),
             }
         };
-        in_rounds(&Notify::new(), stop.clone(), "the decision log cannot be sealed", round).await;
-        let _ = stop.wait_for(|stop| *stop).await;
+        in_rounds(&Notify::new(), stop, "the decision log cannot be sealed", round).await;
     }
 
     /// Seals what was written while the daemon stopped, so that a single one leaves nothing unsealed behind.
     pub async fn seal_the_rest(&self) -> Result<(), StoreError> {
-        loop {
-            let known = self.sealing_status.newest.borrow().clone();
-            match self.store.seal(&self.sealing.key, known.as_ref(), AT_ONCE).await? {
-                Sealed::Leaves { checkpoint, more, .. } => {
-                    self.sealing_status.newest.send_replace(Some(checkpoint));
-                    if !more {
-                        return Ok(());
-                    }
-                }
-                Sealed::Nothing | Sealed::Elsewhere => return Ok(()),
-            }
+        while matches!(self.seal_some().await?, Sealed::Leaves { more: true, .. }) {}
+        Ok(())
+    }
+
+    /// Seals what goes into one transaction, on what this replica knows, and remembers what was signed.
+    async fn seal_some(&self) -> Result<Sealed, StoreError> {
+        let status = &self.sealing_status;
+        let known = status.newest.borrow().clone();
+        let sealed = self.store.seal(&self.sealing.key, known.as_ref(), AT_ONCE).await?;
+        if let Sealed::Leaves { checkpoint, .. } = &sealed {
+            status.leaves.store(checkpoint.size, Ordering::Relaxed);
+            status.newest.send_replace(Some(checkpoint.clone()));
         }
+        Ok(sealed)
     }
 
     /// Writes what this replica was told, if that is something new.

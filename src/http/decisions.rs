@@ -6,7 +6,7 @@ use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::store::{Cursor, DecisionQuery, FoundDecision};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -36,10 +36,14 @@ const KNOWN: [&str; 15] = [
     "after",
 ];
 
-pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(raw): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     auth::require(&api.tokens, &headers, Role::Auditor)?;
     let (mut query, mut after, mut limit) = (DecisionQuery::default(), None, PAGE);
-    for (name, value) in url_pairs(raw.as_deref().unwrap_or_default()) {
+    for (name, value) in pairs {
         let time =
             || value.parse::<Timestamp>().map_err(|_| Problem::field(&name, "must be a time such as `2026-03-02T10:00:00Z`"));
         if value.contains('\0') {
@@ -103,13 +107,4 @@ fn cursor(text: &str) -> Option<Cursor> {
     at.parse::<Timestamp>().ok()?;
     uuid::Uuid::try_parse(id).ok()?;
     Some(Cursor { at: at.to_owned(), id: id.to_owned() })
-}
-
-fn url_pairs(raw: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
-    let pairs = raw.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (decoded(name), decoded(value))).collect()
 }

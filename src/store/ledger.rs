@@ -41,15 +41,6 @@ pub enum Sealed {
 /// How many leaves are read at once.
 pub const LEAVES_AT_ONCE: u32 = 4_000;
 
-/// What waits to be sealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsealed {
-    /// How many rows.
-    pub rows: u64,
-    /// For how long the oldest of them, in microseconds.
-    pub oldest: Option<i64>,
-}
-
 /// A row for auditors that is no leaf and does not wait to become one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
@@ -68,8 +59,8 @@ pub trait Ledger: Send + Sync {
     /// the log did not grow out of `known`, the last one that the caller saw: nothing is signed over that.
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError>;
 
-    /// What waits.
-    async fn unsealed(&self) -> Result<Unsealed, StoreError>;
+    /// How many rows wait to be sealed.
+    async fn unsealed(&self) -> Result<u64, StoreError>;
 
     /// The newest checkpoint, with what witnesses signed.
     async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;

@@ -1,7 +1,7 @@
 //! `assent audit forget`: destroys the key that a person's facts are sealed under.
 
 use super::super::ops::{Operator, operator};
-use super::is_there;
+use crate::cli::daemon::check_file;
 use crate::cli::output::print_json;
 use crate::cli::{ConfigArgument, Failure, config};
 use crate::domain::ids::UserId;
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let url = config::read_database_url(&options.config.config)?;
-    is_there(&url)?;
+    check_file(&url)?;
     let store = store::open(&url, 2).await?;
     store.check_schema().await?;
     let user = &options.user;

@@ -1,7 +1,7 @@
 //! `assent audit key`: what others check the log's signatures with.
 
 use super::super::{ConfigArgument, Failure, config};
-use super::{open, verifiers};
+use super::open;
 use clap::Args;
 
 /// What can be said on the command line.
@@ -12,16 +12,13 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    let config = config::read_audit(&options.config.config)?;
-    if config.log_key.is_none() {
-        return Err(Failure::input(
-            "the configuration has no key that signs: set `encryption.key_file` or `audit.signing_key_file`",
-        ));
+    let mut config = config::read_audit(&options.config.config)?;
+    if config.is_key_derived && config.log_key.is_some() {
+        // It follows from the first key that the database had.
+        config = open(&options.config).await?.config;
     }
-    // One that follows from another key is the first that the database had.
-    let config = if config.is_key_derived { open(&options.config).await?.config } else { config };
-    for key in verifiers(&[], Some(&config))?.iter().take(1) {
-        println!("{}", key.as_str());
-    }
+    let none = "the configuration has no key that signs: set `encryption.key_file` or `audit.signing_key_file`";
+    let key = config.log_key.ok_or_else(|| Failure::input(none))?.verifier();
+    println!("{}", key.map_err(|error| Failure::input(format!("the log's key {error}")))?.as_str());
     Ok(())
 }

@@ -13,13 +13,12 @@ mod source;
 mod verify;
 
 use super::config::{self, AuditConfig};
-use super::daemon::{StartError, check_key};
+use super::daemon::{check_file, check_key};
 use super::{ConfigArgument, Failure, output};
 use crate::audit::LogVerifier;
-use crate::engine::derived_log_key;
+use crate::engine::rederived_log_key;
 use crate::store::{self, Store};
 use clap::Subcommand;
-use std::path::Path;
 use std::sync::Arc;
 
 /// What can be done.
@@ -79,29 +78,18 @@ struct Log {
 async fn open(argument: &ConfigArgument) -> Result<Log, Failure> {
     output::start_logging("warn");
     let mut config = config::read_audit(&argument.config)?;
-    is_there(&config.database_url)?;
+    check_file(&config.database_url)?;
     let store = store::open_to_read(&config.database_url, 4).await?;
     store.check_schema().await?;
     // With another key personal facts would seem to be erased.
     if let Some(key) = &config.encryption {
         let key = check_key(store.as_ref(), key, false).await?;
-        if let Some(log_key) = config.log_key.take_if(|_| config.is_key_derived) {
-            config.log_key =
-                Some(derived_log_key(log_key.name(), &key).map_err(StartError::from)?.after(log_key.previous().to_vec()));
+        if config.is_key_derived {
+            config.log_key = config.log_key.map(|log_key| rederived_log_key(&log_key, &key));
         }
         config.encryption = Some(key);
     }
     Ok(Log { store, config })
-}
-
-/// Fails where the database is a file that is not there: nobody who mistyped its name wants a new one.
-fn is_there(url: &str) -> Result<(), Failure> {
-    match url.strip_prefix("sqlite://") {
-        Some(file) if !Path::new(file).is_file() => {
-            Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The keys to check something with that was taken out of the database, which is asked only where they follow from what it keeps.

@@ -1,9 +1,8 @@
 //! `assent audit rekey`: another `encryption.key`.
 
 use super::super::ops::{Operator, operator};
-use super::is_there;
 use crate::audit::MasterKey;
-use crate::cli::daemon::check_key;
+use crate::cli::daemon::{check_file, check_key};
 use crate::cli::output::print_json;
 use crate::cli::{ConfigArgument, Failure, config};
 use crate::engine::{RekeyError, rekey};
@@ -35,7 +34,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let config = config::read_audit(&options.config.config)?;
-    is_there(&config.database_url)?;
+    check_file(&config.database_url)?;
     let file = options.new_key_file.display();
     let old = config.encryption.ok_or_else(|| Failure::input("`encryption.key_file` must be the key that is to be replaced"))?;
     let text = std::fs::read_to_string(&options.new_key_file)

@@ -3,7 +3,7 @@
 use super::line::{self, Line};
 use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream};
 use crate::cli::Failure;
-use crate::store::{LEAVES_AT_ONCE, Store, Stray};
+use crate::store::{LEAVES_AT_ONCE, Store};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -14,7 +14,9 @@ const PAGE: u64 = LEAVES_AT_ONCE as u64;
 /// The longest line of an export that is read; a row is a few kilobytes.
 const LONGEST_LINE: u64 = 64 << 20;
 /// How many rows without a leaf are named, of each table.
-const MOST_STRAYS: u32 = 100;
+pub(super) const MOST_STRAYS: u32 = 100;
+/// How many archived policies are read at once.
+const POLICIES_AT_ONCE: u32 = 100;
 
 /// One leaf to be checked.
 pub(super) struct Entry {
@@ -81,9 +83,15 @@ async fn database_page(store: &dyn Store, from: u64, below: u64) -> Result<Page,
     Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
 }
 
-/// Rows of the database that are in no tree.
-pub(super) async fn strays(store: &dyn Store) -> Result<Vec<Stray>, Failure> {
-    Ok(store.strays(MOST_STRAYS).await?)
+/// Hands over every archived policy, by its hash.
+pub(super) async fn policies(store: &dyn Store, mut each: impl FnMut(&str, &str) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut after = String::new();
+    loop {
+        let page = store.policies(&after, POLICIES_AT_ONCE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after.clone_from(last);
+        page.iter().try_for_each(|(hash, body)| each(hash, body))?;
+    }
 }
 
 fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufReader<File>>) -> Result<Option<Page>, Failure> {

@@ -10,7 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::ids::UserId;
 use crate::engine::{Recheck, Rechecked};
-use crate::store::{Store, Unsealed};
+use crate::store::Store;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -53,7 +53,7 @@ struct Run {
     recheck: Arc<Recheck>,
     again: Again,
     progress: Progress,
-    total: Option<u64>,
+    total: u64,
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
@@ -66,7 +66,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let keys = verifiers_elsewhere(&options.key, &options.config).await?;
             let manifest = Manifest::read(folder)?;
             is_of_log(&keys, &manifest.log())?;
-            let mut run = Run::new(keys, outside, None, Some(manifest.size()));
+            let mut run = Run::new(keys, outside, None, manifest.size());
             manifest.check(folder, &mut run.verification)?;
             run.verification.expect(manifest.taken_at()?);
             for (hash, body) in manifest.policies(folder)? {
@@ -86,18 +86,19 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 is_of_log(&keys, &last.origin)?;
             }
             let size = last.map_or(0, |checkpoint| checkpoint.size);
-            let mut run = Run::new(keys, outside, log.config.encryption.clone(), Some(size));
-            let mut after = String::new();
-            loop {
-                let page = store.policies(&after, 100).await?;
-                let Some((last, _)) = page.last() else { break };
-                after.clone_from(last);
-                page.iter().for_each(|(hash, body)| run.policy(hash, body));
-            }
+            let mut run = Run::new(keys, outside, log.config.encryption.clone(), size);
+            source::policies(store, |hash, body| {
+                run.policy(hash, body);
+                Ok(())
+            })
+            .await?;
             let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
             run.all(&mut source, Some(store)).await?;
-            run.outside(store.leaves_outside().await?);
-            for stray in source::strays(store).await? {
+            let count = store.leaves_outside().await?;
+            if count > 0 {
+                run.verification.found(Finding::Outside { count });
+            }
+            for stray in store.strays(source::MOST_STRAYS).await? {
                 run.verification.found(Finding::Added { table: stray.stream.table(), id: stray.id });
             }
             run.report(Some(store.unsealed().await?), options.json)
@@ -132,24 +133,13 @@ async fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
 }
 
 impl Run {
-    fn new(
-        keys: Vec<LogVerifier>,
-        outside: Vec<Checkpoint>,
-        master: Option<crate::audit::MasterKey>,
-        total: Option<u64>,
-    ) -> Self {
+    fn new(keys: Vec<LogVerifier>, outside: Vec<Checkpoint>, master: Option<crate::audit::MasterKey>, total: u64) -> Self {
         Self {
             verification: Verification::new(keys, outside),
             recheck: Arc::new(Recheck::new(master)),
             again: Again::default(),
             progress: Progress::of("verifying"),
             total,
-        }
-    }
-
-    fn outside(&mut self, count: u64) {
-        if count > 0 {
-            self.verification.found(Finding::Outside { count });
         }
     }
 
@@ -193,7 +183,7 @@ impl Run {
             }
             checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
             checked.findings.into_iter().for_each(|finding| self.verification.found(finding));
-            self.progress.share(self.verification.size(), self.total.unwrap_or_default(), "leaves");
+            self.progress.share(self.verification.size(), self.total, "leaves");
         }
         Ok(())
     }
@@ -238,23 +228,25 @@ impl Run {
         *count = count.saturating_add(1);
     }
 
-    fn report(self, waiting: Option<Unsealed>, is_json: bool) -> Result<(), Failure> {
+    fn report(self, waiting: Option<u64>, is_json: bool) -> Result<(), Failure> {
         let Self { verification, again, progress, .. } = self;
         let log = verification.log().to_owned();
         let verified = verification.finish();
         drop(progress);
         let is_sound = verified.findings.is_empty();
-        let rows = waiting.as_ref().map_or(0, |waiting| waiting.rows);
+        let waiting = waiting.unwrap_or_default();
         if is_json {
-            print_json(&json!({ "log": log, "sound": is_sound, "verified": verified, "decided_again": again, "waiting": rows }))?;
+            print_json(
+                &json!({ "log": log, "sound": is_sound, "verified": verified, "decided_again": again, "waiting": waiting }),
+            )?;
         } else {
-            print_report(&log, &verified, &again, waiting.as_ref());
+            print_report(&log, &verified, &again, waiting);
         }
         if is_sound { Ok(()) } else { Err(Failure::no(complaint(&verified))) }
     }
 }
 
-fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&Unsealed>) {
+fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     let paint = Paint::stdout();
     println!("{} leaves under {} checkpoints of the log {log}", verified.leaves, verified.checkpoints);
     println!("  root           {}", verified.root);
@@ -262,8 +254,8 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: Option<&
     println!(
         "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
     );
-    if let Some(waiting) = waiting.filter(|waiting| waiting.rows > 0) {
-        println!("  not sealed yet {}", waiting.rows);
+    if waiting > 0 {
+        println!("  not sealed yet {waiting}");
     }
     if !verified.anchored {
         println!(

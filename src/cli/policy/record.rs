@@ -1,7 +1,7 @@
 //! Opens the record of decisions, for tools that only look at it.
 
 use crate::cli::config::{self, RecordConfig};
-use crate::cli::daemon::check_key;
+use crate::cli::daemon::{check_file, check_key};
 use crate::cli::{Failure, output};
 use crate::domain::ids::{DecisionId, RecordId};
 use crate::engine::History;
@@ -22,11 +22,7 @@ pub(super) struct Record {
 pub(super) async fn open(path: &Path) -> Result<Record, Failure> {
     output::start_logging("warn");
     let mut config = config::read_record(path)?;
-    if let Some(file) = config.database_url.strip_prefix("sqlite://")
-        && !Path::new(file).exists()
-    {
-        return Err(Failure::input(format!("there is no database file `{file}`; check `database.url`")));
-    }
+    check_file(&config.database_url)?;
     let store = store::open(&config.database_url, 2).await?;
     store.check_schema().await?;
     // With another key personal facts would be unknown, and the record would seem to say something else.

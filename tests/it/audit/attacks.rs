@@ -314,7 +314,7 @@ async fn forgeries_beside_the_tree_are_seen(backend: Backend) {
     .await;
     let store = copy.database.open().await;
     let before = last_leaves(&store).await.len();
-    while store.unsealed().await.unwrap().rows > 0 {
+    while store.unsealed().await.unwrap() > 0 {
         store.seal(&log_key(), None, 500).await.unwrap();
     }
     assert_eq!(last_leaves(&store).await.len(), before);

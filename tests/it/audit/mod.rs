@@ -63,7 +63,7 @@ impl Auditor {
         let store = self.stage.daemon.engine.store();
         until("all is sealed", async || {
             let leaves = store.leaves(0, u64::from(u32::MAX)).await.unwrap().len();
-            leaves > 0 && store.unsealed().await.unwrap().rows == 0
+            leaves > 0 && store.unsealed().await.unwrap() == 0
         })
         .await;
     }

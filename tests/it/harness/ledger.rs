@@ -38,7 +38,7 @@ pub(crate) struct Counts {
 pub(crate) async fn unsound(site: &Site) -> Vec<String> {
     let store = site.store().await;
     let mut wrong = Vec::new();
-    let waiting = store.unsealed().await.unwrap().rows;
+    let waiting = store.unsealed().await.unwrap();
     if waiting > 0 {
         wrong.push(format!("{waiting} rows wait to be sealed"));
     }

@@ -47,7 +47,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
             progress.share(page.entries.last().map_or(from, |entry| entry.seen.index), size, "leaves");
         }
         if to == size && format == Format::Jsonl {
-            for stray in source::strays(store.as_ref()).await? {
+            for stray in store.strays(source::MOST_STRAYS).await? {
                 files.line("log", &line::stray(stray.stream, &stray.id))?;
             }
             let outside = store.leaves_outside().await?;
@@ -63,7 +63,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     if format == Format::Jsonl {
         manifest.set_policies(policies(store.as_ref(), folder).await?);
     }
-    manifest.not_sealed_yet = store.unsealed().await?.rows;
+    manifest.not_sealed_yet = store.unsealed().await?;
     manifest.complete = true;
     manifest.write(folder)?;
     Ok(manifest)
@@ -71,16 +71,11 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
 
 async fn policies(store: &dyn Store, folder: &Path) -> Result<NamedFile, Failure> {
     let mut file = Output::create(folder, "policies.jsonl".to_owned())?;
-    let mut after = String::new();
-    loop {
-        let page = store.policies(&after, 100).await?;
-        let Some((last, _)) = page.last() else { break };
-        after.clone_from(last);
-        for (hash, body) in &page {
-            file.write(format!("{}\n", json!({ "hash": hash, "body": body })).as_bytes())?;
-            file.rows = file.rows.saturating_add(1);
-        }
-    }
+    source::policies(store, |hash, body| {
+        file.rows = file.rows.saturating_add(1);
+        file.write(format!("{}\n", json!({ "hash": hash, "body": body })).as_bytes())
+    })
+    .await?;
     file.close(folder)
 }
 

@@ -10,17 +10,12 @@ use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray, Unsealed};
+use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray};
 use async_trait::async_trait;
-use sealing::{hash, index, number};
+use sealing::{hash, index, note, number};
 use serde_json::Value;
 
-const WAITING: Sql = Sql {
-    postgres: "select count(*), (extract(epoch from clock_timestamp() - min(at)) * 1000000)::bigint from \
-               (select at from unsealed union all select at from unsealed_history) waiting",
-    sqlite: "select count(*), cast((unixepoch('subsec') - unixepoch(min(at), 'subsec')) * 1000000 as integer) from \
-             (select at from unsealed union all select at from unsealed_history) waiting",
-};
+const WAITING: Sql = sql!("select (select count(*) from unsealed) + (select count(*) from unsealed_history)");
 const COSIGNED: Sql = sql!("select line from cosignatures where size = $1 order by line");
 const CHECKPOINTS: Sql = sql!("select note from checkpoints where size > $1 and size <= $2 order by size");
 const COSIGN: Sql =
@@ -83,25 +78,19 @@ fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
     Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })
 }
 
-fn checkpoint(note: &str) -> Result<Checkpoint, StoreError> {
-    Checkpoint::parse(note).map_err(|error| StoreError::Tree(format!("a checkpoint {error}")))
-}
-
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
         sealing::seal(self.driver.as_ref(), key, known, limit).await
     }
 
-    async fn unsealed(&self) -> Result<Unsealed, StoreError> {
-        let row = first(self.driver.read(WAITING, args![]).await?);
-        let row = row.ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?;
-        Ok(Unsealed { rows: row.count(0)?, oldest: row.opt_int(1)? })
+    async fn unsealed(&self) -> Result<u64, StoreError> {
+        index(first(self.driver.read(WAITING, args![]).await?).as_ref(), 0)
     }
 
     async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         let Some(row) = first(self.driver.read(sealing::LAST, args![]).await?) else { return Ok(None) };
-        let last = checkpoint(row.text(0)?)?;
+        let last = note(&row)?;
         let rows = self.driver.read(COSIGNED, args![number(last.size)?]).await?;
         let lines = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(last.with_signatures(&lines)))
@@ -109,7 +98,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Checkpoint>, StoreError> {
         let rows = self.driver.read(CHECKPOINTS, args![number(above)?, number(size)?]).await?;
-        rows.iter().map(|row| checkpoint(row.text(0)?)).collect()
+        rows.iter().map(note).collect()
     }
 
     async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError> {

@@ -144,7 +144,8 @@ async fn standing(tx: &mut dyn Transaction, size: u64, key: &LogKey, known: Opti
     Ok(nodes)
 }
 
-fn note(row: &Row) -> Result<Checkpoint, StoreError> {
+/// A checkpoint as it is kept.
+pub(super) fn note(row: &Row) -> Result<Checkpoint, StoreError> {
     Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("a checkpoint {error}")))
 }
 

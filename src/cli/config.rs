@@ -387,12 +387,24 @@ impl<'f> Reader<'f> {
 
     #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
     fn outbound(&mut self, webhooks: Fields<'_>) -> Option<Option<Outbound>> {
-        let keys = ["url", "secret", "secret_file", "timeout"];
+        let keys = ["url", "secret", "secret_file", "timeout", "retry_after"];
         let Some(section) = self.optional_section(webhooks, "outbound", &keys)? else { return Some(None) };
         let secrets = self.secrets(section, "secret");
         let timeout = self.duration(Some(section), "timeout", Duration::from_secs(10));
+        let schedule = match section.get("retry_after") {
+            Some(node) => {
+                let waits: Vec<_> = self
+                    .problems
+                    .list(node, "retry_after")?
+                    .iter()
+                    .map(|wait| self.problems.duration(wait, "retry_after"))
+                    .collect();
+                waits.into_iter().collect()
+            }
+            None => Some(RETRY_SCHEDULE.to_vec()),
+        };
         let url = self.address(section, "url")?;
-        Some(Some(Outbound { url, secrets: secrets?, timeout: timeout?, schedule: RETRY_SCHEDULE.to_vec() }))
+        Some(Some(Outbound { url, secrets: secrets?, timeout: timeout?, schedule: schedule? }))
     }
 
     fn tokens(&mut self, top: Fields<'_>) -> Option<Vec<Token>> {

@@ -348,13 +348,15 @@ impl Drill {
         tasks.spawn(self.clone().turned_down());
         tasks.spawn(self.clone().registration());
         tasks.spawn(self.clone().operators());
+        let latest = tokio::time::Instant::now() + within;
         let is_over = tokio::time::timeout(within, async { while tasks.join_next().await.is_some() {} }).await.is_ok();
         if !is_over {
             self.wrong.lock().unwrap().push("not everything came to its end in time".to_owned());
             tasks.abort_all();
         }
         // Effects and events may still be under way.
-        let deadline = tokio::time::Instant::now() + if is_over { Duration::from_secs(12) } else { Duration::from_secs(1) };
+        let enough = tokio::time::Instant::now() + if is_over { Duration::from_secs(12) } else { Duration::from_secs(1) };
+        let deadline = enough.max(latest);
         loop {
             let reported = self.reported();
             let (mut wrong, counts) = ledger::violations(&self.site, &reported).await;

@@ -94,11 +94,13 @@ impl Site {
         let short_map = short.as_object_mut().unwrap();
         short_map.extend(engine.as_object().unwrap().clone());
         short_map.retain(|_, value| !value.is_null());
+        // On a busy machine a web app may well miss its second more than once.
+        let hook = json!({ "url": hook, "secret": SECRET, "timeout": "1s", "retry_after": vec!["300ms"; 50] });
         let config = json!({
             "listen": "127.0.0.1:0",
             "database": { "url": database.url, "connections": 8 },
             "zerokit": { "service_url": format!("http://{platform}/tenant-{TENANT}"), "admin_key": ADMIN_KEY, "timeout": "350ms" },
-            "webhooks": { "inbound": { "secrets": [SECRET] }, "outbound": { "url": hook, "secret": SECRET, "timeout": "1s" } },
+            "webhooks": { "inbound": { "secrets": [SECRET] }, "outbound": hook },
             "policies": { "path": folder.path().join("policies") },
             "engine": short,
             "tokens": [
@@ -123,9 +125,16 @@ impl Site {
     /// Has its daemons show every checkpoint to a witness.
     pub(crate) async fn with_witness(self) -> Self {
         let witness = super::witness::Witness::start().await;
+        self.configured(|config| {
+            config["audit"] =
+                json!({ "seal_every": "400ms", "checkpoints": { "witness_url": witness.url, "witness_key": witness.key } });
+        })
+    }
+
+    /// With another configuration.
+    pub(crate) fn configured(self, change: impl FnOnce(&mut Value)) -> Self {
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&self.config).unwrap()).unwrap();
-        config["audit"] =
-            json!({ "seal_every": "400ms", "checkpoints": { "witness_url": witness.url, "witness_key": witness.key } });
+        change(&mut config);
         std::fs::write(&self.config, format!("{config:#}")).unwrap();
         self
     }

@@ -58,6 +58,17 @@ create table cosignatures (
     primary key (size, line)
 );
 
+-- How many decisions are sealed, by day: what follows from the rows, so that nobody has to count millions of them. `assent audit
+-- verify` holds it against them.
+create table decision_counts (
+    day        date not null,
+    kind       text not null,
+    verdict    text not null,
+    rules      jsonb not null,
+    decisions  bigint not null,
+    primary key (day, kind, verdict, rules)
+);
+
 create function assent_await_sealing() returns trigger language plpgsql as $$
 begin
     case tg_table_name
@@ -106,7 +117,7 @@ declare
                                     'configuration_changes', 'leaves', 'tree_nodes', 'checkpoints', 'cosignatures'];
     work   constant text[] := array['notifications', 'operations', 'finished_operations', 'lanes', 'flows', 'limit_keys', 'limit_places',
                                     'person_keys', 'tresors', 'effects', 'registrations', 'events', 'grants', 'pauses', 'key_sentinel',
-                                    'unsealed', 'unsealed_history'];
+                                    'unsealed', 'unsealed_history', 'decision_counts'];
     name   text;
 begin
     if (select rolsuper from pg_roles where rolname = daemon)

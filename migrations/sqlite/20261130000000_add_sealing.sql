@@ -58,6 +58,16 @@ create table cosignatures (
     primary key (size, line)
 );
 
+-- How many decisions are sealed, by day: what follows from the rows, so that nobody has to count all of them.
+create table decision_counts (
+    day        text not null,
+    kind       text not null,
+    verdict    text not null,
+    rules      text not null,
+    decisions  integer not null,
+    primary key (day, kind, verdict, rules)
+) strict, without rowid;
+
 create trigger decisions_await_sealing after insert on decisions
     begin insert into unsealed (at, id, stream) values (new.decided_at, new.id, 1); end;
 create trigger outcomes_await_sealing after insert on outcomes

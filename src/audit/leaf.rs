@@ -11,8 +11,10 @@ use tlog_tiles::{Hash, record_hash};
 /// What a column holds, and so how it stands in a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Text, an id, or a time (RFC 3339, UTC, microseconds).
+    /// Text, or an id.
     Text,
+    /// A time (RFC 3339, UTC, microseconds).
+    Time,
     /// A whole number.
     Integer,
     /// Yes or no.
@@ -108,11 +110,11 @@ impl Stream {
     /// The columns that are sealed, in the order in which the store reads them.
     #[must_use]
     pub const fn columns(self) -> &'static [Column] {
-        use Form::{Flag, Integer, Json, Sealed, Text};
+        use Form::{Flag, Integer, Json, Sealed, Text, Time};
         match self {
             Stream::Decision => &[
                 ("id", Text),
-                ("decided_at", Text),
+                ("decided_at", Time),
                 ("tenant", Text),
                 ("kind", Text),
                 ("operation_id", Text),
@@ -136,7 +138,7 @@ impl Stream {
             Stream::Outcome => &[
                 ("id", Text),
                 ("decision_id", Text),
-                ("at", Text),
+                ("at", Time),
                 ("kind", Text),
                 ("operation_id", Text),
                 ("outcome", Text),
@@ -146,7 +148,7 @@ impl Stream {
             ],
             Stream::Review => &[
                 ("id", Text),
-                ("at", Text),
+                ("at", Time),
                 ("decision_id", Text),
                 ("kind", Text),
                 ("operation_id", Text),
@@ -155,13 +157,13 @@ impl Stream {
                 ("reviewer", Text),
                 ("user_id", Text),
                 ("comment", Text),
-                ("valid_until", Text),
+                ("valid_until", Time),
             ],
             Stream::OperatorAction => {
-                &[("id", Text), ("at", Text), ("operator", Text), ("action", Text), ("target", Text), ("comment", Text)]
+                &[("id", Text), ("at", Time), ("operator", Text), ("action", Text), ("target", Text), ("comment", Text)]
             }
-            Stream::PolicyActivation => &[("id", Integer), ("at", Text), ("hash", Text), ("replica", Text)],
-            Stream::ConfigurationChange => &[("id", Text), ("at", Text), ("replica", Text), ("version", Text), ("body", Json)],
+            Stream::PolicyActivation => &[("id", Integer), ("at", Time), ("hash", Text), ("replica", Text)],
+            Stream::ConfigurationChange => &[("id", Text), ("at", Time), ("replica", Text), ("version", Text), ("body", Json)],
         }
     }
 }

@@ -117,6 +117,19 @@ pub enum Finding {
         /// What comes out.
         evaluated: String,
     },
+    /// The kept count of a day's decisions is not what their rows come to.
+    Count {
+        /// The day.
+        day: String,
+        /// The verdict.
+        verdict: String,
+        /// The rules, as JSON.
+        rules: String,
+        /// What is kept.
+        kept: u64,
+        /// What was counted.
+        counted: u64,
+    },
     /// A file of an export is not what its manifest says.
     Export {
         /// What is wrong.
@@ -158,6 +171,12 @@ impl std::fmt::Display for Finding {
             Finding::Policy { hash, why } => write!(f, "the archived policy `{hash}` {why}"),
             Finding::Verdict { id, recorded, evaluated } => {
                 write!(f, "decision `{id}` says {recorded}, and its policy makes {evaluated} of its facts")
+            }
+            Finding::Count { day, verdict, rules, kept, counted } => {
+                write!(
+                    f,
+                    "`decision_counts` says that {kept} decisions of {day} are {verdict} by {rules}, and there are {counted}"
+                )
             }
             Finding::Export { why } => f.write_str(why),
         }
@@ -261,6 +280,14 @@ impl Verification {
         self.outside.push(checkpoint);
         self.outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
         self.reached();
+    }
+
+    /// Whether the rows until now are those that were sealed.
+    #[must_use]
+    pub fn has_its_rows(&self) -> bool {
+        let is_of_rows =
+            |finding: &Finding| matches!(finding, Finding::Changed { .. } | Finding::Removed { .. } | Finding::Gap { .. });
+        self.more_findings == 0 && !self.findings.iter().any(is_of_rows)
     }
 
     /// How many leaves were taken in.

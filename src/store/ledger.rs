@@ -1,7 +1,7 @@
 //! The decision log as a tree: what is sealed, what waits to be, and what is read back to check or prove it.
 
 use super::StoreError;
-use crate::audit::{Checkpoint, LogKey, Nodes, Record, Run, Stream, TreeHash};
+use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, TreeHash};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -88,6 +88,9 @@ pub trait Ledger: Send + Sync {
 
     /// Rows that were never sealed and do not wait to be, at most so many of each table.
     async fn strays(&self, limit: u32) -> Result<Vec<Stray>, StoreError>;
+
+    /// How many decisions are sealed, by day, and the size of the log as it was then.
+    async fn sealed_counts(&self) -> Result<(u64, Vec<(CountedAs, u64)>), StoreError>;
 
     /// Archived policies after this hash, in the order of their hashes.
     async fn policies(&self, after: &str, limit: u32) -> Result<Vec<(String, String)>, StoreError>;

@@ -105,6 +105,9 @@ pub trait Search: Send + Sync {
     /// The next decisions after a place, the newest first.
     async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError>;
 
+    /// How the database looks for the first page, in its own words.
+    async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError>;
+
     /// One decision with its latest outcome.
     async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError>;
 

@@ -2,7 +2,7 @@
 
 use super::line;
 use super::source::{self, Entry, Page, Row};
-use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream, TreeHash, hashed, leaf_hash};
+use crate::audit::{Checkpoint, CountedAs, Finding, Record, SeenLeaf, Stream, TreeHash, hashed, leaf_hash};
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub(super) struct Checked {
     pub(super) seen: SeenLeaf,
     pub(super) again: Option<Rechecked>,
+    pub(super) counted: Option<CountedAs>,
 }
 
 /// What a page came to; the order stays.
@@ -73,8 +74,9 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
     };
     let is_whole = record.as_ref().is_none_or(has_its_ciphertexts);
     seen.row = bytes.map(|bytes| if is_whole { leaf_hash(&bytes) } else { TreeHash([0; 32]) });
+    let counted = record.as_ref().and_then(CountedAs::of);
     let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record));
-    Checked { seen, again }
+    Checked { seen, again, counted }
 }
 
 /// Whether the ciphertexts beside a row are those whose hashes stand in it.

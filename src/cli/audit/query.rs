@@ -63,6 +63,9 @@ pub(in crate::cli) struct Options {
     /// Only how many there are, by day, rule and verdict
     #[arg(long)]
     count: bool,
+    /// Only how the database looks for them, in its own words
+    #[arg(long, conflicts_with_all = ["count", "json", "csv"])]
+    explain: bool,
     /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
@@ -93,6 +96,12 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         text: options.text,
         operation: options.operation,
     };
+    if options.explain {
+        for line in log.store.explain(&query, options.limit).await? {
+            println!("{line}");
+        }
+        return Ok(());
+    }
     if options.count {
         let counts = log.store.count_by_day(&query).await?;
         if options.json {

@@ -27,6 +27,16 @@ pub(super) struct Entry {
     pub(super) row: Row,
 }
 
+impl Entry {
+    /// The row, where it was read.
+    pub(super) fn record(&self) -> Option<&Record> {
+        match &self.row {
+            Row::Record(record) => Some(record),
+            Row::None | Row::Sealed(_) => None,
+        }
+    }
+}
+
 /// A row, read or not.
 pub(super) enum Row {
     None,

@@ -4,7 +4,7 @@
 use super::export::Manifest;
 use super::source::{self, Source};
 use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
-use crate::audit::{Checkpoint, Finding, LogVerifier, Proof, Verification, Verified};
+use crate::audit::{Checkpoint, CountedAs, Finding, LogVerifier, Proof, Tally, Verification, Verified};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
@@ -52,6 +52,7 @@ struct Run {
     verification: Verification,
     recheck: Arc<Recheck>,
     again: Again,
+    tally: Tally,
     progress: Progress,
     total: u64,
 }
@@ -81,11 +82,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let log = open(&options.config).await?;
             let keys = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
-            let last = store.last_checkpoint().await?;
+            // Both of the same moment, as a sealer may be at work.
+            let (mut last, (mut size, mut kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
+            while last.as_ref().map_or(0, |checkpoint| checkpoint.size) != size {
+                (last, (size, kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
+            }
             if let Some(last) = &last {
                 is_of_log(&keys, &last.origin)?;
             }
-            let size = last.map_or(0, |checkpoint| checkpoint.size);
             let mut run = Run::new(keys, outside, log.config.encryption.clone(), size);
             source::policies(store, |hash, body| {
                 run.policy(hash, body);
@@ -101,6 +105,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             for stray in store.strays(source::MOST_STRAYS).await? {
                 run.verification.found(Finding::Added { table: stray.stream.table(), id: stray.id });
             }
+            run.counts(kept);
             run.report(Some(store.unsealed().await?), options.json)
         }
     }
@@ -138,8 +143,20 @@ impl Run {
             verification: Verification::new(keys, outside),
             recheck: Arc::new(Recheck::new(master)),
             again: Again::default(),
+            tally: Tally::default(),
             progress: Progress::of("verifying"),
             total,
+        }
+    }
+
+    /// Holds kept counts against the rows, where these are what was sealed.
+    fn counts(&mut self, kept: Vec<(CountedAs, u64)>) {
+        if !self.verification.has_its_rows() {
+            return;
+        }
+        for (of, kept, counted) in std::mem::take(&mut self.tally).differences(kept) {
+            let CountedAs { day, verdict, rules, .. } = of;
+            self.verification.found(Finding::Count { day, verdict, rules, kept, counted });
         }
     }
 
@@ -177,6 +194,9 @@ impl Run {
                     self.verification.checkpoint(checkpoint);
                 }
                 self.verification.leaf(&one.seen);
+                if let Some(counted) = one.counted {
+                    self.tally.add(counted);
+                }
                 if let Some(again) = one.again {
                     self.again(&one.seen.id, again);
                 }

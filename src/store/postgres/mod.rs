@@ -235,10 +235,10 @@ impl Driver for PostgresDriver {
     async fn migrate(&self) -> Result<usize, StoreError> {
         let before = applied(&self.pool).await?.len();
         // Whoever may make no tables need not, where all are there.
-        if self.check_schema().await.is_ok() {
-            return Ok(0);
+        if self.check_schema().await.is_err() {
+            MIGRATIONS.run(&self.pool).await?;
         }
-        MIGRATIONS.run(&self.pool).await?;
+        build_indexes(&self.pool).await?;
         Ok(applied(&self.pool).await?.len() - before)
     }
 
@@ -269,6 +269,21 @@ impl Driver for PostgresDriver {
     async fn check_schema(&self) -> Result<(), StoreError> {
         compare_migrations(&MIGRATIONS, &applied(&self.pool).await?)
     }
+}
+
+/// Builds what indexes a month lacks, beside whoever writes; one process at a time, and nobody waits for it.
+async fn build_indexes(pool: &PgPool) -> Result<(), StoreError> {
+    let mut connection = pool.acquire().await?.detach();
+    let is_ours: bool =
+        sqlx::query_scalar("select pg_try_advisory_lock(hashtext('assent_build_indexes'))").fetch_one(&mut connection).await?;
+    if is_ours {
+        let statements: Vec<String> = sqlx::query_scalar("select assent_indexes_to_build()").fetch_all(&mut connection).await?;
+        for statement in statements {
+            // The server has quoted the names.
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+        }
+    }
+    Ok(connection.close().await?)
 }
 
 async fn applied(pool: &PgPool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {

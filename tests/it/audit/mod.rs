@@ -2,10 +2,12 @@
 
 mod attacks;
 mod docs;
+mod formats;
 mod independent;
 mod personal;
 mod roles;
 mod sealing;
+mod search;
 mod tools;
 
 use crate::harness::command::{Ran, assent};

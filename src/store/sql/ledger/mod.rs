@@ -4,7 +4,7 @@ mod rows;
 mod sealing;
 
 use super::{SqlStore, audit_time, transaction_now};
-use crate::audit::{Checkpoint, LogKey, Nodes, Record, Run, Stream, canonical};
+use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, canonical};
 use crate::domain::ids::EventId;
 use crate::fault::Step;
 use crate::store::StoreError;
@@ -28,6 +28,10 @@ const LEAF_OF: Sql = sql!(
 );
 const OUTSIDE: Sql =
     sql!("select count(*) from leaves where leaf < 0 or leaf >= (select coalesce(max(size), 0) from checkpoints)");
+const SEALED_COUNTS: Sql = sql!(
+    "select s.size, c.day" AS_TEXT ", c.kind, c.verdict, c.rules" AS_TEXT ", c.decisions from (select coalesce(max(size), 0) as size from \
+     checkpoints) s left join decision_counts c on true"
+);
 const POLICIES: Sql = sql!("select hash, body from policies where hash > $1 order by hash limit $2");
 const LAST_CONFIGURATION: Sql =
     sql!("select body" AS_TEXT ", version from configuration_changes order by at desc, id desc limit 1");
@@ -154,6 +158,18 @@ impl<D: Driver> Ledger for SqlStore<D> {
             }
         }
         Ok(found)
+    }
+
+    async fn sealed_counts(&self) -> Result<(u64, Vec<(CountedAs, u64)>), StoreError> {
+        let rows = self.driver.read(SEALED_COUNTS, args![]).await?;
+        let size = index(rows.first(), 0)?;
+        let mut counts = Vec::new();
+        for row in rows.iter().filter(|row| row.opt_text(1).is_ok_and(|day| day.is_some())) {
+            let of =
+                CountedAs::new(row.text(1)?, row.text(2)?, row.text(3)?, &row.parsed(4, |text| serde_json::from_str(text).ok())?);
+            counts.push((of, row.count(5)?));
+        }
+        Ok((size, counts))
     }
 
     async fn policies(&self, after: &str, limit: u32) -> Result<Vec<(String, String)>, StoreError> {

@@ -77,7 +77,7 @@ fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
     let value = |(position, (_, form)): (usize, &(&str, Form))| {
         let index = position.saturating_add(1);
         Ok::<_, StoreError>(match form {
-            Form::Text => row.opt_text(index)?.map_or(Value::Null, |text| Value::String(text.to_owned())),
+            Form::Text | Form::Time => row.opt_text(index)?.map_or(Value::Null, |text| Value::String(text.to_owned())),
             Form::Integer => row.opt_int(index)?.map_or(Value::Null, Value::from),
             // SQLite has numbers for them, and another number is another value.
             Form::Flag => match row.opt_int(index)? {

@@ -43,6 +43,16 @@ const ADD_NODES: Sql = Sql {
     sqlite: "insert into tree_nodes (tier, node, hash) select value ->> 'tier', value ->> 'node', unhex(value ->> 'hash') \
              from json_each($1)",
 };
+const COUNT: Sql = Sql {
+    postgres: "insert into decision_counts (day, kind, verdict, rules, decisions) select (d.decided_at at time zone 'utc')::date, d.kind, \
+               d.verdict, d.rules, count(*) from jsonb_to_recordset($1::jsonb) as n(row_id uuid, row_at timestamptz, row_stream smallint) \
+               join decisions d on d.decided_at = n.row_at and d.id = n.row_id where n.row_stream = 1 group by 1, 2, 3, 4 \
+               on conflict (day, kind, verdict, rules) do update set decisions = decision_counts.decisions + excluded.decisions",
+    sqlite: "insert into decision_counts (day, kind, verdict, rules, decisions) select substr(d.decided_at, 1, 10), d.kind, d.verdict, \
+             d.rules, count(*) from json_each($1) n join decisions d on d.decided_at = n.value ->> 'row_at' and d.id = n.value ->> 'row_id' \
+             where n.value ->> 'row_stream' = 1 group by 1, 2, 3, 4 \
+             on conflict (day, kind, verdict, rules) do update set decisions = decision_counts.decisions + excluded.decisions",
+};
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
 
 pub(super) async fn seal<D: Driver>(
@@ -94,6 +104,9 @@ pub(super) async fn seal<D: Driver>(
     let grown = tokio::task::spawn_blocking(move || grown.with(&read, &key)).await;
     let (Grown { leaves, size, filled, .. }, checkpoint) =
         grown.map_err(|_| StoreError::Tree("a row could not be hashed".into()))??;
+    if leaves.iter().any(|leaf| leaf.stream == Stream::Decision) {
+        tx.run(COUNT, args![rows::wanted_of(&leaves)]).await?;
+    }
     tx.run(ADD_LEAVES, args![Value::from_iter(leaves.iter().map(leaf_json)).to_string()]).await?;
     if !filled.is_empty() {
         tx.run(ADD_NODES, args![Value::from_iter(filled.iter().map(node_json)).to_string()]).await?;

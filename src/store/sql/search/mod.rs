@@ -1,0 +1,157 @@
+//! Looks for decisions: the conditions that were asked for become a statement of constant pieces, their values arguments.
+
+mod asked;
+mod counts;
+mod spans;
+mod words;
+
+use super::SqlStore;
+use crate::audit::{Record, Stream, TreeHash};
+use crate::store::connection::{Driver, Row, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::{LeafRow, Ledger as _};
+use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
+use crate::store::{Store as _, StoreError};
+use asked::Asked;
+use async_trait::async_trait;
+use spans::{Span, spans};
+use words::Words;
+
+/// Rounded down, so that nothing is older.
+const OLDEST: Sql = Sql {
+    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
+    sqlite: "select min(decided_at) from decisions",
+};
+const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
+
+/// A decision by its place, as rows of leaves are asked for.
+fn reference(row: &Row) -> Result<LeafRow, StoreError> {
+    let (id, at) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
+    Ok(LeafRow { index: 0, stream: Stream::Decision, id, at, hash: TreeHash([0; 32]) })
+}
+
+fn outcome(row: &Row) -> Result<Option<FoundOutcome>, StoreError> {
+    let Some(outcome) = row.opt_text(2)? else { return Ok(None) };
+    Ok(Some(FoundOutcome {
+        outcome: outcome.to_owned(),
+        error_code: row.opt_text(3)?.map(str::to_owned),
+        at: row.text(4)?.to_owned(),
+    }))
+}
+
+const POSTGRES_HEAD: &str = concat!(
+    "select p.id::text, to_char(p.decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), o.outcome, o.error_code, ",
+    "to_char(o.at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from ("
+);
+const SQLITE_HEAD: &str = "select p.id, p.decided_at, o.outcome, o.error_code, o.at from (";
+const POSTGRES_TAIL: &str = ") p left join lateral (select * from outcomes where outcomes.decision_id = p.id order by outcomes.at desc, \
+                             outcomes.id desc limit 1) o on true order by p.decided_at desc, p.id desc";
+const SQLITE_TAIL: &str = ") p left join outcomes o on o.id = (select id from outcomes where outcomes.decision_id = p.id order by outcomes.at \
+                           desc, outcomes.id desc limit 1) order by p.decided_at desc, p.id desc";
+
+/// The statement for a page.
+fn page(asked: &Asked<'_>, limit: u32) -> Words {
+    let mut words = Words::new(POSTGRES_HEAD, SQLITE_HEAD);
+    words.say("select * from (", "select * from (");
+    words.each_of(asked, "select d.id, d.decided_at from decisions d", |words, is_unordered| {
+        if is_unordered {
+            words.say(" order by d.decided_at + interval '0 s' desc", " order by d.decided_at desc");
+        } else {
+            words.say(" order by d.decided_at desc", " order by d.decided_at desc");
+        }
+        words.both(", d.id desc limit ?", i64::from(limit));
+    });
+    words.both(") u order by u.decided_at desc, u.id desc limit ?", i64::from(limit));
+    words.say(POSTGRES_TAIL, SQLITE_TAIL);
+    words
+}
+
+impl<D: Driver> SqlStore<D> {
+    /// What is asked for, once the policies are known that begin like that.
+    async fn asked<'q>(&self, query: &'q DecisionQuery, after: Option<&'q Cursor>) -> Result<Asked<'q>, StoreError> {
+        let Some(policy) = &query.policy else { return Ok(Asked::new(query, after, Vec::new())) };
+        let rows = self.driver.read(POLICIES, args![policy.as_str()]).await?;
+        let mut policies = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        if policies.is_empty() {
+            policies.push(policy.clone());
+        }
+        Ok(Asked::new(query, after, policies))
+    }
+
+    /// The times to look at, one group after the other, the newest first.
+    async fn spans(&self, query: &DecisionQuery, after: Option<&Cursor>) -> Result<Vec<Vec<Span>>, StoreError> {
+        if query.text.is_none() {
+            return Ok(vec![vec![(query.since, query.until)]]);
+        }
+        let oldest = first(self.driver.read(OLDEST, args![]).await?);
+        let oldest = oldest.and_then(|row| row.opt_parsed(0, |text| text.parse().ok()).transpose()).transpose()?;
+        let Some(from) = query.since.max(oldest) else { return Ok(Vec::new()) };
+        let top = after.and_then(|after| after.at.parse().ok()).or(query.until).unwrap_or(self.now().await?);
+        Ok(spans(from, query.until, top))
+    }
+
+    async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {
+        let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
+        let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
+        let records: Vec<Option<Record>> = self.records(&references).await?;
+        let found = records.into_iter().zip(&rows).filter_map(|(record, row)| Some((record?, row)));
+        found.map(|(record, row)| Ok(FoundDecision { record, outcome: outcome(row)? })).collect()
+    }
+}
+
+#[async_trait]
+impl<D: Driver> Search for SqlStore<D> {
+    async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
+        let mut found = Vec::new();
+        let mut asked = self.asked(query, after).await?;
+        for spans in self.spans(query, after).await? {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+            if left == 0 {
+                break;
+            }
+            asked.spans = spans;
+            found.extend(self.found(page(&asked, left)).await?);
+        }
+        Ok(found)
+    }
+
+    async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
+        let mut plan = Vec::new();
+        let mut asked = self.asked(query, None).await?;
+        for spans in self.spans(query, None).await? {
+            asked.spans = spans;
+            let Words { postgres, sqlite, args } = page(&asked, limit);
+            let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
+            for row in self.driver.ask(postgres, sqlite, args).await? {
+                // SQLite says it in its last column.
+                plan.push(row.text(3).or_else(|_| row.text(0))?.to_owned());
+            }
+        }
+        Ok(plan)
+    }
+
+    async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError> {
+        let mut words = Words::new(POSTGRES_HEAD, SQLITE_HEAD);
+        words.with(
+            "select d.id, d.decided_at from decisions d where d.id = ?::uuid",
+            "select d.id, d.decided_at from decisions d where d.id = ?",
+            id,
+        );
+        words.say(POSTGRES_TAIL, SQLITE_TAIL);
+        Ok(self.found(words).await?.pop())
+    }
+
+    async fn count_by_day(&self, query: &DecisionQuery) -> Result<Vec<DayCount>, StoreError> {
+        let words = counts::by_day(self.asked(query, None).await?);
+        let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
+        let count = |row: &Row| {
+            Ok(DayCount {
+                day: row.text(0)?.to_owned(),
+                rule: row.opt_text(1)?.map(str::to_owned),
+                verdict: row.text(2)?.to_owned(),
+                count: row.count(3)?,
+            })
+        };
+        rows.iter().map(count).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! The times that a question is about: days that are counted already, and months that are looked at one by one.
+
+use crate::store::search::DecisionQuery;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// From when on, and until when.
+pub(super) type Span = (Option<Timestamp>, Option<Timestamp>);
+
+/// How many months are looked at at once.
+const MONTHS_AT_ONCE: usize = 12;
+
+/// The index of text knows no order, and a server cannot tell whether a text is common or was long ago: so the last day is
+/// looked at first, and then each month by itself, of which it knows what is common.
+pub(super) fn spans(from: Timestamp, until: Option<Timestamp>, top: Timestamp) -> Vec<Vec<Span>> {
+    let (mut groups, mut months, mut until) = (Vec::new(), Vec::new(), until);
+    if let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
+        && since > from
+    {
+        groups.push(vec![(Some(since), until)]);
+        until = Some(since);
+    }
+    let mut at = until.unwrap_or(top);
+    while at > from {
+        let before = TimeZone::UTC.to_datetime(at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at));
+        let Some(month) = midnight(before.date().first_of_month()) else { break };
+        at = month.max(from);
+        months.push((Some(at), until));
+        until = Some(at);
+    }
+    groups.extend(months.chunks(MONTHS_AT_ONCE).map(<[Span]>::to_vec));
+    groups
+}
+/// The whole days of a time that is asked for, and the parts of days besides.
+pub(super) struct WholeDays {
+    pub(super) from: Option<Date>,
+    pub(super) to: Option<Date>,
+    pub(super) besides: Vec<Span>,
+}
+
+impl WholeDays {
+    /// Nothing where what is kept of days does not answer, or there is no whole day.
+    pub(super) fn of(query: &DecisionQuery) -> Option<Self> {
+        let DecisionQuery { since, until, kind, verdict, rule, .. } = query.clone();
+        let plain = DecisionQuery { since, until, kind, verdict, rule, ..DecisionQuery::default() };
+        if plain != *query {
+            return None;
+        }
+        let day = |time: Timestamp| TimeZone::UTC.to_datetime(time).date();
+        let is_midnight = |time: Timestamp| midnight(day(time)) == Some(time);
+        let (mut besides, mut from, mut to) = (Vec::new(), None, None);
+        if let Some(since) = since {
+            let first = if is_midnight(since) { day(since) } else { day(since).tomorrow().ok()? };
+            if !is_midnight(since) {
+                besides.push((Some(since), midnight(first)));
+            }
+            from = Some(first);
+        }
+        if let Some(until) = until {
+            if !is_midnight(until) {
+                besides.push((midnight(day(until)), Some(until)));
+            }
+            to = Some(day(until));
+        }
+        let is_some_day = from.zip(to).is_none_or(|(from, to)| from < to);
+        is_some_day.then_some(Self { from, to, besides })
+    }
+}
+
+pub(super) fn midnight(day: Date) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok()
+}

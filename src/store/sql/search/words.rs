@@ -1,0 +1,107 @@
+//! Statements that are put together, in both dialects: only constant text goes into them, what anybody said are arguments.
+
+use super::asked::{Alternative, Asked, Choice};
+use super::spans::Span;
+use crate::store::connection::Arg;
+use crate::store::search::Cursor;
+use crate::store::sql::audit_time;
+
+/// A statement in both dialects that is put together; only constant text goes into it.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) postgres: String,
+    pub(super) sqlite: String,
+    pub(super) args: Vec<Arg>,
+}
+
+impl Words {
+    pub(super) fn new(postgres: &'static str, sqlite: &'static str) -> Self {
+        Self { postgres: postgres.to_owned(), sqlite: sqlite.to_owned(), args: Vec::new() }
+    }
+
+    pub(super) fn say(&mut self, postgres: &'static str, sqlite: &'static str) {
+        self.postgres.push_str(postgres);
+        self.sqlite.push_str(sqlite);
+    }
+
+    /// Text in which `?` is the next argument.
+    pub(super) fn with(&mut self, postgres: &'static str, sqlite: &'static str, arg: impl Into<Arg>) {
+        self.args.push(arg.into());
+        let number = format!("${}", self.args.len());
+        self.postgres.push_str(&postgres.replace('?', &number));
+        self.sqlite.push_str(&sqlite.replace('?', &number));
+    }
+
+    pub(super) fn both(&mut self, text: &'static str, arg: impl Into<Arg>) {
+        self.with(text, text, arg);
+    }
+    pub(super) fn conditions(&mut self, Asked { query, after, .. }: &Asked<'_>, (since, until): Span) {
+        self.say(" where true", " where true");
+        if let Some(since) = since {
+            self.with(" and d.decided_at >= ?::timestamptz", " and d.decided_at >= ?", audit_time(since));
+        }
+        if let Some(until) = until {
+            self.with(" and d.decided_at < ?::timestamptz", " and d.decided_at < ?", audit_time(until));
+        }
+        if let Some(Cursor { at, id }) = after {
+            // Said twice: an index knows the time alone.
+            self.with(" and d.decided_at <= ?::timestamptz", " and d.decided_at <= ?", at.as_str());
+            self.with(" and (d.decided_at, d.id) < (?::timestamptz,", " and (d.decided_at, d.id) < (?,", at.as_str());
+            self.with(" ?::uuid)", " ?)", id.as_str());
+        }
+        for (text, value) in [
+            (" and d.kind = ?", query.kind.map(|kind| kind.as_str())),
+            (" and d.verdict = ?", query.verdict.map(|verdict| verdict.as_str())),
+            (" and d.actor_id = ?", query.actor.as_deref()),
+            (" and d.subject_id = ?", query.subject.as_deref()),
+            (" and d.tresor_id = ?", query.tresor.as_deref()),
+            (" and d.operation_id = ?", query.operation.as_deref()),
+        ] {
+            if let Some(value) = value {
+                self.both(text, value);
+            }
+        }
+        if let Some(text) = &query.text {
+            let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            self.with(" and d.reason ilike ?", " and d.reason like ? escape '\\'", pattern);
+        }
+    }
+    /// Any of these holds.
+    pub(super) fn any_of(&mut self, choice: &Choice) {
+        self.say(" and (false", " and (false");
+        for (Alternative { postgres, sqlite, .. }, value) in choice {
+            self.say(" or true", " or true");
+            self.with(postgres, sqlite, value.as_str());
+        }
+        self.say(")", ")");
+    }
+
+    /// The decisions that are asked for, `select` of each. What holds where any of several conditions does is asked for one by
+    /// one, as each has an index; `end` says how each part ends.
+    pub(super) fn each_of(&mut self, asked: &Asked<'_>, select: &'static str, end: impl Fn(&mut Self, bool)) {
+        let (first, others) = match asked.choices.split_first() {
+            Some((first, others)) => (first.iter().map(Some).collect(), others),
+            None => (vec![None], [].as_slice()),
+        };
+        if asked.spans.is_empty() {
+            self.say(select, select);
+            self.say(" where false", " where false");
+        }
+        let parts = asked.spans.iter().flat_map(|span| first.iter().map(move |chosen| (*span, *chosen)));
+        for (number, (span, chosen)) in parts.enumerate() {
+            if number > 0 {
+                self.say(" union ", " union ");
+            }
+            // SQLite takes no part of a union in brackets.
+            self.say("(", "select * from (");
+            self.say(select, select);
+            self.conditions(asked, span);
+            others.iter().for_each(|choice| self.any_of(choice));
+            if let Some((Alternative { postgres, sqlite, .. }, value)) = chosen {
+                self.with(postgres, sqlite, value.as_str());
+            }
+            end(self, chosen.is_some_and(|(alternative, _)| alternative.is_unordered));
+            self.say(")", ")");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Looking for decisions among many: by indexes, in the months that are asked for, and counted without reading all of them.
+
+use super::Auditor;
+use crate::harness::command::assent;
+use crate::harness::{Backend, Stage, on_both};
+use std::collections::{BTreeMap, BTreeSet};
+
+on_both!(counts_by_day_are_those_of_the_rows);
+
+/// Decisions of May and June as they may be, a minute apart.
+const MANY: &str = "
+    do $$ begin
+        create table decisions_2026_05 partition of decisions for values from ('2026-05-01Z') to ('2026-06-01Z');
+        create table decisions_2026_06 partition of decisions for values from ('2026-06-01Z') to ('2026-07-01Z');
+        alter table decisions disable trigger decisions_await_sealing;
+        insert into decisions
+        select ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, '2026-05-01Z'::timestamptz + i * interval '1 minute',
+            'tenant', (array['share', 'kick', 'tresor_creation'])[1 + i % 3], 'op-' || i, gen_random_uuid(), 1, 'tresor-' || i % 900,
+            'actor-' || i % 800, 'subject-' || i % 700, null, (array['approve', 'reject'])[1 + i % 2],
+            case i % 1000 when 7 then 'reviewer:rita' else 'policy' end,
+            case when i % 11 = 0 then jsonb_build_array('rule-' || i % 40, 'second-' || i % 7, 'third', 'fourth', 'fifth-' || i % 3)
+                 else jsonb_build_array('rule-' || i % 40) end,
+            'because of ' || md5((i % 5000)::text), md5((i % 9)::text) || md5((i % 9)::text), '1',
+            jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'd' || i % 300 || '.example')), '{}', '[]', '[]'
+        from generate_series(0, 60 * 24 * 61 - 1) i;
+        alter table decisions enable trigger decisions_await_sealing;
+    end $$";
+
+/// For each filter something of which there are a few, and the index that finds it.
+const FILTERS: [(&str, &str, &str); 11] = [
+    ("--kind", "invitation_link_creation", "kind"),
+    ("--verdict", "escalate", "verdict"),
+    ("--rule", "rule-17", "rule"),
+    ("--actor", "actor-17", "actor"),
+    ("--subject", "subject-17", "subject"),
+    ("--tresor", "tresor-17", "tresor"),
+    ("--domain", "d17.example", "subject_domain"),
+    ("--policy", "8f14e45fceea167a5a36dedd4bea2543", "policy"),
+    ("--reviewer", "rita", "by_people"),
+    ("--text", "c9f0f895", "reason"),
+    ("--operation", "op-1717", "operation"),
+];
+
+/// The partitions of decisions, and the indexes, that a plan names.
+fn named(plan: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let words = plan.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let ours: BTreeSet<_> = words.filter(|word| word.starts_with("decisions_") && word.len() > 10).map(str::to_owned).collect();
+    let month = |name: &String| name.len() == "decisions_2026_05".len() || name == "decisions_default";
+    let (partitions, indexes): (BTreeSet<_>, BTreeSet<_>) = ours.into_iter().partition(month);
+    let month_of_index = indexes.iter().filter_map(|name| name.get(.."decisions_2026_05".len())).map(str::to_owned);
+    (partitions.into_iter().chain(month_of_index).collect(), indexes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_filter_has_an_index_and_reads_no_month_that_is_not_asked_for() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    auditor.stage.database.try_run(MANY).await.unwrap();
+    auditor.stage.database.try_run("analyze decisions").await.unwrap();
+    let plan = async |args: &[&str]| {
+        let ran = auditor.audit(&[["query", "--explain"].as_slice(), args].concat()).await;
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out
+    };
+    for (filter, value, index) in FILTERS {
+        let shown = plan(&[filter, value]).await;
+        let (_, indexes) = named(&shown);
+        let wanted = format!(
+            "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid \
+             where i.inhparent = 'decisions_{index}'::regclass and c.relname like 'decisions_2026_05%'"
+        );
+        let wanted = auditor.stage.database.texts(wanted).await.concat();
+        assert!(indexes.contains(&wanted), "{filter} without {wanted}: {shown}");
+        assert!(!shown.contains("Seq Scan on decisions_2026_05"), "{filter}: {shown}");
+        let shown = plan(&[filter, value, "--since", "2026-05-03", "--until", "2026-05-20"]).await;
+        let (partitions, _) = named(&shown);
+        assert_eq!(partitions, BTreeSet::from(["decisions_2026_05".to_owned()]), "{filter}: {shown}");
+    }
+    // A decision by many rules is found by each of them, once.
+    for (rule, count) in [("rule-22", 200), ("second-1", 50), ("third", 50), ("fourth", 50), ("fifth-0", 50)] {
+        let ran =
+            auditor.audit(&["query", "--rule", rule, "--since", "2026-05-01", "--csv", "--limit", &count.to_string()]).await;
+        let ids: BTreeSet<_> =
+            csv::Reader::from_reader(ran.out.as_bytes()).records().map(|row| row.unwrap()[7].to_owned()).collect();
+        assert_eq!(ids.len(), count, "{rule}: {}", ran.err);
+    }
+    // What is old and rare is found behind all that is new.
+    let text = ["query", "--text", "c9f0f895", "--csv", "--limit", "100"];
+    let ran = auditor.audit(&text).await;
+    let expected = auditor.stage.database.texts("select count(*)::text from decisions where reason like '%c9f0f895%'").await;
+    assert_eq!((ran.out.lines().count() - 1).to_string(), expected.concat(), "{}", ran.out);
+    assert!(ran.out.lines().count() > 10, "{}", ran.out);
+    auditor.stage.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indexes_that_a_month_lacks_are_built_by_migrate() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    let database = &auditor.stage.database;
+    database.try_run("drop index decisions_actor").await.unwrap();
+    database.try_run("create index decisions_actor on only decisions (actor_id, decided_at)").await.unwrap();
+    let is_built = "select indisvalid::text from pg_index where indexrelid = 'decisions_actor'::regclass";
+    assert_eq!(database.texts(is_built).await, ["false"]);
+    let ran = assent(&["migrate", "--config", &auditor.config], &[]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(database.texts(is_built).await, ["true"]);
+    assert_eq!(database.texts("select assent_indexes_to_build()").await, [""; 0]);
+    auditor.stage.daemon.stop().await;
+}
+
+/// A decision at a time, by rules.
+fn decision(number: u32, at: &str, kind: &str, verdict: &str, rules: &str) -> String {
+    let id = format!("00000000-0000-7000-8000-{number:012x}");
+    format!(
+        "insert into decisions (id, decided_at, tenant, kind, operation_id, flow_id, attempt, verdict, decided_by, rules, reason, policy_hash, \
+         evaluator_version, facts, facts_personal, trace, shadow) values ('{id}', '{at}', 't', '{kind}', 'o{number}', '{id}', 1, '{verdict}', \
+         'policy', '{rules}', 'because', 'none', '1', '{{}}', '{{}}', '[]', '[]')"
+    )
+}
+
+async fn counts_by_day_are_those_of_the_rows(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    let mut made = Vec::new();
+    for number in 0..96 {
+        let (day, hour) = (1 + number / 24, number % 24);
+        let at = format!("2026-03-0{day}T{hour:02}:30:00.000000Z");
+        let verdict = if number % 3 == 0 { "reject" } else { "approve" };
+        let kind = if number % 4 == 0 { "kick" } else { "share" };
+        let rules: &[&str] = if number % 5 == 0 {
+            &["one", "two"]
+        } else if number % 7 == 0 {
+            &[]
+        } else {
+            &["one"]
+        };
+        made.push((at, kind, verdict, rules));
+    }
+    let mut rows = (0..).zip(&made).map(|(number, (at, kind, verdict, rules))| {
+        let rules = serde_json::json!(rules).to_string();
+        decision(number, at, kind, verdict, &rules)
+    });
+    for row in rows.by_ref().take(60) {
+        auditor.stage.database.try_run(&row).await.unwrap();
+    }
+    auditor.all_sealed().await;
+    let Auditor { stage: Stage { daemon, database, .. }, folder: _folder, config, .. } = auditor;
+    daemon.stop().await;
+    // What comes now waits to be sealed.
+    for row in rows {
+        database.try_run(&row).await.unwrap();
+    }
+    let audit = async |args: &[&str]| assent(&[&["audit"], args, &["--config", &config]].concat(), &[]).await;
+    let asked: [&[&str]; 9] = [
+        &["--until", "2026-03-09"],
+        &["--since", "2026-03-01", "--until", "2026-03-05"],
+        &["--since", "2026-03-01T07:10:00Z", "--until", "2026-03-04T11:00:00Z"],
+        &["--since", "2026-03-02T07:10:00Z", "--until", "2026-03-02T19:00:00Z"],
+        &["--since", "2026-03-02T07:10:00Z", "--until", "2026-03-03T19:00:00Z"],
+        &["--since", "2026-03-02", "--until", "2026-03-09", "--verdict", "reject"],
+        &["--since", "2026-03-02", "--until", "2026-03-09", "--kind", "kick"],
+        &["--since", "2026-03-01T12:00:00Z", "--until", "2026-03-09", "--rule", "two"],
+        &["--since", "2026-03-01T12:00:00Z", "--until", "2026-03-09", "--operation", "o77"],
+    ];
+    for args in asked {
+        let of = |name: &str| args.iter().position(|arg| *arg == name).map(|place| args[place + 1]);
+        let time = |name: &str, preset: &str| {
+            let text = of(name).unwrap_or(preset);
+            if text.len() == 10 { format!("{text}T00:00:00.000000Z") } else { text.replace("00Z", "00.000000Z") }
+        };
+        let (since, until) = (time("--since", "2000-01-01"), time("--until", "2100-01-01"));
+        let mut expected: BTreeMap<String, u32> = BTreeMap::new();
+        for (number, (at, kind, verdict, rules)) in made.iter().enumerate() {
+            let is_asked = *at >= since
+                && *at < until
+                && of("--verdict").is_none_or(|asked| asked == *verdict)
+                && of("--kind").is_none_or(|asked| asked == *kind)
+                && of("--rule").is_none_or(|asked| rules.contains(&asked))
+                && of("--operation").is_none_or(|asked| asked == format!("o{number}"));
+            let rules = if rules.is_empty() { &[""] } else { *rules };
+            for rule in rules.iter().filter(|_| is_asked) {
+                *expected.entry(format!("{},{rule},{verdict}", &at[..10])).or_default() += 1;
+            }
+        }
+        let ran = audit(&[["query", "--count", "--csv"].as_slice(), args].concat()).await;
+        let counted: BTreeMap<String, u32> = (ran.out.lines().skip(1))
+            .map(|line| line.rsplit_once(',').map(|(of, count)| (of.to_owned(), count.parse().unwrap())).unwrap())
+            .collect();
+        assert_eq!(counted, expected, "{args:?}: {}", ran.err);
+    }
+    // Whoever changes what was counted is told so.
+    let kept =
+        "update decision_counts set decisions = decisions + 1 where day = '2026-03-01' and verdict = 'reject' and kind = 'kick'";
+    assert!(database.try_run(kept).await.unwrap() > 0);
+    let ran = audit(&["verify"]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(
+        ran.out.contains("`decision_counts` says that 2 decisions of 2026-03-01 are reject by [\"one\"], and there are 1"),
+        "{}",
+        ran.out
+    );
+}

@@ -5,8 +5,10 @@
 
 mod checkpoint;
 mod leaf;
+mod ocsf;
 mod proof;
 mod record;
+mod tally;
 mod tree;
 mod vault;
 mod verify;
@@ -14,8 +16,10 @@ mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE, check_any};
 pub use leaf::{Column, Form, Record, Stream, canonical, hashed, leaf_hash};
+pub use ocsf::{OCSF_VERSION, ocsf_event};
 pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};
+pub use tally::{CountedAs, Tally};
 pub use tlog_tiles::Hash as TreeHash;
 pub use tree::{Frontier, Nodes, Place, Run, edge, path};
 pub use vault::{MasterKey, PersonKey, VaultError, WrappedKey};

@@ -3,11 +3,14 @@
 //! A part is written beside its place and moved there when it is whole; whoever breaks off finds the parts that were done, and
 //! the same command goes on after them.
 
+mod csv;
 mod manifest;
+mod output;
+mod parquet;
 mod write;
 
+pub(super) use csv::harmless;
 pub(super) use manifest::Manifest;
-pub(super) use write::harmless;
 
 use super::open;
 use crate::cli::output::print_json;
@@ -23,6 +26,10 @@ pub(in crate::cli) enum Format {
     Jsonl,
     /// A table each, for spreadsheets
     Csv,
+    /// A table each, with types, for tools that analyse
+    Parquet,
+    /// Events of the Open Cybersecurity Schema Framework 1.5.0, a line each
+    Ocsf,
 }
 
 impl Format {
@@ -30,6 +37,17 @@ impl Format {
         match self {
             Format::Jsonl => "jsonl",
             Format::Csv => "csv",
+            Format::Parquet => "parquet",
+            Format::Ocsf => "ocsf",
+        }
+    }
+
+    /// How the names of its files end.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Format::Jsonl | Format::Ocsf => "jsonl",
+            Format::Csv => "csv",
+            Format::Parquet => "parquet",
         }
     }
 }

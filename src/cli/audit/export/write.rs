@@ -2,19 +2,17 @@
 
 use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
-use crate::audit::Record;
+use super::output::{Output, cannot};
+use super::{csv, parquet};
+use crate::audit::ocsf_event;
 use crate::cli::Failure;
 use crate::cli::audit::line;
-use crate::cli::audit::source::{self, Entry, Page, Row, Source};
+use crate::cli::audit::source::{self, Entry, Page, Source};
 use crate::cli::progress::Progress;
 use crate::store::Store;
-use aws_lc_rs::digest;
-use serde_json::{Value, json};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::collections::{BTreeMap, btree_map};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How many leaves a part has.
@@ -36,7 +34,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     while from < size {
         let to = from.saturating_add(PART).min(size);
         let mut source = Source::Database { store: Arc::clone(store), next: from, size: to };
-        let mut files = Files::new(folder, format, from / PART);
+        let mut files = Files { folder, format, number: from / PART, log: manifest.log(), open: BTreeMap::new() };
         // What is counted in a part that is not finished must not count.
         let mut counted = manifest.clone();
         while let Some(page) = source.next().await? {
@@ -48,11 +46,11 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
         }
         if to == size && format == Format::Jsonl {
             for stray in store.strays(source::MOST_STRAYS).await? {
-                files.line("log", &line::stray(stray.stream, &stray.id))?;
+                files.line(&line::stray(stray.stream, &stray.id))?;
             }
             let outside = store.leaves_outside().await?;
             if outside > 0 {
-                files.line("log", &line::outside(outside))?;
+                files.line(&line::outside(outside))?;
             }
         }
         counted.parts.push(Part { from, to, files: files.close()? });
@@ -71,53 +69,14 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
 
 async fn policies(store: &dyn Store, folder: &Path) -> Result<NamedFile, Failure> {
     let mut file = Output::create(folder, "policies.jsonl".to_owned())?;
-    source::policies(store, |hash, body| {
-        file.rows = file.rows.saturating_add(1);
-        file.write(format!("{}\n", json!({ "hash": hash, "body": body })).as_bytes())
-    })
-    .await?;
+    source::policies(store, |hash, body| file.row(format!("{}\n", json!({ "hash": hash, "body": body })).as_bytes())).await?;
     file.close(folder)
 }
 
-fn cannot(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::input(format!("`{}` cannot be written: {error}", path.display()))
-}
-
-/// A file on its way.
-struct Output {
-    name: String,
-    beside: PathBuf,
-    out: BufWriter<File>,
-    hash: digest::Context,
-    rows: u64,
-}
-
-impl Output {
-    fn create(folder: &Path, name: String) -> Result<Self, Failure> {
-        let beside = folder.join(format!(".{name}"));
-        let file = File::create(&beside).map_err(|error| cannot(&beside, &error))?;
-        Ok(Self {
-            name,
-            beside,
-            out: BufWriter::with_capacity(1 << 18, file),
-            hash: digest::Context::new(&digest::SHA256),
-            rows: 0,
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.hash.update(bytes);
-        self.out.write_all(bytes).map_err(|error| cannot(&self.beside, &error))
-    }
-
-    /// Puts it in its place.
-    fn close(self, folder: &Path) -> Result<NamedFile, Failure> {
-        let Self { name, beside, out, hash, rows } = self;
-        let file = out.into_inner().map_err(|error| cannot(&beside, error.error()))?;
-        let placed = file.sync_all().and_then(|()| std::fs::rename(&beside, folder.join(&name)));
-        placed.map_err(|error| cannot(&beside, &error))?;
-        Ok(NamedFile { file: name, sha256: hex::encode(hash.finish()), rows })
-    }
+/// A file that is being written.
+enum Open {
+    Lines(Output),
+    Parquet(Box<parquet::Table>),
 }
 
 /// The files of a part.
@@ -125,92 +84,79 @@ struct Files<'f> {
     folder: &'f Path,
     format: Format,
     number: u64,
-    open: BTreeMap<&'static str, Output>,
+    log: String,
+    open: BTreeMap<&'static str, Open>,
 }
 
-impl<'f> Files<'f> {
-    fn new(folder: &'f Path, format: Format, number: u64) -> Self {
-        Self { folder, format, number, open: BTreeMap::new() }
-    }
-
+impl Files<'_> {
     fn page(&mut self, page: &Page) -> Result<(), Failure> {
         let mut checkpoints = page.checkpoints.iter().peekable();
         for entry in &page.entries {
-            match self.format {
-                Format::Jsonl => self.line("log", &jsonl(entry))?,
-                Format::Csv => self.csv(entry)?,
-            }
+            self.entry(entry)?;
             let covered = entry.seen.index.saturating_add(1);
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= covered) {
                 if self.format == Format::Jsonl {
-                    self.line("log", &line::checkpoint(&checkpoint.note))?;
+                    self.line(&line::checkpoint(&checkpoint.note))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn output(&mut self, table: &'static str) -> Result<(&mut Output, bool), Failure> {
-        let is_new = !self.open.contains_key(table);
-        if is_new {
-            let name = format!("{table}-{:06}.{}", self.number, self.format.as_str());
-            self.open.insert(table, Output::create(self.folder, name)?);
+    fn entry(&mut self, entry: &Entry) -> Result<(), Failure> {
+        let (seen, record) = (&entry.seen, entry.record());
+        match (self.format, record) {
+            (Format::Jsonl, _) => self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, record)),
+            (_, None) => Ok(()),
+            (Format::Ocsf, Some(record)) => {
+                let event = ocsf_event(record, seen.index, &self.log);
+                self.line(&event.to_string())
+            }
+            (Format::Csv, Some(record)) => {
+                let head = |mut output: Output| {
+                    output.put(&csv::head(seen.stream)?)?;
+                    Ok(Open::Lines(output))
+                };
+                match self.file(seen.stream.table(), head)? {
+                    Open::Lines(output) => output.row(&csv::row(seen.index, record)?),
+                    Open::Parquet(_) => Ok(()),
+                }
+            }
+            (Format::Parquet, Some(record)) => {
+                let table = |output| Ok(Open::Parquet(Box::new(parquet::Table::new(seen.stream, output)?)));
+                match self.file(seen.stream.table(), table)? {
+                    Open::Parquet(table) => table.row(seen.index, record),
+                    Open::Lines(_) => Ok(()),
+                }
+            }
         }
-        let output = self.open.get_mut(table).ok_or_else(|| Failure::input("a file of the export is not open"))?;
-        Ok((output, is_new))
     }
 
-    fn line(&mut self, table: &'static str, text: &str) -> Result<(), Failure> {
-        let (output, _) = self.output(table)?;
-        output.rows = output.rows.saturating_add(1);
-        output.write(text.as_bytes())?;
-        output.write(b"\n")
+    /// A file by its name, begun where it is not there yet.
+    fn file(&mut self, name: &'static str, begin: impl FnOnce(Output) -> Result<Open, Failure>) -> Result<&mut Open, Failure> {
+        match self.open.entry(name) {
+            btree_map::Entry::Occupied(open) => Ok(open.into_mut()),
+            btree_map::Entry::Vacant(place) => {
+                let file = format!("{name}-{:06}.{}", self.number, self.format.suffix());
+                Ok(place.insert(begin(Output::create(self.folder, file)?)?))
+            }
+        }
     }
 
-    fn csv(&mut self, entry: &Entry) -> Result<(), Failure> {
-        let stream = entry.seen.stream;
-        let Row::Record(record) = &entry.row else { return Ok(()) };
-        let (output, is_new) = self.output(stream.table())?;
-        if is_new {
-            let names = ["leaf"].into_iter().chain(stream.columns().iter().map(|(name, _)| *name));
-            output.write(&csv_line(names.map(Cow::Borrowed))?)?;
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        let name = if self.format == Format::Ocsf { "events" } else { "log" };
+        match self.file(name, |output| Ok(Open::Lines(output)))? {
+            Open::Lines(output) => output.row(format!("{text}\n").as_bytes()),
+            Open::Parquet(_) => Ok(()),
         }
-        output.rows = output.rows.saturating_add(1);
-        let cells = stream.columns().iter().map(|(name, _)| cell(record, name));
-        output.write(&csv_line(std::iter::once(Cow::Owned(entry.seen.index.to_string())).chain(cells))?)
     }
 
     fn close(self) -> Result<Vec<NamedFile>, Failure> {
         let folder = self.folder;
-        self.open.into_values().map(|output| output.close(folder)).collect()
+        let close = |open| match open {
+            Open::Lines(output) => output.close(folder),
+            Open::Parquet(table) => table.close(folder),
+        };
+        self.open.into_values().map(close).collect()
     }
-}
-
-fn jsonl(entry: &Entry) -> String {
-    let seen = &entry.seen;
-    let record = match &entry.row {
-        Row::Record(record) => Some(record.as_ref()),
-        Row::None | Row::Sealed(_) => None,
-    };
-    line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, record)
-}
-
-fn cell<'r>(record: &'r Record, name: &str) -> Cow<'r, str> {
-    match record.fields.get(name) {
-        None | Some(Value::Null) => Cow::Borrowed(""),
-        Some(Value::String(text)) => harmless(text),
-        Some(value) => Cow::Owned(value.to_string()),
-    }
-}
-
-/// What a spreadsheet would take for a formula is made a text.
-pub(in crate::cli::audit) fn harmless(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
-}
-
-fn csv_line<'c>(cells: impl Iterator<Item = Cow<'c, str>>) -> Result<Vec<u8>, Failure> {
-    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    let cells: Vec<_> = cells.collect();
-    writer.write_record(cells.iter().map(|cell| cell.as_bytes())).map_err(|error| Failure::input(error.to_string()))?;
-    writer.into_inner().map_err(|error| Failure::input(error.to_string()))
 }

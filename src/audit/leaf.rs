@@ -82,6 +82,12 @@ impl Stream {
         }
     }
 
+    /// Whether it is kept by months, which can be dropped.
+    #[must_use]
+    pub const fn has_months(self) -> bool {
+        matches!(self, Stream::Decision | Stream::Outcome)
+    }
+
     /// The number in the database; it never changes.
     #[must_use]
     pub const fn number(self) -> i64 {
@@ -249,6 +255,12 @@ fn is_plain(value: &Value) -> bool {
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
     record_hash(leaf)
+}
+
+/// Whether the ciphertexts beside a row are those whose hashes stand in it.
+#[must_use]
+pub fn has_its_ciphertexts(record: &Record) -> bool {
+    record.sealed.as_ref().is_none_or(|sealed| record.fields.get("facts_personal") == Some(&hashed(sealed)))
 }
 
 /// Ciphertexts by person as hashes by person; whatever else stands there as one hash.

@@ -5,8 +5,10 @@
 
 use super::checkpoint::{Checkpoint, LogVerifier, check_any};
 use super::leaf::Stream;
+use super::retention::{DroppedMonth, MonthDigest, month_of};
 use super::tree::Frontier;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use tlog_tiles::Hash;
 
 /// How many findings are kept; more are counted.
@@ -23,8 +25,10 @@ pub struct SeenLeaf {
     pub id: String,
     /// The hash that was sealed.
     pub sealed: Hash,
-    /// The hash of the row as it is now; nothing where there is none.
+    /// The hash of the row as it is now, in the log or where it was taken to; nothing where there is none.
     pub row: Option<Hash>,
+    /// Where the log has no row: its time, as the tree keeps it.
+    pub missing_at: Option<String>,
 }
 
 /// Something that does not fit.
@@ -194,11 +198,28 @@ pub struct Verified {
     pub checkpoints: u64,
     /// Whether one from elsewhere was.
     pub anchored: bool,
+    /// How many rows are in months that an operator dropped.
+    pub dropped: u64,
+    /// How many of them were checked in an archive.
+    pub archived: u64,
     /// What does not fit.
     pub findings: Vec<Finding>,
     /// How many more do not.
     pub more_findings: u64,
 }
+
+/// Leaves of a month that have no row in the log.
+#[derive(Default)]
+struct Missing {
+    digest: MonthDigest,
+    leaves: u64,
+    archived: u64,
+    /// The first of them.
+    some: Vec<Finding>,
+}
+
+/// How many rows that are gone are named, of each month.
+const MOST_NAMED: usize = 100;
 
 /// One run.
 pub struct Verification {
@@ -213,6 +234,10 @@ pub struct Verification {
     /// Those from elsewhere, the smallest last.
     outside: Vec<Checkpoint>,
     anchored: bool,
+    /// By month.
+    missing: BTreeMap<String, Missing>,
+    /// What operators wrote down of the months that they dropped.
+    dropped: Vec<DroppedMonth>,
     findings: Vec<Finding>,
     more_findings: u64,
 }
@@ -232,6 +257,8 @@ impl Verification {
             checkpoints: 0,
             outside: Vec::new(),
             anchored,
+            missing: BTreeMap::new(),
+            dropped: Vec::new(),
             findings: Vec::new(),
             more_findings: 0,
         };
@@ -259,13 +286,46 @@ impl Verification {
             self.found(Finding::Gap { index: self.next, next: index });
         }
         self.next = index.saturating_add(1);
-        match leaf.row {
-            None => self.found(Finding::Removed { index, table, id: id() }),
-            Some(row) if row != leaf.sealed => self.found(Finding::Changed { index, table, id: id() }),
-            Some(_) => {}
+        if leaf.row.is_some_and(|row| row != leaf.sealed) {
+            self.found(Finding::Changed { index, table, id: id() });
+        }
+        if leaf.row.is_none() || leaf.missing_at.is_some() {
+            let removed = Finding::Removed { index, table, id: id() };
+            if let Some(at) = leaf.missing_at.as_ref().filter(|_| leaf.stream.has_months()) {
+                let missing = self.missing.entry(month_of(at).to_owned()).or_default();
+                missing.digest.add(index, leaf.sealed);
+                missing.leaves = missing.leaves.saturating_add(1);
+                missing.archived = missing.archived.saturating_add(u64::from(leaf.row.is_some()));
+                if missing.some.len() < MOST_NAMED {
+                    missing.some.push(removed);
+                }
+            } else {
+                self.found(removed);
+            }
         }
         self.tree.add(leaf.sealed);
         self.reached();
+    }
+
+    /// What an operator wrote down, of a row that is what was sealed.
+    pub fn month_dropped(&mut self, dropped: DroppedMonth) {
+        self.dropped.push(dropped);
+    }
+
+    /// Rows that are gone are no mistake where an operator dropped just these; how many, and how many of them an archive had.
+    fn settle(&mut self) -> (u64, u64) {
+        let (mut dropped, mut archived) = (0_u64, 0_u64);
+        for (month, missing) in std::mem::take(&mut self.missing) {
+            if self.dropped.contains(&missing.digest.finish(&month)) {
+                dropped = dropped.saturating_add(missing.leaves);
+                archived = archived.saturating_add(missing.archived);
+                continue;
+            }
+            let unnamed = missing.leaves.saturating_sub(missing.some.len() as u64);
+            missing.some.into_iter().for_each(|removed| self.found(removed));
+            self.more_findings = self.more_findings.saturating_add(unnamed);
+        }
+        (dropped, archived)
     }
 
     /// The log's name.
@@ -285,9 +345,9 @@ impl Verification {
     /// Whether the rows until now are those that were sealed.
     #[must_use]
     pub fn has_its_rows(&self) -> bool {
-        let is_of_rows =
-            |finding: &Finding| matches!(finding, Finding::Changed { .. } | Finding::Removed { .. } | Finding::Gap { .. });
-        self.more_findings == 0 && !self.findings.iter().any(is_of_rows)
+        let is_of_rows = |finding: &Finding| matches!(finding, Finding::Changed { .. } | Finding::Gap { .. });
+        let is_dropped = |(month, missing): (&String, &Missing)| self.dropped.contains(&missing.digest.clone().finish(month));
+        self.more_findings == 0 && !self.findings.iter().any(is_of_rows) && self.missing.iter().all(is_dropped)
     }
 
     /// How many leaves were taken in.
@@ -330,6 +390,7 @@ impl Verification {
     #[must_use]
     pub fn finish(mut self) -> Verified {
         let leaves = self.tree.size();
+        let (dropped, archived) = self.settle();
         if self.signed < leaves {
             self.found(Finding::Unsigned { from: self.signed, to: leaves });
         }
@@ -341,6 +402,8 @@ impl Verification {
             root: self.tree.root().to_string(),
             checkpoints: self.checkpoints,
             anchored: self.anchored,
+            dropped,
+            archived,
             findings: self.findings,
             more_findings: self.more_findings,
         }
@@ -355,7 +418,7 @@ mod tests {
 
     fn seen(index: u64, text: &str) -> SeenLeaf {
         let sealed = record_hash(text.as_bytes());
-        SeenLeaf { index, stream: Stream::Decision, id: format!("d{index}"), sealed, row: Some(sealed) }
+        SeenLeaf { index, stream: Stream::Decision, id: format!("d{index}"), sealed, row: Some(sealed), missing_at: None }
     }
 
     fn checked(leaves: &[SeenLeaf], signed: &[(u64, Hash)], outside: &[(u64, Hash)]) -> Vec<String> {
@@ -391,7 +454,7 @@ mod tests {
 
         let mut changed = leaves.clone();
         changed[2].row = Some(record_hash(b"other"));
-        changed[5].row = None;
+        (changed[5].row, changed[5].missing_at) = (None, Some("2026-03-01T00:00:00Z".into()));
         assert_eq!(
             checked(&changed, &signed, &[]),
             [

@@ -122,6 +122,8 @@ steps! {
     Seal = "seal",
     /// All that is sealed is put under another key.
     Rekey = "rekey",
+    /// A month is dropped, once it is kept elsewhere.
+    Retain = "retain",
     /// A person's key is destroyed.
     Forget = "forget",
     /// What a witness signed is kept.

@@ -15,6 +15,7 @@ mod operating;
 mod outbox;
 mod postgres;
 mod recorded;
+mod retention;
 mod search;
 mod sql;
 mod sqlite;
@@ -29,6 +30,7 @@ pub use operating::{
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
+pub use retention::Retention;
 pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 pub use sqlite::open as open_sqlite;
 pub use types::{
@@ -51,7 +53,7 @@ pub type Judge<'j> = &'j (dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sy
 
 /// What the engine keeps.
 #[async_trait]
-pub trait Store: Outbox + Operating + Ledger + Search + Send + Sync {
+pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync {
     /// Brings the schema up to date; how many migrations were applied.
     async fn migrate(&self) -> Result<usize, StoreError>;
 

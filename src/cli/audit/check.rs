@@ -2,7 +2,7 @@
 
 use super::line;
 use super::source::{self, Entry, Page, Row};
-use crate::audit::{Checkpoint, CountedAs, Finding, Record, SeenLeaf, Stream, TreeHash, hashed, leaf_hash};
+use crate::audit::{Checkpoint, CountedAs, DroppedMonth, Finding, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash};
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
 
@@ -10,7 +10,10 @@ use std::sync::Arc;
 pub(super) struct Checked {
     pub(super) seen: SeenLeaf,
     pub(super) again: Option<Rechecked>,
+    /// As what it is counted, where it stands in the log.
     pub(super) counted: Option<CountedAs>,
+    /// A month that somebody dropped, if it says so.
+    pub(super) dropped: Option<DroppedMonth>,
 }
 
 /// What a page came to; the order stays.
@@ -74,12 +77,8 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
     };
     let is_whole = record.as_ref().is_none_or(has_its_ciphertexts);
     seen.row = bytes.map(|bytes| if is_whole { leaf_hash(&bytes) } else { TreeHash([0; 32]) });
-    let counted = record.as_ref().and_then(CountedAs::of);
+    let counted = record.as_ref().filter(|_| seen.missing_at.is_none()).and_then(CountedAs::of);
+    let dropped = record.as_ref().filter(|_| seen.row == Some(seen.sealed)).and_then(DroppedMonth::of);
     let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record));
-    Checked { seen, again, counted }
-}
-
-/// Whether the ciphertexts beside a row are those whose hashes stand in it.
-fn has_its_ciphertexts(record: &Record) -> bool {
-    record.sealed.as_ref().is_none_or(|sealed| record.fields.get("facts_personal") == Some(&hashed(sealed)))
+    Checked { seen, again, counted, dropped }
 }

@@ -5,12 +5,14 @@
 
 mod csv;
 mod manifest;
+mod month;
 mod output;
 mod parquet;
 mod write;
 
 pub(super) use csv::harmless;
 pub(super) use manifest::Manifest;
+pub(super) use month::month;
 
 use super::open;
 use crate::cli::output::print_json;

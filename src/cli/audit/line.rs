@@ -16,6 +16,8 @@ pub(super) struct Line<'t> {
     pub(super) table: Option<&'t str>,
     pub(super) id: Option<std::borrow::Cow<'t, str>>,
     pub(super) hash: Option<&'t str>,
+    /// The row's time, where there is no row.
+    pub(super) at: Option<&'t str>,
     /// In canonical form: its bytes are the leaf.
     #[serde(borrow)]
     pub(super) record: Option<&'t RawValue>,
@@ -33,18 +35,20 @@ struct LeafLine<'l> {
     table: &'l str,
     id: &'l str,
     hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<&'l str>,
     record: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed: Option<&'l Value>,
 }
 
-/// A leaf and its row.
-pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, record: Option<&Record>) -> String {
+/// A leaf and its row, or the time of one that is not there.
+pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, record: Option<&Record>, at: Option<&str>) -> String {
     let raw = record.map(|record| String::from_utf8(record.leaf()).unwrap_or_default());
     let record_line = raw.and_then(|raw| RawValue::from_string(raw).ok());
     let sealed =
         record.and_then(|record| record.sealed.as_ref()).filter(|sealed| sealed.as_object().is_none_or(|map| !map.is_empty()));
-    let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), record: record_line, sealed };
+    let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), at, record: record_line, sealed };
     to_raw_value(&line).map(|line| line.get().to_owned()).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! `assent audit`: what an auditor does with the decision log, and the keys of what is personal in it. One file a command;
 //! nothing here changes what was recorded.
 
+mod archive;
 mod check;
 mod export;
 mod forget;
@@ -9,6 +10,7 @@ mod line;
 mod prove;
 mod query;
 mod rekey;
+mod retain;
 mod source;
 mod verify;
 
@@ -50,6 +52,11 @@ pub(super) enum Command {
         after_help = "Example:\n  assent audit forget 20160601121212.tlq1d0hp@tenant1234.tresorit.io --yes --comment 'asked to, ticket 4711'"
     )]
     Forget(forget::Options),
+    /// Take months that need not be kept longer out of the database, into an archive
+    #[command(
+        after_help = "Example:\n  assent audit retain --keep 7y --archive /var/lib/assent-archive\n  assent audit retain --keep 7y --archive /var/lib/assent-archive --yes\n  assent audit verify --archive /var/lib/assent-archive"
+    )]
+    Retain(retain::Options),
     /// Put another key in the place of `encryption.key`, while no daemon runs
     #[command(after_help = "Example:\n  openssl rand -base64 32 > new-key && assent audit rekey --new-key-file new-key --yes")]
     Rekey(rekey::Options),
@@ -62,6 +69,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Prove(options) => (false, prove::run(options).await),
         Command::Key(options) => (false, key::run(options).await),
         Command::Rekey(options) => (options.json, rekey::run(options).await),
+        Command::Retain(options) => (options.json, retain::run(options).await),
         Command::Forget(options) => (options.json, forget::run(options).await),
         Command::Export(options) => (options.json, export::run(options).await),
     };

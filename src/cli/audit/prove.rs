@@ -1,5 +1,6 @@
 //! `assent audit prove`: the proof that a decision is in the log.
 
+use super::archive::Archives;
 use super::{open, verifiers};
 use crate::audit::{Proof, Stream, path};
 use crate::cli::{ConfigArgument, Failure};
@@ -17,6 +18,9 @@ pub(in crate::cli) struct Options {
     /// Where to write the proof; by default standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Months that `assent audit retain` wrote, where its row is no longer in the database
+    #[arg(long, value_name = "DIR")]
+    archive: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -30,11 +34,17 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::no(format!("it cannot be proved: {why}; `assent audit verify` says what was changed in the log"))
     };
-    let record = store.records(std::slice::from_ref(&leaf)).await?.pop().flatten();
-    let record = record.ok_or_else(|| wrong(&format!("row `{}` is gone from `{}`", leaf.id, leaf.stream.table())))?;
+    let bytes = match store.records(std::slice::from_ref(&leaf)).await?.pop().flatten() {
+        Some(record) => Some(record.leaf()),
+        None => Archives::open(&options.archive)?.take(leaf.index)?.and_then(|entry| entry.bytes),
+    };
+    let bytes = bytes.ok_or_else(|| {
+        let row = format!("row `{}` is gone from `{}`", leaf.id, leaf.stream.table());
+        wrong(&format!("{row}; if `assent audit retain` took it out, `--archive` names where to"))
+    })?;
     let nodes = store.nodes(&path(leaf.index, checkpoint.size)).await?;
     let hashes = nodes.prove_leaf(leaf.index, checkpoint.size).map_err(|error| wrong(&error))?;
-    let proof = Proof { leaf: record.leaf(), index: leaf.index, hashes, checkpoint };
+    let proof = Proof { leaf: bytes, index: leaf.index, hashes, checkpoint };
     // What does not hold is not handed out.
     if let Ok(keys) = verifiers(&[], Some(&log.config)) {
         proof.check(&keys).map_err(|error| wrong(&error))?;

@@ -85,12 +85,24 @@ async fn database_page(store: &dyn Store, from: u64, below: u64) -> Result<Page,
     let to = leaves.last().filter(|_| !is_last).map_or(below, |last| last.index.saturating_add(1));
     let checkpoints = store.checkpoints(from, to).await?;
     let records = store.records(&leaves).await?;
-    let entries = leaves.into_iter().zip(records).map(|(leaf, record)| Entry {
-        seen: SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None },
-        bytes: None,
-        row: record.map_or(Row::None, |record| Row::Record(Box::new(record))),
+    let entries = leaves.into_iter().zip(records).map(|(leaf, record)| {
+        let missing_at = record.is_none().then_some(leaf.at);
+        Entry {
+            seen: SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None, missing_at },
+            bytes: None,
+            row: record.map_or(Row::None, |record| Row::Record(Box::new(record))),
+        }
     });
     Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
+}
+
+impl Page {
+    /// Reads the lines that it has.
+    pub(super) fn read(&mut self) {
+        for line in std::mem::take(&mut self.lines) {
+            take(self, &line);
+        }
+    }
 }
 
 /// Hands over every archived policy, by its hash.
@@ -155,6 +167,7 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     let sealed = line::hash(line.hash?)?;
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
     let row = if bytes.is_some() { Row::Sealed(line.sealed) } else { Row::None };
-    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None }, bytes, row });
+    let missing_at = bytes.is_none().then(|| line.at.unwrap_or_default().to_owned());
+    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at }, bytes, row });
     Some(())
 }

@@ -1,6 +1,7 @@
 //! `assent audit verify`: whether anything in the log was changed, removed or added, against its tree, its signatures, and
 //! checkpoints that were kept elsewhere; and whether every decision follows from its facts and its policy.
 
+use super::archive::Archives;
 use super::export::Manifest;
 use super::source::{self, Source};
 use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
@@ -29,8 +30,11 @@ pub(in crate::cli) struct Options {
     /// What signatures are checked with, as `assent audit key` prints it, or a file with it
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
+    /// Months that `assent audit retain` wrote, to check what is no longer in the database
+    #[arg(long, value_name = "DIR")]
+    archive: Vec<PathBuf>,
     /// Only check a proof that `assent audit prove` wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "checkpoint"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "checkpoint", "archive"])]
     proof: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -53,6 +57,7 @@ struct Run {
     recheck: Arc<Recheck>,
     again: Again,
     tally: Tally,
+    archives: Archives,
     progress: Progress,
     total: u64,
 }
@@ -73,6 +78,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             for (hash, body) in manifest.policies(folder)? {
                 run.policy(&hash, &body);
             }
+            run.archives = Archives::open(&options.archive)?;
             let mut source = Source::Export { parts: manifest.paths(folder).into_iter(), reader: None };
             run.all(&mut source, None).await?;
             run.ends_at(manifest.size());
@@ -96,6 +102,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 Ok(())
             })
             .await?;
+            run.archives = Archives::open(&options.archive)?;
             let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
@@ -144,6 +151,7 @@ impl Run {
             recheck: Arc::new(Recheck::new(master)),
             again: Again::default(),
             tally: Tally::default(),
+            archives: Archives::default(),
             progress: Progress::of("verifying"),
             total,
         }
@@ -179,7 +187,11 @@ impl Run {
     /// Reads a page while the one before is checked.
     async fn all(&mut self, source: &mut Source, keys: Option<&dyn Store>) -> Result<(), Failure> {
         let mut page = source.next().await?;
-        while let Some(here) = page {
+        while let Some(mut here) = page {
+            if !self.archives.is_empty() {
+                here.read();
+                self.archives.fill(&mut here)?;
+            }
             if let Some(store) = keys {
                 self.fetch_keys(store, &here).await?;
             }
@@ -196,6 +208,9 @@ impl Run {
                 self.verification.leaf(&one.seen);
                 if let Some(counted) = one.counted {
                     self.tally.add(counted);
+                }
+                if let Some(dropped) = one.dropped {
+                    self.verification.month_dropped(dropped);
                 }
                 if let Some(again) = one.again {
                     self.again(&one.seen.id, again);
@@ -274,6 +289,9 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     println!(
         "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
     );
+    if verified.dropped > 0 {
+        println!("  dropped        {} by retention, {} of them checked in an archive", verified.dropped, verified.archived);
+    }
     if waiting > 0 {
         println!("  not sealed yet {waiting}");
     }

@@ -156,8 +156,9 @@ pub(super) async fn acted(
     action: &str,
     target: &str,
     comment: Option<&str>,
-) -> Result<(), StoreError> {
-    let now = audit_time(transaction_now(tx).await?);
+) -> Result<String, StoreError> {
+    let (id, now) = (ActionId::generate().to_string(), audit_time(transaction_now(tx).await?));
     let comment = comment.map(str::to_owned);
-    tx.run(ACTED, args![ActionId::generate().to_string(), now, operator, action, target, comment]).await.map(|_| ())
+    tx.run(ACTED, args![id.as_str(), now, operator, action, target, comment]).await?;
+    Ok(id)
 }

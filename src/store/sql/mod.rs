@@ -17,6 +17,7 @@ mod outbox;
 mod pauses;
 mod rekey;
 mod resolve;
+mod retention;
 mod retire;
 mod reviews;
 mod search;

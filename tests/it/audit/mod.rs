@@ -5,6 +5,7 @@ mod docs;
 mod formats;
 mod independent;
 mod personal;
+mod retention;
 mod roles;
 mod sealing;
 mod search;

@@ -54,7 +54,7 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
                 wrong.push(format!("{leaf:?} is not the first leaf of its row"));
             }
             let row = record.map(|record| leaf_hash(&record.leaf()));
-            run.leaf(&SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row });
+            run.leaf(&SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row, missing_at: None });
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size == run.size()) {
                 run.checkpoint(&checkpoint);
             }

@@ -21,6 +21,9 @@ pub(in crate::cli::audit) struct Manifest {
     what: String,
     version: u32,
     format: String,
+    /// The month, where it is one that was taken out of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) month: Option<String>,
     /// Whether all of it is there.
     pub(super) complete: bool,
     /// The log as it was: a signed note.
@@ -62,6 +65,7 @@ impl Manifest {
             what: WHAT.to_owned(),
             version: VERSION,
             format: format.as_str().to_owned(),
+            month: None,
             complete: false,
             checkpoint: checkpoint.note.clone(),
             parts: Vec::new(),
@@ -100,8 +104,33 @@ impl Manifest {
         Ok(read)
     }
 
-    /// The manifest of a folder that can be checked.
+    /// Whether a folder has one.
+    pub(in crate::cli::audit) fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
+    /// The manifest of a month that was taken out of a log.
+    pub(in crate::cli::audit) fn read_month(folder: &Path) -> Result<Self, Failure> {
+        let read = Self::read_whole(folder)?;
+        match read.month {
+            Some(_) => Ok(read),
+            None => Err(Failure::input(format!("`{}` is a whole log; check it with `--export`", folder.display()))),
+        }
+    }
+
+    /// The manifest of a log that can be checked.
     pub(in crate::cli::audit) fn read(folder: &Path) -> Result<Self, Failure> {
+        let read = Self::read_whole(folder)?;
+        match &read.month {
+            None => Ok(read),
+            Some(month) => Err(Failure::input(format!(
+                "`{}` is {month} alone, which was taken out of a log; give it as `--archive` where that is checked",
+                folder.display()
+            ))),
+        }
+    }
+
+    fn read_whole(folder: &Path) -> Result<Self, Failure> {
         let read = Self::read_any(folder)?;
         if read.format != Format::Jsonl.as_str() {
             let why = format!("`{}` is an export as {}, in which nothing can be checked", folder.display(), read.format);

@@ -67,7 +67,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     Ok(manifest)
 }
 
-async fn policies(store: &dyn Store, folder: &Path) -> Result<NamedFile, Failure> {
+pub(super) async fn policies(store: &dyn Store, folder: &Path) -> Result<NamedFile, Failure> {
     let mut file = Output::create(folder, "policies.jsonl".to_owned())?;
     source::policies(store, |hash, body| file.row(format!("{}\n", json!({ "hash": hash, "body": body })).as_bytes())).await?;
     file.close(folder)
@@ -106,7 +106,9 @@ impl Files<'_> {
     fn entry(&mut self, entry: &Entry) -> Result<(), Failure> {
         let (seen, record) = (&entry.seen, entry.record());
         match (self.format, record) {
-            (Format::Jsonl, _) => self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, record)),
+            (Format::Jsonl, _) => {
+                self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, record, seen.missing_at.as_deref()))
+            }
             (_, None) => Ok(()),
             (Format::Ocsf, Some(record)) => {
                 let event = ocsf_event(record, seen.index, &self.log);

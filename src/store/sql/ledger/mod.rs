@@ -12,7 +12,9 @@ use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray};
 use async_trait::async_trait;
-use sealing::{hash, index, note, number};
+use sealing::{hash, index, note};
+
+pub(super) use sealing::number;
 use serde_json::Value;
 
 const WAITING: Sql = sql!("select (select count(*) from unsealed) + (select count(*) from unsealed_history)");
@@ -76,7 +78,7 @@ const fn strays(stream: Stream) -> Sql {
     }
 }
 
-fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
+pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
     let stream = Stream::of_number(row.int(1)?).ok_or_else(|| StoreError::Corrupt("a leaf has no table".into()))?;
     let (id, at) = (row.text(2)?.to_owned(), row.text(3)?.to_owned());
     Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })

@@ -243,6 +243,6 @@ pub(super) fn index(row: Option<&Row>, column: usize) -> Result<u64, StoreError>
     row.ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?.count(column)
 }
 
-pub(super) fn number(index: u64) -> Result<i64, StoreError> {
+pub(in crate::store::sql) fn number(index: u64) -> Result<i64, StoreError> {
     i64::try_from(index).map_err(|_| StoreError::Tree(format!("`{index}` is no place in a tree")))
 }

@@ -1,0 +1,64 @@
+//! Dropping months: which statements do it. SQLite has none to drop.
+
+use super::{SqlStore, events};
+use crate::audit::DroppedMonth;
+use crate::fault::Step;
+use crate::store::StoreError;
+use crate::store::connection::{Driver, args, first};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow};
+use crate::store::retention::Retention;
+use async_trait::async_trait;
+
+const MONTHS: Sql = Sql { postgres: "select month from assent_months()", sqlite: "select '' where 1 = 0" };
+/// A month's leaves. The times in a leaf's row are its own row's, and so is the month.
+const LEAVES: Sql = sql!(
+    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and stream in (1, 2) and at >= $2" AS_TIME
+    " and at < $3" AS_TIME " order by leaf limit $4"
+);
+const UNSEALED: Sql = sql!(
+    "select (select count(*) from unsealed where at < $1" AS_TIME ") + (select count(*) from unsealed_history where at < $1" AS_TIME ")"
+);
+const DROP: Sql = Sql { postgres: "select assent_drop_month($1, $2)::int::bigint", sqlite: "select 1 where 1 = 0" };
+
+/// When a month begins, and when the next one does.
+fn bounds(month: &str) -> Result<(String, String), StoreError> {
+    let bad = || StoreError::Corrupt(format!("`{month}` is no month"));
+    let first: jiff::civil::Date = format!("{month}-01").parse().map_err(|_| bad())?;
+    let next = first.last_of_month().tomorrow().map_err(|_| bad())?;
+    Ok((format!("{first}T00:00:00.000000Z"), format!("{next}T00:00:00.000000Z")))
+}
+
+#[async_trait]
+impl<D: Driver> Retention for SqlStore<D> {
+    async fn months(&self) -> Result<Vec<String>, StoreError> {
+        self.driver.read(MONTHS, args![]).await?.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
+    }
+
+    async fn leaves_of_month(&self, month: &str, from: u64) -> Result<Vec<LeafRow>, StoreError> {
+        let (since, until) = bounds(month)?;
+        let args = args![super::ledger::number(from)?, since, until, i64::from(LEAVES_AT_ONCE)];
+        self.driver.read(LEAVES, args).await?.iter().map(super::ledger::leaf).collect()
+    }
+
+    async fn unsealed_of_month(&self, month: &str) -> Result<u64, StoreError> {
+        let (_, until) = bounds(month)?;
+        first(self.driver.read(UNSEALED, args![until]).await?).map_or(Ok(0), |row| row.count(0))
+    }
+
+    async fn drop_month(
+        &self,
+        dropped: &DroppedMonth,
+        operator: &str,
+        comment: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let mut tx = self.driver.begin(Step::Retain).await?;
+        let is_dropped = first(tx.rows(DROP, args![dropped.month.as_str(), super::ledger::number(dropped.leaves)?]).await?);
+        if is_dropped.is_none_or(|row| row.int(0).is_ok_and(|is_dropped| is_dropped == 0)) {
+            return Ok(None);
+        }
+        let action = events::acted(tx.as_mut(), operator, DroppedMonth::ACTION, &dropped.to_string(), comment).await?;
+        tx.commit().await?;
+        Ok(Some(action))
+    }
+}

@@ -4,6 +4,7 @@
 //! form it is, so that no row can be taken for one of another table. Of sealed personal facts it holds hashes only: they can be
 //! erased, and the leaf stays what it is. A form never changes; columns that come later need a new version.
 
+use super::canonical::canonical;
 use aws_lc_rs::digest;
 use serde_json::{Map, Value};
 use tlog_tiles::{Hash, record_hash};
@@ -230,27 +231,6 @@ fn told_apart(value: Value) -> Value {
     }
 }
 
-/// JSON in canonical form.
-#[must_use]
-pub fn canonical(fields: &Map<String, Value>) -> Vec<u8> {
-    // A map keeps its names in the order of their bytes, and a whole number that a double holds is written as it is: so nearly
-    // all of it is in canonical form as it stands, and the library is asked only for what is not. It takes ten times as long.
-    let is_plain = fields.iter().all(|(name, value)| name.is_ascii() && is_plain(value));
-    let bytes = if is_plain { serde_json::to_vec(fields) } else { serde_json_canonicalizer::to_vec(fields) };
-    // What is no number of JSON cannot stand in a map of it, so nothing can fail here; and if it does, nothing fits the hash.
-    bytes.unwrap_or_default()
-}
-
-fn is_plain(value: &Value) -> bool {
-    const EXACT: i64 = 1 << 53;
-    match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(number) => number.as_i64().is_some_and(|number| (-EXACT..=EXACT).contains(&number)),
-        Value::Array(items) => items.iter().all(is_plain),
-        Value::Object(entries) => entries.iter().all(|(name, value)| name.is_ascii() && is_plain(value)),
-    }
-}
-
 /// The hash of a leaf.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
@@ -281,7 +261,6 @@ pub fn hashed(sealed: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -294,31 +273,6 @@ mod tests {
             r#"{"at":"t","body":{"a":"é","aa":[true,null],"b":1},"id":"1","leaf":"assent.configuration_change.v1","replica":"r","version":"0.1.0"}"#
         );
         assert_eq!(one.leaf(), other.leaf());
-    }
-
-    fn json() -> impl Strategy<Value = Value> {
-        let number = prop_oneof![
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            (-99_i64..99).prop_map(Value::from)
-        ];
-        let leaf =
-            prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), number, any::<String>().prop_map(Value::from)];
-        leaf.prop_recursive(4, 32, 6, |inner| {
-            let name = prop_oneof!["[a-z]{0,3}", any::<String>()];
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                proptest::collection::vec((name, inner), 0..6).prop_map(|entries| Value::Object(entries.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_quick_way_gives_what_the_library_gives(value in json()) {
-            let fields: Map<_, _> = [("a".to_owned(), value)].into_iter().collect();
-            prop_assert_eq!(canonical(&fields), serde_json_canonicalizer::to_vec(&fields).unwrap());
-        }
     }
 
     #[test]

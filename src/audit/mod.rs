@@ -3,6 +3,7 @@
 //!
 //! Pure: it makes records, ciphertexts, leaves, checkpoints and proofs; the store writes them. Nothing here is ever updated.
 
+mod canonical;
 mod checkpoint;
 mod leaf;
 mod ocsf;
@@ -15,8 +16,9 @@ mod vault;
 mod verify;
 mod witness;
 
+pub use canonical::{canonical, is_canonical};
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE, check_any};
-pub use leaf::{Column, Form, Record, Stream, canonical, has_its_ciphertexts, hashed, leaf_hash};
+pub use leaf::{Column, Form, Record, Stream, has_its_ciphertexts, hashed, leaf_hash};
 pub use ocsf::{OCSF_VERSION, ocsf_event};
 pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};

@@ -213,7 +213,7 @@ struct TracedWindow {
 }
 
 /// What limits saw, of a trace as text; most traces tell nothing of them.
-fn traced_text(trace: &str) -> Vec<TracedRule> {
+pub(super) fn traced_text(trace: &str) -> Vec<TracedRule> {
     if trace.contains("\"windows\"") { serde_json::from_str(trace).unwrap_or_default() } else { Vec::new() }
 }
 

@@ -1,6 +1,6 @@
 //! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
 
-use super::history::{archived, inquiry_of, traced};
+use super::history::{archived, inquiry_of, traced, traced_text};
 use crate::audit::{MasterKey, PersonKey, Record, WrappedKey};
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
@@ -74,10 +74,13 @@ impl Recheck {
         self.persons.insert(person.to_owned(), key);
     }
 
-    /// Decides again.
+    /// Decides again. What its rules saw is in the record, or beside it as text.
     #[must_use]
-    pub fn decision(&self, mut record: Record) -> Rechecked {
-        let traced = record.fields.get("trace").map(traced).unwrap_or_default();
+    pub fn decision(&self, mut record: Record, trace: Option<&str>) -> Rechecked {
+        let traced = match trace {
+            Some(trace) => traced_text(trace),
+            None => record.fields.get("trace").map(traced).unwrap_or_default(),
+        };
         let Some(recorded) = recorded(&mut record) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;

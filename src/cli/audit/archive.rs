@@ -2,16 +2,14 @@
 //! none. Read from the front to the back, as the log itself is.
 
 use super::export::Manifest;
+use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page, Row};
 use crate::cli::Failure;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 /// A month, at the next of its rows.
 struct Month {
-    files: std::vec::IntoIter<PathBuf>,
-    reader: Option<BufReader<File>>,
+    lines: Lines,
     next: Option<Entry>,
 }
 
@@ -74,35 +72,26 @@ impl Archives {
 
 impl Month {
     fn open(folder: &Path) -> Result<Self, Failure> {
-        let files = Manifest::read_month(folder)?.paths(folder).into_iter();
-        let mut month = Self { files, reader: None, next: None };
+        let mut month = Self { lines: Lines::of(Manifest::read_month(folder)?.files(folder)), next: None };
         month.advance()?;
         Ok(month)
     }
 
     fn advance(&mut self) -> Result<(), Failure> {
         self.next = None;
-        loop {
-            let Some(reader) = &mut self.reader else {
-                let Some(file) = self.files.next() else { return Ok(()) };
-                let open = File::open(&file).map_err(|error| source::unreadable(&file, &error))?;
-                self.reader = Some(BufReader::with_capacity(1 << 18, open));
-                continue;
-            };
-            let mut line = Vec::new();
-            match reader.read_until(b'\n', &mut line) {
-                Ok(0) => self.reader = None,
-                Ok(_) => {
+        while self.next.is_none() {
+            match self.lines.next()? {
+                None => break,
+                Some(Next::Line(line)) => {
                     let mut page = Page::default();
                     source::take(&mut page, &line);
                     // What is none of its form stands in for nothing, and the log lacks a row.
                     self.next = page.entries.pop();
-                    if self.next.is_some() {
-                        return Ok(());
-                    }
                 }
-                Err(error) => return Err(Failure::input(format!("an archive cannot be read: {error}"))),
+                // Its rows are held against their leaves.
+                Some(Next::Other(_)) => {}
             }
         }
+        Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 use super::line;
 use super::source::{self, Entry, Page, Row};
-use crate::audit::{Checkpoint, CountedAs, DroppedMonth, Finding, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash};
+use crate::audit::{
+    Checkpoint, CountedAs, DroppedMonth, Finding, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash,
+};
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
 
@@ -64,21 +66,34 @@ fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync
 
 fn one(entry: Entry, recheck: &Recheck) -> Checked {
     let Entry { mut seen, bytes, row } = entry;
-    let (bytes, record) = match row {
-        Row::None => (None, None),
-        Row::Record(record) => (Some(record.leaf()), Some(*record)),
-        Row::Sealed(sealed) => {
-            let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-            let record = text.and_then(|text| line::record(seen.stream, &seen.id, text, sealed));
-            // What says something else than the line around it was changed.
-            let is_changed = bytes.is_some() && record.is_none();
-            (if is_changed { Some(Vec::new()) } else { bytes }, record)
-        }
+    let Row::Sealed(sealed) = row else {
+        let record = match row {
+            Row::Record(record) => Some(*record),
+            Row::None | Row::Sealed(_) => None,
+        };
+        seen.row = record.as_ref().map(|record| leaf_hash(&record.leaf()));
+        return checked(seen, record, None, recheck);
     };
-    let is_whole = record.as_ref().is_none_or(has_its_ciphertexts);
-    seen.row = bytes.map(|bytes| if is_whole { leaf_hash(&bytes) } else { TreeHash([0; 32]) });
+    let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text = text.filter(|text| line::is_itself(seen.stream, &seen.id, text));
+    // What says something else than the line around it was changed.
+    let is_changed = bytes.is_some() && text.is_none();
+    seen.row = bytes.as_deref().map(|bytes| if is_changed { NOTHING } else { leaf_hash(bytes) });
+    // Of an outcome nothing more is asked.
+    let read = text.filter(|_| seen.stream != Stream::Outcome).and_then(|text| line::record(seen.stream, text, sealed));
+    let (record, trace) = read.unzip();
+    checked(seen, record, trace, recheck)
+}
+
+/// The hash of no row.
+const NOTHING: TreeHash = TreeHash([0; 32]);
+
+fn checked(mut seen: SeenLeaf, record: Option<Record>, trace: Option<&str>, recheck: &Recheck) -> Checked {
+    if !record.as_ref().is_none_or(has_its_ciphertexts) {
+        seen.row = Some(NOTHING);
+    }
     let counted = record.as_ref().filter(|_| seen.missing_at.is_none()).and_then(CountedAs::of);
     let dropped = record.as_ref().filter(|_| seen.row == Some(seen.sealed)).and_then(DroppedMonth::of);
-    let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record));
+    let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record, trace));
     Checked { seen, again, counted, dropped }
 }

@@ -1,10 +1,11 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{Record, Stream, TreeHash, canonical};
+use crate::audit::{Record, Stream, TreeHash, is_canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -72,18 +73,54 @@ pub(super) fn hash(text: &str) -> Option<TreeHash> {
     STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
 }
 
-/// The row of a line, if it is in canonical form, of this table and of this id: else what is hashed is not what is looked at.
-/// Where ciphertexts are missing there were none.
-pub(super) fn record(stream: Stream, id: &str, raw: &str, sealed: Option<Value>) -> Option<Record> {
-    let fields: Map<String, Value> = serde_json::from_str(raw).ok()?;
-    let own_id = match fields.get("id")? {
-        Value::Number(number) => uuid::Uuid::from_u128(number.as_u64()?.into()).to_string(),
-        other => other.as_str()?.to_owned(),
-    };
-    let is_itself = fields.get("leaf")?.as_str()? == format!("assent.{}.v1", stream.as_str()) && own_id == id;
-    if !is_itself || canonical(&fields) != raw.as_bytes() {
-        return None;
+/// Whether the row of a line is in canonical form, of this table and of this id: else what is hashed is not what is looked at.
+pub(super) fn is_itself(stream: Stream, id: &str, raw: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Named<'r> {
+        leaf: &'r str,
+        #[serde(borrow)]
+        id: &'r RawValue,
     }
+    let Ok(named) = serde_json::from_str::<Named<'_>>(raw) else { return false };
+    let own_id = match named.id.get().parse::<u64>() {
+        Ok(number) => uuid::Uuid::from_u128(number.into()).to_string(),
+        Err(_) => named.id.get().trim_matches('"').to_owned(),
+    };
+    let of_stream = named.leaf.strip_prefix("assent.").and_then(|leaf| leaf.strip_suffix(".v1"));
+    own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw)
+}
+
+/// The row of a line that [`is_itself`]. Where ciphertexts are missing there were none.
+pub(super) fn record<'r>(stream: Stream, raw: &'r str, sealed: Option<Value>) -> Option<(Record, &'r str)> {
+    let Parts(fields, trace) = serde_json::from_str(raw).ok()?;
     let sealed = sealed.or_else(|| (stream == Stream::Decision).then(|| Value::Object(Map::new())));
-    Some(Record { stream, fields, sealed })
+    Some((Record { stream, fields, sealed }, trace.map_or("", RawValue::get)))
+}
+
+/// A row, and beside it what its rules saw as it stands there: most of a decision, of which little is read.
+struct Parts<'r>(Map<String, Value>, Option<&'r RawValue>);
+
+impl<'de> Deserialize<'de> for Parts<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Parts(Map::new(), None))
+    }
+}
+
+impl<'de> Visitor<'de> for Parts<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
+        while let Some(name) = entries.next_key::<String>()? {
+            match name.as_str() {
+                "trace" => self.1 = Some(entries.next_value()?),
+                "shadow" => drop(entries.next_value::<IgnoredAny>()?),
+                _ => drop(self.0.insert(name, entries.next_value()?)),
+            }
+        }
+        Ok(self)
+    }
 }

@@ -7,6 +7,7 @@ mod export;
 mod forget;
 mod key;
 mod line;
+mod lines;
 mod prove;
 mod query;
 mod rekey;

@@ -1,18 +1,14 @@
 //! Where a log is read from to be checked, page by page: the database, or an export.
 
 use super::line::{self, Line};
+use super::lines::{Lines, Next};
 use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream};
 use crate::cli::Failure;
 use crate::store::{LEAVES_AT_ONCE, Store};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many leaves are read at once.
 const PAGE: u64 = LEAVES_AT_ONCE as u64;
-/// The longest line of an export that is read; a row is a few kilobytes.
-const LONGEST_LINE: u64 = 64 << 20;
 /// How many rows without a leaf are named, of each table.
 pub(super) const MOST_STRAYS: u32 = 100;
 /// How many archived policies are read at once.
@@ -58,7 +54,7 @@ pub(super) struct Page {
 
 pub(super) enum Source {
     Database { store: Arc<dyn Store>, next: u64, size: u64 },
-    Export { parts: std::vec::IntoIter<PathBuf>, reader: Option<BufReader<File>> },
+    Export(Lines),
 }
 
 impl Source {
@@ -74,7 +70,7 @@ impl Source {
                 *next = page.entries.last().map_or(*size, |last| last.seen.index.saturating_add(1));
                 Ok(Some(page))
             }
-            Source::Export { parts, reader } => export_page(parts, reader),
+            Source::Export(lines) => export_page(lines),
         }
     }
 }
@@ -116,23 +112,21 @@ pub(super) async fn policies(store: &dyn Store, mut each: impl FnMut(&str, &str)
     }
 }
 
-fn export_page(parts: &mut std::vec::IntoIter<PathBuf>, reader: &mut Option<BufReader<File>>) -> Result<Option<Page>, Failure> {
+fn export_page(lines: &mut Lines) -> Result<Option<Page>, Failure> {
     let mut page = Page::default();
     while (page.lines.len() as u64) < PAGE {
-        let Some(open) = reader else {
-            let Some(part) = parts.next() else { break };
-            let file = File::open(&part).map_err(|error| unreadable(&part, &error))?;
-            *reader = Some(BufReader::with_capacity(1 << 20, file));
-            continue;
-        };
-        let mut line = Vec::with_capacity(2_048);
-        match open.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-            Ok(0) => *reader = None,
-            Ok(_) => page.lines.push(line),
-            Err(error) => return Err(Failure::input(format!("the export cannot be read: {error}"))),
+        match lines.next()? {
+            None => break,
+            Some(Next::Line(line)) => page.lines.push(line),
+            Some(Next::Other(path)) => page.findings.push(other_file(&path)),
         }
     }
-    Ok((!page.lines.is_empty()).then_some(page))
+    Ok((!page.lines.is_empty() || !page.findings.is_empty()).then_some(page))
+}
+
+/// A file is not what the manifest says.
+pub(super) fn other_file(path: &std::path::Path) -> Finding {
+    Finding::Export { why: format!("`{}` is not the file that the manifest names", path.display()) }
 }
 
 pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
@@ -141,10 +135,8 @@ pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Fail
 
 /// Takes a line of an export in; one that says nothing is a finding.
 pub(super) fn take(page: &mut Page, line: &[u8]) {
-    let text = String::from_utf8_lossy(line);
-    let text = text.trim_end();
-    if read(page, text).is_none() {
-        let shown: String = text.chars().take(60).collect();
+    if std::str::from_utf8(line).ok().and_then(|text| read(page, text.trim_end())).is_none() {
+        let shown: String = String::from_utf8_lossy(line).trim_end().chars().take(60).collect();
         page.findings.push(Finding::Export { why: format!("a line of the export is none of its form: `{shown}`") });
     }
 }

@@ -3,6 +3,7 @@
 
 use super::archive::Archives;
 use super::export::Manifest;
+use super::lines::Lines;
 use super::source::{self, Source};
 use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{Checkpoint, CountedAs, Finding, LogVerifier, Proof, Tally, Verification, Verified};
@@ -79,7 +80,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 run.policy(&hash, &body);
             }
             run.archives = Archives::open(&options.archive)?;
-            let mut source = Source::Export { parts: manifest.paths(folder).into_iter(), reader: None };
+            let mut source = Source::Export(Lines::of(manifest.files(folder)));
             run.all(&mut source, None).await?;
             run.ends_at(manifest.size());
             run.report(None, options.json)

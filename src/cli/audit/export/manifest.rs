@@ -4,12 +4,12 @@
 use super::Format;
 use crate::audit::{Checkpoint, Finding, Stream, TreeHash, Verification};
 use crate::cli::Failure;
-use crate::cli::audit::source::unreadable;
+use crate::cli::audit::lines::Named;
+use crate::cli::audit::source::{other_file, unreadable};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const FILE: &str = "manifest.json";
 const WHAT: &str = "assent-export";
@@ -192,11 +192,11 @@ impl Manifest {
     }
 
     /// The files with leaves, in their order.
-    pub(in crate::cli::audit) fn paths(&self, folder: &Path) -> Vec<PathBuf> {
-        self.parts.iter().flat_map(|part| &part.files).map(|file| folder.join(&file.file)).collect()
+    pub(in crate::cli::audit) fn files(&self, folder: &Path) -> Vec<Named> {
+        self.parts.iter().flat_map(|part| &part.files).map(|file| (folder.join(&file.file), file.sha256.clone())).collect()
     }
 
-    /// Holds the files against their hashes.
+    /// Holds what is not read with the leaves against the manifest.
     pub(in crate::cli::audit) fn check(&self, folder: &Path, verification: &mut Verification) -> Result<(), Failure> {
         let mut next = 0;
         for part in &self.parts {
@@ -205,11 +205,10 @@ impl Manifest {
             }
             next = part.to;
         }
-        for file in self.parts.iter().flat_map(|part| &part.files).chain(&self.policies) {
+        if let Some(file) = &self.policies {
             let path = folder.join(&file.file);
             if sha256(&path)? != file.sha256 {
-                verification
-                    .found(Finding::Export { why: format!("`{}` is not the file that the manifest names", path.display()) });
+                verification.found(other_file(&path));
             }
         }
         Ok(())
@@ -233,13 +232,6 @@ impl Manifest {
 
 /// The hash of a file, read piece by piece.
 fn sha256(path: &Path) -> Result<String, Failure> {
-    let mut file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut piece).map_err(|error| unreadable(path, &error))?;
-        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        context.update(bytes);
-    }
-    Ok(hex::encode(context.finish()))
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    Ok(hex::encode(digest::digest(&digest::SHA256, &bytes)))
 }

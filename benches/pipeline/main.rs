@@ -18,6 +18,7 @@ mod backlog;
 mod cluster;
 mod measure;
 mod process;
+mod program;
 mod report;
 mod stage;
 mod town;
@@ -71,7 +72,7 @@ async fn main() {
     let asked = Asked::read();
     let mut times = if asked.is_quick { Times::QUICK } else { Times::FULL };
     times.clients = asked.clients.unwrap_or(times.clients);
-    let program = process::program();
+    let program = program::path();
     let folder = tempfile::tempdir().unwrap();
     let twenty = folder.path().join("twenty");
     std::fs::create_dir(&twenty).unwrap();

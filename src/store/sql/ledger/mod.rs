@@ -47,16 +47,18 @@ macro_rules! strays {
     };
     ($table:literal, $number:literal, $at:literal, $postgres_id:literal, $sqlite_id:literal) => {
         Sql {
-            postgres: concat!("select id::text", strays!(from $table, $number, $at, $postgres_id)),
-            sqlite: concat!("select cast(id as text)", strays!(from $table, $number, $at, $sqlite_id)),
+            postgres: concat!(strays!(with $table, $number, $at, $postgres_id), "select id::text from strays limit $1"),
+            sqlite: concat!(strays!(with $table, $number, $at, $sqlite_id), "select cast(id as text) from strays limit $1"),
         }
     };
-    (from $table:literal, $number:literal, $at:literal, $id:literal) => {
+    // Those without a leaf are few: only they are held against what waits, of which nobody has made statistics.
+    (with $table:literal, $number:literal, $at:literal, $id:literal) => {
         concat!(
-            " from ", $table, " t where not exists (select 1 from leaves l where l.id = ", $id, " and l.at = t.", $at, " and l.stream = ", $number,
-            " and l.leaf >= 0 and l.leaf < (select coalesce(max(size), 0) from checkpoints)) and not exists (select 1 from unsealed u where u.id = ",
-            $id, " and u.at = t.", $at, " and u.stream = ", $number, ") and not exists (select 1 from unsealed_history u where u.id = ", $id,
-            " and u.at = t.", $at, " and u.stream = ", $number, ") limit $1"
+            "with rest as materialized (select t.id, t.", $at, " as at, ", $id, " as row_id from ", $table, " t where not exists (select 1 from \
+             leaves l where l.id = ", $id, " and l.at = t.", $at, " and l.stream = ", $number, " and l.leaf >= 0 and l.leaf < (select \
+             coalesce(max(size), 0) from checkpoints))), strays as materialized (select r.id from rest r where not exists (select 1 from unsealed u \
+             where u.id = r.row_id and u.at = r.at and u.stream = ", $number, ") and not exists (select 1 from unsealed_history u where \
+             u.id = r.row_id and u.at = r.at and u.stream = ", $number, ")) "
         )
     };
 }

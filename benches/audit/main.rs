@@ -1,0 +1,190 @@
+//! `cargo bench --bench audit`: what an auditor waits for. Throw-away Postgres, the released binary for what people run, and a log
+//! of `--rows` decisions of a year (10,000,000 by default, a quarter of an hour): the first page of each filter and counts by day; sealing
+//! and verifying of `--sealed` of them (250,000); and `--written` rows by sixteen writers that dawdle and roll back (1,000,000). Prints a table
+//! and writes `target/audit.json`; `--quick` takes a minute and little of each.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a measurement that fails must fail loudly, and measures time"
+)]
+
+#[expect(dead_code, reason = "the other bench measures the cluster, too")]
+#[path = "../pipeline/cluster.rs"]
+mod cluster;
+mod log;
+#[path = "../pipeline/program.rs"]
+mod program;
+mod writers;
+
+use assent::audit::LogKey;
+use assent::store::{DecisionQuery, Store};
+use cluster::{Cluster, run};
+use log::Patterns;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+const LOG: &str = "assent/bench1234";
+const PAGE: u32 = 50;
+
+fn asked(name: &str, preset: u64, quick: u64) -> u64 {
+    let arguments: Vec<_> = std::env::args().collect();
+    let value = arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1));
+    let preset = if arguments.iter().any(|argument| argument == "--quick") { quick } else { preset };
+    value.map_or(preset, |text| text.replace('_', "").parse().expect("a number of rows"))
+}
+
+/// Milliseconds of the first time, and in the middle of ten more.
+async fn time(mut work: impl AsyncFnMut()) -> (f64, f64) {
+    let mut times = vec![];
+    for _ in 0..11 {
+        let started = Instant::now();
+        work().await;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    let first = times.remove(0);
+    times.sort_by(f64::total_cmp);
+    (first, times[times.len() / 2])
+}
+
+/// For each filter something common, something rare, and something that is not there.
+fn filters() -> Vec<(String, DecisionQuery)> {
+    let mut filters = vec![("no filter".to_owned(), DecisionQuery::default())];
+    let mut add = |name: &str, value: &str, put: &dyn Fn(&mut DecisionQuery, String)| {
+        let mut query = DecisionQuery::default();
+        put(&mut query, value.to_owned());
+        filters.push((format!("{name} {value}"), query));
+    };
+    for kind in ["share", "kick", "invitation_link_revocation"] {
+        add("kind", kind, &|query, value| query.kind = assent::domain::kind::Kind::parse(&value));
+    }
+    for verdict in ["approve", "reject", "escalate"] {
+        add("verdict", verdict, &|query, value| query.verdict = assent::domain::verdict::Verdict::parse(&value));
+    }
+    for rule in ["approve-members", "old-and-rare", "nothing"] {
+        add("rule", rule, &|query, value| query.rule = Some(value));
+    }
+    for actor in ["actor-1", "actor-49999", "nobody"] {
+        add("actor", actor, &|query, value| query.actor = Some(value));
+    }
+    for subject in ["subject-7", "nobody"] {
+        add("subject", subject, &|query, value| query.subject = Some(value));
+    }
+    for tresor in ["tresor-7", "nothing"] {
+        add("tresor", tresor, &|query, value| query.tresor = Some(value));
+    }
+    for domain in ["example.com", "old-and-rare.example", "nowhere.example"] {
+        add("domain", domain, &|query, value| query.domain = Some(value));
+    }
+    add("policy", "0", &|query, value| query.policy = Some(value));
+    for reviewer in ["rita", "nobody"] {
+        add("reviewer", reviewer, &|query, value| query.reviewer = Some(value));
+    }
+    for text in ["member", "unusual circumstances", "nothing like it"] {
+        add("text", text, &|query, value| query.text = Some(value));
+    }
+    filters
+}
+
+/// What was decided in another way long ago, so that it stands behind all that is new.
+const OLD_AND_RARE: &str = "insert into decisions select gen_random_uuid(), decided_at + interval '1 s', tenant, kind, operation_id, flow_id, attempt, \
+    tresor_id, actor_id, subject_id, requester_id, verdict, 'reviewer:rita', '[\"old-and-rare\"]', 'because of unusual circumstances', policy_hash, \
+    evaluator_version, jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'old-and-rare.example')), facts_personal, trace, shadow \
+    from (select * from decisions order by decided_at limit 2000) d";
+
+/// Runs the released program; what it printed as JSON, and seconds.
+fn assent(program: &Path, args: &[&str]) -> (Value, f64) {
+    let started = Instant::now();
+    let ran = Command::new(program).args(args).output().unwrap();
+    assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    (serde_json::from_slice(&ran.stdout).unwrap_or_default(), started.elapsed().as_secs_f64())
+}
+
+#[tokio::main]
+async fn main() {
+    let (rows, sealed, written) =
+        (asked("--rows", 10_000_000, 50_000), asked("--sealed", 250_000, 25_000), asked("--written", 1_000_000, 32_000));
+    let (program, folder, cluster) = (program::path(), tempfile::tempdir().unwrap(), Cluster::start());
+    let patterns = Patterns::make(&program, folder.path()).await;
+    let key = LogKey::new(LOG, [7; 32]).unwrap();
+    let mut report = serde_json::Map::new();
+
+    let store = begin(&cluster, "sealed", &patterns).await;
+    log::fill(&mut cluster.connect("sealed").await, sealed, true).await;
+    println!("{sealed} decisions with their outcomes, sealed");
+    let speed = log::seal(&store, &key).await;
+    let config = folder.path().join("config.yaml");
+    let seed = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let text = json!({ "database": { "url": cluster.url("sealed") }, "audit": { "name": LOG, "signing_key": seed } });
+    std::fs::write(&config, text.to_string()).unwrap();
+    let (config, export) = (config.to_str().unwrap(), folder.path().join("export"));
+    let leaves = sealed as f64 * 2.0;
+    report.insert("sealed_rows_a_second".into(), speed.into());
+    println!("  sealed                       {speed:>12.0} rows a second");
+    let mut say = |name: &str, seconds: f64| {
+        println!("  {name:<28} {:>12.0} rows a second", leaves / seconds);
+        report.insert(format!("{}_rows_a_second", name.replace([' ', ','], "_")), (leaves / seconds).into());
+    };
+    let (_, seconds) = assent(&program, &["audit", "export", export.to_str().unwrap(), "--json", "--config", config]);
+    say("exported", seconds);
+    let (public, _) = (Command::new(&program).args(["audit", "key", "--config", config]).output().unwrap(), ());
+    let public = String::from_utf8(public.stdout).unwrap();
+    let verify = ["audit", "verify", "--json", "--export", export.to_str().unwrap(), "--key", public.trim()];
+    let (said, seconds) = assent(&program, &verify);
+    assert_eq!(said["sound"], true, "{said}");
+    say("verified, from the export", seconds);
+    let (_, seconds) = assent(&program, &["audit", "verify", "--json", "--config", config]);
+    say("verified, from Postgres", seconds);
+    drop(store);
+    cluster.drop("sealed").await;
+
+    drop(begin(&cluster, "written", &patterns).await);
+    let done = writers::measure(&cluster, "written", &key, written).await;
+    let [half, most, worst] = done.lag;
+    println!("{} rows by 16 writers that dawdle and roll back, {:.0} a second", done.rows, done.rows_a_second);
+    println!("  skipped, doubled             {:>9}, {}", done.skipped, done.doubled);
+    println!("  until it is sealed           p50 {half:.2} s, p99 {most:.2} s, at most {worst:.2} s");
+    report.insert("written".into(), json!({ "rows": done.rows, "rows_a_second": done.rows_a_second, "lag_s": done.lag, "skipped": done.skipped, "doubled": done.doubled }));
+    cluster.drop("written").await;
+
+    let store = begin(&cluster, "log", &patterns).await;
+    let mut connection = cluster.connect("log").await;
+    run(&mut connection, "set synchronous_commit = off").await;
+    log::fill(&mut connection, rows, false).await;
+    run(&mut connection, OLD_AND_RARE).await;
+    run(&mut connection, "insert into decision_counts select (decided_at at time zone 'utc')::date, kind, verdict, rules, count(*) from decisions group by 1, 2, 3, 4").await;
+    for statement in ["truncate unsealed", "vacuum analyze decisions", "vacuum analyze decision_counts", "checkpoint"] {
+        run(&mut connection, statement).await;
+    }
+    println!("{rows} decisions of a year: the first page of {PAGE}, ms");
+    let mut pages = serde_json::Map::new();
+    for (name, query) in filters() {
+        let mut found = 0;
+        let (first, warm) = time(async || found = store.find(&query, None, PAGE).await.unwrap().len()).await;
+        println!("  {name:<34} {first:>8.1} the first time, {warm:>7.1} after that, {found:>3} found");
+        pages.insert(name, json!({ "first_ms": first, "ms": warm, "found": found }));
+    }
+    let (first, warm) = time(async || drop(store.count_by_day(&DecisionQuery::default()).await.unwrap())).await;
+    println!("  {:<34} {first:>8.1} the first time, {warm:>7.1} after that", "counts by day and rule");
+    pages.insert("counts by day and rule".into(), json!({ "first_ms": first, "ms": warm }));
+    report.insert("rows".into(), rows.into());
+    report.insert("pages".into(), pages.into());
+    std::fs::write("target/audit.json", format!("{:#}\n", Value::Object(report))).unwrap();
+}
+
+/// A database of its own, migrated, with patterns and months.
+async fn begin(cluster: &Cluster, name: &str, patterns: &Patterns) -> Arc<dyn Store> {
+    cluster.create(name).await;
+    let store = assent::store::open(&cluster.url(name), 4).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut connection = cluster.connect(name).await;
+    patterns.put(&mut connection).await;
+    run(&mut connection, log::MONTHS).await;
+    store
+}

@@ -1,34 +1,39 @@
--- Looking for decisions: an index for each way to look, with the time in it, so that the newest are found first.
---
--- Only on the parents, which takes no time: `assent migrate` then builds them on each month beside whoever writes, and months
--- to come have them from the beginning.
-create index decisions_kind on only decisions (kind, decided_at);
-create index decisions_verdict on only decisions (verdict, decided_at);
-create index decisions_policy on only decisions (substr(policy_hash, 1, 20), decided_at);
-create index decisions_actor on only decisions (actor_id, decided_at);
-create index decisions_subject on only decisions (subject_id, decided_at);
-create index decisions_tresor on only decisions (tresor_id, decided_at);
-create index decisions_by_people on only decisions (decided_by, decided_at) where decided_by <> 'policy';
--- A decision has a rule or two; more than four are rare.
-create index decisions_rule on only decisions ((rules ->> 0), decided_at);
-create index decisions_second_rule on only decisions ((rules ->> 1), decided_at) where rules ->> 1 is not null;
-create index decisions_third_rule on only decisions ((rules ->> 2), decided_at) where rules ->> 2 is not null;
-create index decisions_fourth_rule on only decisions ((rules ->> 3), decided_at) where rules ->> 3 is not null;
-create index decisions_more_rules on only decisions using gin (rules jsonb_path_ops) where rules ->> 4 is not null;
-create index decisions_subject_domain on only decisions ((facts #>> '{subject.email_domain,value}'), decided_at)
-    where facts #>> '{subject.email_domain,value}' is not null;
-create index decisions_actor_domain on only decisions ((facts #>> '{actor.email_domain,value}'), decided_at)
-    where facts #>> '{actor.email_domain,value}' is not null;
-create index decisions_requester_domain on only decisions ((facts #>> '{requester.email_domain,value}'), decided_at)
-    where facts #>> '{requester.email_domain,value}' is not null;
--- Text in reasons: by what a server has for it, and where it has nothing, by reading them.
-do $$ begin
-    create extension if not exists pg_trgm;
-    create index decisions_reason on only decisions using gin (reason gin_trgm_ops);
-exception when others then
-    raise warning 'decisions are not indexed by the text of their reasons: %', sqlerrm;
+-- Looking for decisions: an index for each way to look, with the time in it, so that the newest are found first. A decision has a
+-- rule or two; more than four are rare. What may be of any length is cut, since an index has room for so much and no more.
+create index reviews_reviewer on reviews (left(reviewer, 100), at);
+do $$ declare
+    -- Where there are decisions, only on the parents, which takes no time: `assent migrate` then builds them on each month beside
+    -- whoever writes. Months to come have them from the beginning.
+    parents     text := case when exists (select 1 from decisions) then 'only' else '' end;
+    definition  text;
+begin
+    foreach definition in array array[
+        'decisions_kind on %s decisions (kind, decided_at)',
+        'decisions_verdict on %s decisions (verdict, decided_at)',
+        'decisions_policy on %s decisions (substr(policy_hash, 1, 20), decided_at)',
+        'decisions_actor on %s decisions (actor_id, decided_at)',
+        'decisions_subject on %s decisions (subject_id, decided_at)',
+        'decisions_tresor on %s decisions (tresor_id, decided_at)',
+        'decisions_by_people on %s decisions (left(decided_by, 100), decided_at) where decided_by <> ''policy''',
+        'decisions_rule on %s decisions (left(rules ->> 0, 100), decided_at)',
+        'decisions_second_rule on %s decisions (left(rules ->> 1, 100), decided_at) where rules ->> 1 is not null',
+        'decisions_third_rule on %s decisions (left(rules ->> 2, 100), decided_at) where rules ->> 2 is not null',
+        'decisions_fourth_rule on %s decisions (left(rules ->> 3, 100), decided_at) where rules ->> 3 is not null',
+        'decisions_more_rules on %s decisions using gin (rules jsonb_path_ops) where rules ->> 4 is not null',
+        'decisions_subject_domain on %s decisions (left(facts #>> ''{subject.email_domain,value}'', 100), decided_at) where facts #>> ''{subject.email_domain,value}'' is not null',
+        'decisions_actor_domain on %s decisions (left(facts #>> ''{actor.email_domain,value}'', 100), decided_at) where facts #>> ''{actor.email_domain,value}'' is not null',
+        'decisions_requester_domain on %s decisions (left(facts #>> ''{requester.email_domain,value}'', 100), decided_at) where facts #>> ''{requester.email_domain,value}'' is not null'
+    ] loop
+        execute format('create index ' || definition, parents);
+    end loop;
+    -- Text in reasons: by what a server has for it, and where it has nothing, by reading them.
+    begin
+        create extension if not exists pg_trgm;
+        execute format('create index decisions_reason on %s decisions using gin (reason gin_trgm_ops)', parents);
+    exception when others then
+        raise warning 'decisions are not indexed by the text of their reasons: %', sqlerrm;
+    end;
 end $$;
-create index reviews_reviewer on reviews (reviewer, at);
 
 -- The statements that build what indexes a month lacks, one after the other, each by itself.
 create function assent_indexes_to_build() returns setof text language sql stable as $$

@@ -101,8 +101,11 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
     if class.uid == API_ACTIVITY.uid {
         event.insert("src_endpoint".to_owned(), json!({ "svc_name": "ZeroKit" }));
     }
-    event.insert("unmapped".to_owned(), Value::Object(record.fields.clone()));
-    without_nothing(Value::Object(event))
+    let mut event = without_nothing(Value::Object(event));
+    if let Some(entries) = event.as_object_mut() {
+        entries.insert("unmapped".to_owned(), Value::Object(record.fields.clone()));
+    }
+    event
 }
 
 fn metadata(record: &Record, index: u64, log: &str) -> Value {

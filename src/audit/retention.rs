@@ -6,6 +6,37 @@ use aws_lc_rs::digest;
 use std::fmt;
 use tlog_tiles::Hash;
 
+/// How many months a month must be behind the one in which it is dropped: what is younger is dropped by no operator's command.
+const YOUNGEST: i32 = 3;
+
+/// What an operator wrote down of a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedBy {
+    /// Which month.
+    pub month: DroppedMonth,
+    /// Who.
+    pub operator: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+impl DroppedBy {
+    /// What an operator's action says, if it is one, and one that the command makes.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        let month = DroppedMonth::of(record)?;
+        let (operator, at) = (record.text("operator")?.to_owned(), record.text("at")?.to_owned());
+        let is_old = number(month_of(&at))?.checked_sub(number(&month.month)?)? > YOUNGEST;
+        is_old.then_some(Self { month, operator, at })
+    }
+}
+
+/// Months since the year 0.
+fn number(month: &str) -> Option<i32> {
+    let (year, month) = month.split_once('-')?;
+    year.parse::<i32>().ok()?.checked_mul(12)?.checked_add(month.parse().ok()?)
+}
+
 /// A month whose rows were dropped. Its text is the target of the operator's action, which is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DroppedMonth {
@@ -21,9 +52,7 @@ impl DroppedMonth {
     /// How the operator's action is called.
     pub const ACTION: &'static str = "retain";
 
-    /// What an operator's action says, if it is one.
-    #[must_use]
-    pub fn of(record: &Record) -> Option<Self> {
+    fn of(record: &Record) -> Option<Self> {
         let is_one = record.stream == Stream::OperatorAction && record.text("action") == Some(Self::ACTION);
         let (month, rest) = record.text("target").filter(|_| is_one)?.split_once(": ")?;
         let (leaves, digest) = rest.split_once(" leaves, sha256:")?;

@@ -5,10 +5,10 @@
 
 use super::checkpoint::{Checkpoint, LogVerifier, check_any};
 use super::leaf::Stream;
-use super::retention::{DroppedMonth, MonthDigest, month_of};
+use super::retention::{DroppedBy, MonthDigest, month_of};
 use super::tree::Frontier;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tlog_tiles::Hash;
 
 /// How many findings are kept; more are counted.
@@ -198,14 +198,25 @@ pub struct Verified {
     pub checkpoints: u64,
     /// Whether one from elsewhere was.
     pub anchored: bool,
-    /// How many rows are in months that an operator dropped.
-    pub dropped: u64,
-    /// How many of them were checked in an archive.
-    pub archived: u64,
+    /// The months whose rows are not in the log, and why.
+    pub dropped: Vec<Dropped>,
     /// What does not fit.
     pub findings: Vec<Finding>,
     /// How many more do not.
     pub more_findings: u64,
+}
+
+/// A month whose rows are not in the log, as an operator wrote down, or because all of them were found in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// The month.
+    pub month: String,
+    /// How many rows.
+    pub rows: u64,
+    /// How many of them were checked in an archive.
+    pub archived: u64,
+    /// Who dropped it, and when; nothing where nobody says so.
+    pub by: Option<(String, String)>,
 }
 
 /// Leaves of a month that have no row in the log.
@@ -236,8 +247,12 @@ pub struct Verification {
     anchored: bool,
     /// By month.
     missing: BTreeMap<String, Missing>,
+    /// How many rows of a month are in the log.
+    present: BTreeMap<String, u64>,
     /// What operators wrote down of the months that they dropped.
-    dropped: Vec<DroppedMonth>,
+    dropped: Vec<DroppedBy>,
+    /// The months of which there is an archive.
+    archives: BTreeSet<String>,
     findings: Vec<Finding>,
     more_findings: u64,
 }
@@ -258,7 +273,9 @@ impl Verification {
             outside: Vec::new(),
             anchored,
             missing: BTreeMap::new(),
+            present: BTreeMap::new(),
             dropped: Vec::new(),
+            archives: BTreeSet::new(),
             findings: Vec::new(),
             more_findings: 0,
         };
@@ -308,24 +325,46 @@ impl Verification {
     }
 
     /// What an operator wrote down, of a row that is what was sealed.
-    pub fn month_dropped(&mut self, dropped: DroppedMonth) {
+    pub fn month_dropped(&mut self, dropped: DroppedBy) {
         self.dropped.push(dropped);
     }
 
-    /// Rows that are gone are no mistake where an operator dropped just these; how many, and how many of them an archive had.
-    fn settle(&mut self) -> (u64, u64) {
-        let (mut dropped, mut archived) = (0_u64, 0_u64);
+    /// A row of a month is in the log.
+    pub fn has_row_of(&mut self, month: &str) {
+        match self.present.get_mut(month) {
+            Some(count) => *count = count.saturating_add(1),
+            None => drop(self.present.insert(month.to_owned(), 1)),
+        }
+    }
+
+    /// There is an archive of a month, which must have all of it.
+    pub fn has_archive_of(&mut self, month: String) {
+        self.archives.insert(month);
+    }
+
+    /// Rows that are gone are no mistake where an operator dropped just these, and the whole month, or where each of them was found
+    /// in an archive.
+    fn settle(&mut self) -> Vec<Dropped> {
+        let mut settled = Vec::new();
         for (month, missing) in std::mem::take(&mut self.missing) {
-            if self.dropped.contains(&missing.digest.finish(&month)) {
-                dropped = dropped.saturating_add(missing.leaves);
-                archived = archived.saturating_add(missing.archived);
+            let Missing { digest, leaves, archived, some } = missing;
+            let written = digest.finish(&month);
+            let by = self.dropped.iter().find(|dropped| dropped.month == written);
+            let by = by.map(|dropped| (dropped.operator.clone(), dropped.at.clone()));
+            let is_whole = !self.present.contains_key(&month);
+            if archived < leaves && self.archives.contains(&month) {
+                let why = format!("the archive of {month} lacks {} of its {leaves} rows", leaves.saturating_sub(archived));
+                self.found(Finding::Export { why });
+            }
+            if archived == leaves || (by.is_some() && is_whole) {
+                settled.push(Dropped { month, rows: leaves, archived, by });
                 continue;
             }
-            let unnamed = missing.leaves.saturating_sub(missing.some.len() as u64);
-            missing.some.into_iter().for_each(|removed| self.found(removed));
+            let unnamed = leaves.saturating_sub(some.len() as u64);
+            some.into_iter().for_each(|removed| self.found(removed));
             self.more_findings = self.more_findings.saturating_add(unnamed);
         }
-        (dropped, archived)
+        settled
     }
 
     /// The log's name.
@@ -346,7 +385,10 @@ impl Verification {
     #[must_use]
     pub fn has_its_rows(&self) -> bool {
         let is_of_rows = |finding: &Finding| matches!(finding, Finding::Changed { .. } | Finding::Gap { .. });
-        let is_dropped = |(month, missing): (&String, &Missing)| self.dropped.contains(&missing.digest.clone().finish(month));
+        let is_dropped = |(month, missing): (&String, &Missing)| {
+            let written = missing.digest.clone().finish(month);
+            missing.archived == missing.leaves || self.dropped.iter().any(|dropped| dropped.month == written)
+        };
         self.more_findings == 0 && !self.findings.iter().any(is_of_rows) && self.missing.iter().all(is_dropped)
     }
 
@@ -390,7 +432,7 @@ impl Verification {
     #[must_use]
     pub fn finish(mut self) -> Verified {
         let leaves = self.tree.size();
-        let (dropped, archived) = self.settle();
+        let dropped = self.settle();
         if self.signed < leaves {
             self.found(Finding::Unsigned { from: self.signed, to: leaves });
         }
@@ -403,7 +445,6 @@ impl Verification {
             checkpoints: self.checkpoints,
             anchored: self.anchored,
             dropped,
-            archived,
             findings: self.findings,
             more_findings: self.more_findings,
         }

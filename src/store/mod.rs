@@ -30,7 +30,7 @@ pub use operating::{
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
-pub use retention::Retention;
+pub use retention::{Dropping, Retention};
 pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 pub use sqlite::open as open_sqlite;
 pub use types::{

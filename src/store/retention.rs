@@ -5,6 +5,15 @@ use super::ledger::LeafRow;
 use crate::audit::DroppedMonth;
 use async_trait::async_trait;
 
+/// What became of a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dropping {
+    /// It is gone; the id of the action that says so.
+    Done(String),
+    /// It stays, and why.
+    Stays(String),
+}
+
 /// Dropping months.
 #[async_trait]
 pub trait Retention: Send + Sync {
@@ -17,12 +26,6 @@ pub trait Retention: Send + Sync {
     /// How many rows up to the end of a month wait to be sealed.
     async fn unsealed_of_month(&self, month: &str) -> Result<u64, StoreError>;
 
-    /// Drops a month, which must have as many rows as were exported, and writes that down: in one transaction. The id of
-    /// what was written; nothing where the month has other rows, and stays.
-    async fn drop_month(
-        &self,
-        dropped: &DroppedMonth,
-        operator: &str,
-        comment: Option<&str>,
-    ) -> Result<Option<String>, StoreError>;
+    /// Drops a month, which must have as many rows as were exported, and writes that down: in one transaction.
+    async fn drop_month(&self, dropped: &DroppedMonth, operator: &str, comment: Option<&str>) -> Result<Dropping, StoreError>;
 }

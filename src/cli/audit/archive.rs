@@ -2,15 +2,20 @@
 //! none. Read from the front to the back, as the log itself is.
 
 use super::export::Manifest;
+use super::line;
 use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page, Row};
+use crate::audit::{DroppedMonth, Finding, MonthDigest, has_its_ciphertexts, leaf_hash};
 use crate::cli::Failure;
 use std::path::{Path, PathBuf};
 
 /// A month, at the next of its rows.
 struct Month {
+    name: String,
     lines: Lines,
     next: Option<Entry>,
+    /// What is not as it was written.
+    findings: Vec<Finding>,
 }
 
 /// All months that were given.
@@ -43,6 +48,11 @@ impl Archives {
         self.0.is_empty()
     }
 
+    /// Which months there are.
+    pub(super) fn months(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|month| month.name.as_str())
+    }
+
     /// Puts rows in where the log has none.
     pub(super) fn fill(&mut self, page: &mut Page) -> Result<(), Failure> {
         for entry in &mut page.entries {
@@ -52,6 +62,7 @@ impl Archives {
                 (entry.bytes, entry.row) = (found.bytes, found.row);
             }
         }
+        self.0.iter_mut().for_each(|month| page.findings.append(&mut month.findings));
         Ok(())
     }
 
@@ -72,7 +83,8 @@ impl Archives {
 
 impl Month {
     fn open(folder: &Path) -> Result<Self, Failure> {
-        let mut month = Self { lines: Lines::of(Manifest::read_month(folder)?.files(folder)), next: None };
+        let (name, files) = Manifest::read_month(folder)?;
+        let mut month = Self { name, lines: Lines::of(files), next: None, findings: Vec::new() };
         month.advance()?;
         Ok(month)
     }
@@ -85,13 +97,31 @@ impl Month {
                 Some(Next::Line(line)) => {
                     let mut page = Page::default();
                     source::take(&mut page, &line);
-                    // What is none of its form stands in for nothing, and the log lacks a row.
                     self.next = page.entries.pop();
+                    self.findings.append(&mut page.findings);
                 }
-                // Its rows are held against their leaves.
-                Some(Next::Other(_)) => {}
+                Some(Next::Other(path)) => self.findings.push(source::other_file(&path)),
             }
         }
         Ok(())
     }
+}
+
+/// What stands in a month's folder, as it is on the disk; nothing where any of it is not what was sealed.
+pub(super) fn digest(folder: &Path) -> Result<Option<DroppedMonth>, Failure> {
+    let mut month = Month::open(folder)?;
+    let mut digest = MonthDigest::default();
+    while let Some(Entry { seen, bytes, row }) = month.next.take() {
+        let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let itself = text.filter(|text| line::itself(seen.stream, &seen.id, text).is_some());
+        let Row::Sealed(sealed) = row else { return Ok(None) };
+        let record = itself.and_then(|text| line::record(seen.stream, text, sealed));
+        let is_whole = record.is_some_and(|(record, _)| has_its_ciphertexts(&record));
+        if !is_whole || bytes.is_none_or(|bytes| leaf_hash(&bytes) != seen.sealed) {
+            return Ok(None);
+        }
+        digest.add(seen.index, seen.sealed);
+        month.advance()?;
+    }
+    Ok(month.findings.is_empty().then(|| digest.finish(&month.name)))
 }

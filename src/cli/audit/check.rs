@@ -3,7 +3,7 @@
 use super::line;
 use super::source::{self, Entry, Page, Row};
 use crate::audit::{
-    Checkpoint, CountedAs, DroppedMonth, Finding, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash,
+    Checkpoint, CountedAs, DroppedBy, Finding, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash, month_of,
 };
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ pub(super) struct Checked {
     pub(super) again: Option<Rechecked>,
     /// As what it is counted, where it stands in the log.
     pub(super) counted: Option<CountedAs>,
+    /// The month of a row that stands in the log, of those that can be dropped.
+    pub(super) month: Option<String>,
     /// A month that somebody dropped, if it says so.
-    pub(super) dropped: Option<DroppedMonth>,
+    pub(super) dropped: Option<DroppedBy>,
 }
 
 /// What a page came to; the order stays.
@@ -72,28 +74,37 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
             Row::None | Row::Sealed(_) => None,
         };
         seen.row = record.as_ref().map(|record| leaf_hash(&record.leaf()));
-        return checked(seen, record, None, recheck);
+        let at = record.as_ref().and_then(|record| record.text("decided_at").or_else(|| record.text("at")));
+        let month = month(&seen, at);
+        return checked(seen, record, None, month, recheck);
     };
     let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let text = text.filter(|text| line::is_itself(seen.stream, &seen.id, text));
+    let itself = text.and_then(|text| line::itself(seen.stream, &seen.id, text));
+    let text = text.filter(|_| itself.is_some());
+    let month = month(&seen, itself.flatten());
     // What says something else than the line around it was changed.
     let is_changed = bytes.is_some() && text.is_none();
     seen.row = bytes.as_deref().map(|bytes| if is_changed { NOTHING } else { leaf_hash(bytes) });
     // Of an outcome nothing more is asked.
     let read = text.filter(|_| seen.stream != Stream::Outcome).and_then(|text| line::record(seen.stream, text, sealed));
     let (record, trace) = read.unzip();
-    checked(seen, record, trace, recheck)
+    checked(seen, record, trace, month, recheck)
+}
+
+/// The month of a row in the log, where its time is this.
+fn month(seen: &SeenLeaf, at: Option<&str>) -> Option<String> {
+    at.filter(|_| seen.stream.has_months() && seen.missing_at.is_none()).map(|at| month_of(at).to_owned())
 }
 
 /// The hash of no row.
 const NOTHING: TreeHash = TreeHash([0; 32]);
 
-fn checked(mut seen: SeenLeaf, record: Option<Record>, trace: Option<&str>, recheck: &Recheck) -> Checked {
+fn checked(mut seen: SeenLeaf, record: Option<Record>, trace: Option<&str>, month: Option<String>, recheck: &Recheck) -> Checked {
     if !record.as_ref().is_none_or(has_its_ciphertexts) {
         seen.row = Some(NOTHING);
     }
     let counted = record.as_ref().filter(|_| seen.missing_at.is_none()).and_then(CountedAs::of);
-    let dropped = record.as_ref().filter(|_| seen.row == Some(seen.sealed)).and_then(DroppedMonth::of);
+    let dropped = record.as_ref().filter(|_| seen.row == Some(seen.sealed)).and_then(DroppedBy::of);
     let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record, trace));
-    Checked { seen, again, counted, dropped }
+    Checked { seen, again, counted, month, dropped }
 }

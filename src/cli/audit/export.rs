@@ -12,7 +12,7 @@ mod write;
 
 pub(super) use csv::harmless;
 pub(super) use manifest::Manifest;
-pub(super) use month::month;
+pub(super) use month::{durable, month};
 
 use super::open;
 use crate::cli::output::print_json;
@@ -81,6 +81,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     println!("{} leaves of the log {} in {}", manifest.size(), manifest.log(), options.folder.display());
     for (table, count) in manifest.counts() {
         println!("  {table:<22} {count:>10}");
+    }
+    if manifest.gone > 0 {
+        println!("  gone from the database {:>10}, of which only the leaves are counted above", manifest.gone);
     }
     if manifest.not_sealed_yet > 0 {
         println!("  not sealed yet         {:>10}, and so not in it", manifest.not_sealed_yet);

@@ -73,25 +73,29 @@ pub(super) fn hash(text: &str) -> Option<TreeHash> {
     STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
 }
 
-/// Whether the row of a line is in canonical form, of this table and of this id: else what is hashed is not what is looked at.
-pub(super) fn is_itself(stream: Stream, id: &str, raw: &str) -> bool {
+/// The time of a line's row, if that is in canonical form, of this table and of this id: else what is hashed is not what is
+/// looked at.
+pub(super) fn itself<'r>(stream: Stream, id: &str, raw: &'r str) -> Option<Option<&'r str>> {
     #[derive(Deserialize)]
     struct Named<'r> {
         leaf: &'r str,
         #[serde(borrow)]
         id: &'r RawValue,
+        at: Option<&'r str>,
+        decided_at: Option<&'r str>,
     }
-    let Ok(named) = serde_json::from_str::<Named<'_>>(raw) else { return false };
+    let named: Named<'_> = serde_json::from_str(raw).ok()?;
     let own_id = match named.id.get().parse::<u64>() {
         Ok(number) => uuid::Uuid::from_u128(number.into()).to_string(),
         Err(_) => named.id.get().trim_matches('"').to_owned(),
     };
     let of_stream = named.leaf.strip_prefix("assent.").and_then(|leaf| leaf.strip_suffix(".v1"));
-    own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw)
+    let is_itself = own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw);
+    is_itself.then(|| named.decided_at.or(named.at))
 }
 
-/// The row of a line that [`is_itself`]. Where ciphertexts are missing there were none.
-pub(super) fn record<'r>(stream: Stream, raw: &'r str, sealed: Option<Value>) -> Option<(Record, &'r str)> {
+/// The row of a line that is [`itself`]. Where ciphertexts are missing there were none.
+pub(super) fn record(stream: Stream, raw: &str, sealed: Option<Value>) -> Option<(Record, &str)> {
     let Parts(fields, trace) = serde_json::from_str(raw).ok()?;
     let sealed = sealed.or_else(|| (stream == Stream::Decision).then(|| Value::Object(Map::new())));
     Some((Record { stream, fields, sealed }, trace.map_or("", RawValue::get)))

@@ -2,21 +2,24 @@
 //! Their leaves stay, so that every row in the archive can be proved, and nothing can be taken away beside it.
 
 use super::super::ops::{Operator, operator};
-use super::export::month;
+use super::archive::digest;
+use super::export::{durable, month};
 use super::open;
+use crate::audit::{Checkpoint, DroppedMonth, Stream};
 use crate::cli::output::print_json;
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
-use crate::store::Store;
+use crate::store::{Dropping, Store};
 use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::json;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Less than this is kept by nobody: open operations still need their decisions.
+/// Less than this is kept by nobody.
 const SHORTEST: i32 = 3;
 /// For how long a daemon is awaited that seals what was done.
 const SEALED_WITHIN: Duration = Duration::from_secs(10);
@@ -73,7 +76,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let first_kept = first_kept.strftime("%Y-%m").to_string();
     let old: Vec<String> = store.months().await?.into_iter().filter(|month| *month < first_kept).collect();
     if !options.json {
-        println!("{} of {first_kept} and later stay", if old.is_empty() { "all is" } else { "the months" });
+        if old.is_empty() {
+            println!("nothing is older than {first_kept}");
+        } else {
+            println!("the months of {first_kept} and later stay");
+        }
     }
     if !options.yes && !old.is_empty() {
         let months = old.join(", ");
@@ -82,24 +89,28 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if !old.is_empty() && !store.may_change_log().await? {
         return Err(Failure::no("this role may drop nothing: let `database.url` be that of the role that runs `assent migrate`"));
     }
-    let mut done = Vec::new();
+    let _alone = alone(&options.archive, !old.is_empty())?;
+    let (mut done, mut stays) = (Vec::new(), Vec::new());
     for name in old {
         let waiting = store.unsealed_of_month(&name).await?;
         let checkpoint = store.last_checkpoint().await?.filter(|_| waiting == 0);
         let checkpoint = checkpoint.ok_or_else(|| {
             Failure::no(format!("{waiting} rows up to the end of {name} wait to be sealed; a daemon does it, try again then"))
         })?;
-        let folder = options.archive.join(&name);
-        let progress = Progress::of("writing");
-        let dropped = month(store, &folder, &name, &checkpoint, &progress).await?;
-        drop(progress);
-        let action = store.drop_month(&dropped, &operator, options.comment.as_deref()).await?.ok_or_else(|| {
-            Failure::no(format!("{name} has rows that are in no tree, and stays; `assent audit verify` names them"))
-        })?;
-        if !options.json {
-            println!("{name}  {:>12} rows in {}, and no longer in the database", dropped.leaves, folder.display());
+        let dropped = archived(store, &options.archive, &name, &checkpoint).await?;
+        match store.drop_month(&dropped, &operator, options.comment.as_deref()).await? {
+            Dropping::Done(action) => {
+                if !options.json {
+                    println!(
+                        "{name}  {:>12} rows in {}, and no longer in the database",
+                        dropped.leaves,
+                        options.archive.join(&name).display()
+                    );
+                }
+                done.push((dropped, action));
+            }
+            Dropping::Stays(why) => stays.push(format!("{name} stays: {why}")),
         }
-        done.push((dropped, action));
     }
     let is_sealed = match done.last() {
         Some((_, action)) => is_sealed(store, action).await?,
@@ -108,18 +119,56 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if options.json {
         let months =
             done.iter().map(|(dropped, _)| json!({ "month": dropped.month, "rows": dropped.leaves, "digest": dropped.digest }));
-        return print_json(&json!({ "first_kept": first_kept, "dropped": months.collect::<Vec<_>>(), "sealed": is_sealed }));
-    }
-    if !is_sealed {
+        print_json(
+            &json!({ "first_kept": first_kept, "dropped": months.collect::<Vec<_>>(), "stays": stays, "sealed": is_sealed }),
+        )?;
+    } else if !is_sealed {
         println!("that it was done is not sealed yet; until a daemon runs, `assent audit verify` misses these rows");
     }
-    Ok(())
+    if stays.is_empty() { Ok(()) } else { Err(Failure::no(stays.join("\n"))) }
+}
+
+/// One at a time in a folder; until the file is closed.
+fn alone(folder: &Path, is_needed: bool) -> Result<Option<File>, Failure> {
+    if !is_needed {
+        return Ok(None);
+    }
+    let path = folder.join(".lock");
+    let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = file.map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
+    let lock = file.try_lock();
+    lock.map_err(|_| Failure::no(format!("another `assent audit retain` writes into `{}`", folder.display())))?;
+    Ok(Some(file))
+}
+
+/// Has a month in its folder, read back from there. What is in the folder already must be just that.
+async fn archived(store: &dyn Store, archive: &Path, name: &str, checkpoint: &Checkpoint) -> Result<DroppedMonth, Failure> {
+    let (beside, folder) = (archive.join(format!(".{name}")), archive.join(name));
+    let cannot = |error: std::io::Error| Failure::input(format!("`{}` cannot be written: {error}", beside.display()));
+    if beside.exists() {
+        // Ours, and broken off.
+        std::fs::remove_dir_all(&beside).map_err(cannot)?;
+    }
+    let progress = Progress::of("writing");
+    let dropped = month(store, &beside, name, checkpoint, &progress).await?;
+    drop(progress);
+    if folder.exists() {
+        std::fs::remove_dir_all(&beside).map_err(cannot)?;
+    } else {
+        std::fs::rename(&beside, &folder).map_err(cannot)?;
+        durable(archive)?;
+    }
+    if digest(&folder)?.as_ref() != Some(&dropped) {
+        let why = format!("`{}` holds something else than {name} of this log", folder.display());
+        return Err(Failure::no(format!("{why}, and nothing was dropped; name another folder, or move that away")));
+    }
+    Ok(dropped)
 }
 
 /// Whether what was done is under a checkpoint, after a while.
 async fn is_sealed(store: &dyn Store, action: &str) -> Result<bool, Failure> {
     let sealed = tokio::time::timeout(SEALED_WITHIN, async {
-        while store.leaf_of(crate::audit::Stream::OperatorAction, action).await?.is_none() {
+        while store.leaf_of(Stream::OperatorAction, action).await?.is_none() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok::<_, Failure>(true)

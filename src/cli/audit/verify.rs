@@ -6,7 +6,7 @@ use super::export::Manifest;
 use super::lines::Lines;
 use super::source::{self, Source};
 use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
-use crate::audit::{Checkpoint, CountedAs, Finding, LogVerifier, Proof, Tally, Verification, Verified};
+use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
@@ -79,7 +79,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             for (hash, body) in manifest.policies(folder)? {
                 run.policy(&hash, &body);
             }
-            run.archives = Archives::open(&options.archive)?;
+            run.open_archives(&options.archive)?;
             let mut source = Source::Export(Lines::of(manifest.files(folder)));
             run.all(&mut source, None).await?;
             run.ends_at(manifest.size());
@@ -103,7 +103,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 Ok(())
             })
             .await?;
-            run.archives = Archives::open(&options.archive)?;
+            run.open_archives(&options.archive)?;
             let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
@@ -158,6 +158,12 @@ impl Run {
         }
     }
 
+    fn open_archives(&mut self, folders: &[PathBuf]) -> Result<(), Failure> {
+        self.archives = Archives::open(folders)?;
+        self.archives.months().for_each(|month| self.verification.has_archive_of(month.to_owned()));
+        Ok(())
+    }
+
     /// Holds kept counts against the rows, where these are what was sealed.
     fn counts(&mut self, kept: Vec<(CountedAs, u64)>) {
         if !self.verification.has_its_rows() {
@@ -209,6 +215,9 @@ impl Run {
                 self.verification.leaf(&one.seen);
                 if let Some(counted) = one.counted {
                     self.tally.add(counted);
+                }
+                if let Some(month) = &one.month {
+                    self.verification.has_row_of(month);
                 }
                 if let Some(dropped) = one.dropped {
                     self.verification.month_dropped(dropped);
@@ -290,8 +299,11 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     println!(
         "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
     );
-    if verified.dropped > 0 {
-        println!("  dropped        {} by retention, {} of them checked in an archive", verified.dropped, verified.archived);
+    for Dropped { month, rows, archived, by } in &verified.dropped {
+        let by = by
+            .as_ref()
+            .map_or_else(|| "nobody says by whom".to_owned(), |(who, at)| format!("by {who} on {}", at.get(..10).unwrap_or(at)));
+        println!("  dropped        {month}: {rows} rows {by}, {archived} of them checked in an archive");
     }
     if waiting > 0 {
         println!("  not sealed yet {waiting}");

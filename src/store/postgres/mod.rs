@@ -127,8 +127,13 @@ async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Resul
         .connect_with(options.clone())
         .await?;
     let asking = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
-    let asking =
-        asking.options([("statement_timeout", QUESTION_WITHIN), ("default_transaction_read_only", "on"), ("jit", "off")]);
+    let asking = asking.options([
+        ("statement_timeout", QUESTION_WITHIN),
+        ("default_transaction_read_only", "on"),
+        ("jit", "off"),
+        // What is asked for decides which months and which index are looked at.
+        ("plan_cache_mode", "force_custom_plan"),
+    ]);
     let questions = PgPoolOptions::new().min_connections(0).max_connections(2).acquire_timeout(Duration::from_secs(10));
     let questions = questions.idle_timeout(Duration::from_secs(30)).connect_lazy_with(asking);
     let groups = KeptConnections { options, idle: Mutex::default() };

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::connection::{Driver, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow};
-use crate::store::retention::Retention;
+use crate::store::retention::{Dropping, Retention};
 use async_trait::async_trait;
 
 const MONTHS: Sql = Sql { postgres: "select month from assent_months()", sqlite: "select '' where 1 = 0" };
@@ -19,7 +19,7 @@ const LEAVES: Sql = sql!(
 const UNSEALED: Sql = sql!(
     "select (select count(*) from unsealed where at < $1" AS_TIME ") + (select count(*) from unsealed_history where at < $1" AS_TIME ")"
 );
-const DROP: Sql = Sql { postgres: "select assent_drop_month($1, $2)::int::bigint", sqlite: "select 1 where 1 = 0" };
+const DROP: Sql = Sql { postgres: "select assent_drop_month($1, $2)", sqlite: "select 1 where 1 = 0" };
 
 /// When a month begins, and when the next one does.
 fn bounds(month: &str) -> Result<(String, String), StoreError> {
@@ -46,19 +46,15 @@ impl<D: Driver> Retention for SqlStore<D> {
         first(self.driver.read(UNSEALED, args![until]).await?).map_or(Ok(0), |row| row.count(0))
     }
 
-    async fn drop_month(
-        &self,
-        dropped: &DroppedMonth,
-        operator: &str,
-        comment: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
+    async fn drop_month(&self, dropped: &DroppedMonth, operator: &str, comment: Option<&str>) -> Result<Dropping, StoreError> {
         let mut tx = self.driver.begin(Step::Retain).await?;
-        let is_dropped = first(tx.rows(DROP, args![dropped.month.as_str(), super::ledger::number(dropped.leaves)?]).await?);
-        if is_dropped.is_none_or(|row| row.int(0).is_ok_and(|is_dropped| is_dropped == 0)) {
-            return Ok(None);
+        let said = first(tx.rows(DROP, args![dropped.month.as_str(), super::ledger::number(dropped.leaves)?]).await?);
+        match said.as_ref().map(|row| row.text(0)).transpose()? {
+            Some("dropped") => {}
+            why => return Ok(Dropping::Stays(why.unwrap_or("this database has no months").to_owned())),
         }
         let action = events::acted(tx.as_mut(), operator, DroppedMonth::ACTION, &dropped.to_string(), comment).await?;
         tx.commit().await?;
-        Ok(Some(action))
+        Ok(Dropping::Done(action))
     }
 }

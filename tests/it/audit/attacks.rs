@@ -247,6 +247,20 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.out.contains("the end of the log is gone"), "restore an old backup: {}", ran.out);
 
+    // Names that mean something to a library that reads JSON, and names that stand twice.
+    let copy = scene.copy().await;
+    copy.run(
+        "update decisions set rules = jsonb_build_object('$serde_json::private::RawValue', rules::text) where id = {one}",
+        "update decisions set rules = json_object('$serde_json::private::RawValue', rules) where id = {one}",
+    )
+    .await;
+    copy.is_caught("say the rules in a library's own way", "row `{one}` of `decisions` (leaf ").await;
+    if backend == Backend::Sqlite {
+        let copy = scene.copy().await;
+        copy.both("update decisions set facts = '{\"subject.email_domain\":0,' || substr(facts, 2) where id = {one}").await;
+        copy.is_caught("say a fact twice", "row `{one}` of `decisions` (leaf ").await;
+    }
+
     let copy = scene.copy().await;
     copy.run("execute 'drop table ' || (select tableoid::regclass from decisions limit 1)", "delete from decisions").await;
     copy.is_caught("drop a partition", "row `{one}` of `decisions` (leaf ").await;

@@ -47,6 +47,15 @@ fn retain<'a>(archive: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["retain", "--keep", "7y", "--archive", archive, "--operator", "anna"], more].concat()
 }
 
+/// How many months a check says were dropped, with how many rows, and how many of them an archive had.
+fn dropped(said: &str) -> (usize, usize, usize) {
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("  dropped ")).collect();
+    let number =
+        |line: &str, after: &str| -> usize { line.split_once(after).unwrap().1.split(' ').next().unwrap().parse().unwrap() };
+    let sum = |after: &str| lines.iter().map(|line| number(line, after)).sum();
+    (lines.len(), sum(": "), sum(", "))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     let (auditor, months, rows) = old_log().await;
@@ -72,7 +81,7 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     assert!(ran.out.contains(" rows in ") && !ran.out.contains("not sealed yet"), "{}", ran.out);
     assert_eq!(auditor.stage.database.texts("select month from assent_months() where month < '2020'").await, [""; 0]);
     let again = auditor.audit(&retain(&archive, &["--yes"])).await;
-    assert!(again.out.starts_with("all is of "), "{}{}", again.out, again.err);
+    assert!(again.out.starts_with("nothing is older than "), "{}{}", again.out, again.err);
 
     let verify = async |more: &[&str]| {
         let ran = auditor.audit(&[["verify", "--checkpoint", &kept].as_slice(), more].concat()).await;
@@ -80,10 +89,11 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     };
     let (status, said) = verify(&[]).await;
     assert_eq!(status, 0, "{said}");
-    assert!(said.contains(&format!("dropped        {rows} by retention, 0 of them checked in an archive")), "{said}");
+    assert_eq!(dropped(&said), (2, rows, 0), "{said}");
+    assert!(said.contains(&format!("dropped        {}: ", months[0])) && said.contains(" rows by anna on 20"), "{said}");
     let (status, said) = verify(&["--archive", &archive]).await;
     assert_eq!(status, 0, "{said}");
-    assert!(said.contains(&format!("dropped        {rows} by retention, {rows} of them checked in an archive")), "{said}");
+    assert_eq!(dropped(&said), (2, rows, rows), "{said}");
     let (_, said) = verify(&["--archive", &archive, "--json"]).await;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["decided_again"], before["decided_again"], "in the archive as in the database");
@@ -108,7 +118,7 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     let ran = offline(&[]).await;
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     let ran = offline(&["--archive", &archive]).await;
-    assert!(ran.out.contains(&format!("{rows} of them checked")), "{}{}", ran.out, ran.err);
+    assert_eq!(dropped(&ran.out), (2, rows, rows), "{}{}", ran.out, ran.err);
     let month = format!("{archive}/{}", months[0]);
     let ran = assent(&["audit", "verify", "--export", &month, "--key", key.trim()], &[]).await;
     assert!(ran.err.contains("which was taken out of a log; give it as `--archive`"), "{}", ran.err);
@@ -120,6 +130,37 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     let ran = offline(&["--archive", &archive]).await;
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.out.contains("was changed after it was sealed"), "{}", ran.out);
+    assert!(ran.out.contains("is not the file that the manifest names"), "{}", ran.out);
+    // Nor does one that lacks a row.
+    std::fs::write(&file, text.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let ran = offline(&["--archive", &archive]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.out.contains(&format!("the archive of {} lacks 1 of its ", months[0])), "{}", ran.out);
+    auditor.stage.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_archive_is_written_over_and_nobody_writes_beside_somebody() {
+    let (auditor, months, _) = old_log().await;
+    let archive = auditor.path("archive");
+    let refused = async |why: &str| {
+        let ran = auditor.audit(&retain(&archive, &["--yes"])).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.err.contains(why), "{why}: {}", ran.err);
+        assert_eq!(auditor.stage.database.texts("select month from assent_months() where month < '2020'").await, months);
+    };
+    std::fs::create_dir(&archive).unwrap();
+    let lock = std::fs::File::create(format!("{archive}/.lock")).unwrap();
+    lock.lock().unwrap();
+    refused("another `assent audit retain` writes into").await;
+    drop(lock);
+    // Another log's month.
+    let (other, _, _) = old_log().await;
+    assert_eq!(other.audit(&retain(&archive, &["--yes"])).await.status, 0);
+    let before = std::fs::read(format!("{archive}/{}/log-000000.jsonl", months[0])).unwrap();
+    refused("holds something else than").await;
+    assert_eq!(std::fs::read(format!("{archive}/{}/log-000000.jsonl", months[0])).unwrap(), before);
+    other.stage.daemon.stop().await;
     auditor.stage.daemon.stop().await;
 }
 
@@ -131,7 +172,7 @@ async fn nothing_is_dropped_that_is_not_sealed_or_not_what_was_sealed() {
         let ran = auditor.audit(&retain(&archive, &["--yes"])).await;
         assert_eq!(ran.status, 1, "{}", ran.out);
         assert!(ran.err.contains(why), "{why}: {}", ran.err);
-        assert_eq!(database.texts("select month from assent_months() where month < '2020'").await, months);
+        assert!(database.texts("select month from assent_months() where month < '2020'").await.contains(&months[0]), "{why}");
     };
     let as_superuser = async |sql: &str| {
         let all = format!("do $$ begin set local session_replication_role = replica; {sql}; end $$");
@@ -140,15 +181,21 @@ async fn nothing_is_dropped_that_is_not_sealed_or_not_what_was_sealed() {
     // A row that no tree knows.
     let copy = "insert into decisions select gen_random_uuid(), decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, \
                 subject_id, requester_id, verdict, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow \
-                from decisions where decided_at < '2020-01-01' limit 1";
+                from decisions where decided_at < '2020-01-01' order by decided_at limit 1";
     as_superuser(copy).await;
-    refused("has rows that are in no tree, and stays").await;
+    refused("it has rows that are in no tree").await;
     as_superuser(
         "delete from decisions d where decided_at < '2020-01-01' and not exists (select 1 from leaves l where l.id = d.id)",
     )
     .await;
+    // Somebody still waits for what stands on it.
+    let open = "update operations set state = 'escalated', decision_id = (select id::text from decisions where decided_at < '2020-01-01' order by decided_at limit 1) \
+                where id = (select id from operations limit 1)";
+    as_superuser(open).await;
+    refused("operations that are open, or of which nobody knows how they ended, stand on it").await;
+    as_superuser("update operations set state = 'approved' where state = 'escalated'").await;
     // A row that was changed.
-    as_superuser("update decisions set reason = 'never mind' where id = (select id from decisions where decided_at < '2020-01-01' limit 1)").await;
+    as_superuser("update decisions set reason = 'never mind' where id = (select id from decisions where decided_at < '2020-01-01' order by decided_at limit 1)").await;
     refused("is not what was sealed, and what may be evidence is not dropped").await;
     auditor.stage.daemon.stop().await;
 }
@@ -161,6 +208,8 @@ async fn nobody_takes_away_more_than_was_written_down() {
     assert_eq!(auditor.audit(&["verify"]).await.status, 0);
     // One of today, made to look as if it had been of then.
     let one = database.texts("select id::text from decisions order by decided_at limit 1").await.concat();
+    let other = database.texts("select id::text from decisions order by decided_at desc limit 1").await.concat();
+    let one_month = database.texts("select to_char(max(decided_at) at time zone 'utc', 'YYYY-MM') from decisions").await.concat();
     let attack = format!(
         "do $$ begin set local session_replication_role = replica; delete from decisions where id = '{one}'; \
          update leaves set at = at - interval '8 years' where id = '{one}'; end $$"
@@ -169,6 +218,24 @@ async fn nobody_takes_away_more_than_was_written_down() {
     let ran = auditor.audit(&["verify"]).await;
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.out.contains(&format!("row `{one}` of `decisions`")), "{}", ran.out);
+    // Nor with an action that says so, which no operator's command wrote: of a month that is too young, or of a part of one.
+    for month in [one_month.as_str(), "2018-01"] {
+        let mut digest = assent::audit::MonthDigest::default();
+        let leaf = auditor.stage.daemon.engine.store().leaf_of(assent::audit::Stream::Decision, &one).await.unwrap().unwrap();
+        digest.add(leaf.index, leaf.hash);
+        let target = digest.finish(month).to_string();
+        let forged = format!(
+            "do $$ begin insert into operator_actions (id, at, operator, action, target) values (gen_random_uuid(), now(), 'anna', 'retain', '{target}'); \
+             set local session_replication_role = replica; \
+             update leaves set at = '{month}-15Z' where id = '{one}'; \
+             update decisions set decided_at = '{month}-16Z' where id = '{other}'; update leaves set at = '{month}-16Z' where id = '{other}'; end $$"
+        );
+        database.try_run(&forged).await.unwrap();
+        auditor.all_sealed().await;
+        let ran = auditor.audit(&["verify"]).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.out.contains(&format!("row `{one}` of `decisions`")), "{month}: {}", ran.out);
+    }
     auditor.stage.daemon.stop().await;
 }
 

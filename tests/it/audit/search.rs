@@ -5,7 +5,7 @@ use crate::harness::command::assent;
 use crate::harness::{Backend, Stage, on_both};
 use std::collections::{BTreeMap, BTreeSet};
 
-on_both!(counts_by_day_are_those_of_the_rows);
+on_both!(counts_by_day_are_those_of_the_rows, text_is_found_whenever_it_was_written);
 
 /// Decisions of May and June as they may be, a minute apart.
 const MANY: &str = "
@@ -20,7 +20,7 @@ const MANY: &str = "
             case i % 1000 when 7 then 'reviewer:rita' else 'policy' end,
             case when i % 11 = 0 then jsonb_build_array('rule-' || i % 40, 'second-' || i % 7, 'third', 'fourth', 'fifth-' || i % 3)
                  else jsonb_build_array('rule-' || i % 40) end,
-            'because of ' || md5((i % 5000)::text), md5((i % 9)::text) || md5((i % 9)::text), '1',
+            'because of ' || md5((i % 5000)::text), md5((i % 900)::text) || md5((i % 900)::text), '1',
             jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'd' || i % 300 || '.example')), '{}', '[]', '[]'
         from generate_series(0, 60 * 24 * 61 - 1) i;
         alter table decisions enable trigger decisions_await_sealing;
@@ -115,6 +115,38 @@ fn decision(number: u32, at: &str, kind: &str, verdict: &str, rules: &str) -> St
          evaluator_version, facts, facts_personal, trace, shadow) values ('{id}', '{at}', 't', '{kind}', 'o{number}', '{id}', 1, '{verdict}', \
          'policy', '{rules}', 'because', 'none', '1', '{{}}', '{{}}', '[]', '[]')"
     )
+}
+
+async fn text_is_found_whenever_it_was_written(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    // Many of one moment, some of a year before, and some that a clock ahead of ours wrote.
+    let times = ["2026-03-01T00:00:00.000000Z", "2025-02-28T23:59:59.999999Z", "2099-12-31T00:00:00.000000Z"];
+    for number in 0..30 {
+        let row = decision(number, times[number as usize % 3], "share", "approve", "[]");
+        auditor
+            .stage
+            .database
+            .try_run(&row.replace("because", &format!("because of {}", if number % 2 == 0 { "Rain" } else { "snow" })))
+            .await
+            .unwrap();
+    }
+    let ids = async |more: &str| {
+        let (mut ids, mut next) = (Vec::new(), String::new());
+        loop {
+            let answer = auditor.stage.get(&format!("/v1/decisions?limit=4{more}{next}")).await;
+            ids.extend(answer["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            let Some(cursor) = answer["next"].as_str() else { return ids };
+            next = format!("&after={cursor}");
+        }
+    };
+    let all: Vec<_> = ids("").await.into_iter().filter(|id| id.starts_with("00000000")).collect();
+    assert_eq!(all.len(), 30);
+    assert_eq!(ids("&text=because+of").await, all, "in the order of all");
+    assert_eq!(ids("&text=rain").await.len(), 15);
+    let first = ids("&text=because&since=2026-03-01T00:00:00Z&until=2026-03-01T00:00:01Z").await;
+    assert_eq!(first.len(), 10, "all of one moment, page after page");
+    assert_eq!(ids("&text=because&until=9999-12-01T00:00:00Z").await, all);
+    auditor.stage.daemon.stop().await;
 }
 
 async fn counts_by_day_are_those_of_the_rows(backend: Backend) {

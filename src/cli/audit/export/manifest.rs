@@ -9,6 +9,8 @@ use crate::cli::audit::source::{other_file, unreadable};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 const FILE: &str = "manifest.json";
@@ -31,6 +33,9 @@ pub(in crate::cli::audit) struct Manifest {
     pub(super) parts: Vec<Part>,
     tables: BTreeMap<String, Table>,
     policies: Option<NamedFile>,
+    /// Rows that are gone from the database, by retention or else: their leaves are counted, and the rows are not here.
+    #[serde(default)]
+    pub(super) gone: u64,
     /// Rows that wait to be sealed, and so are not here.
     #[serde(default)]
     pub(super) not_sealed_yet: u64,
@@ -71,6 +76,7 @@ impl Manifest {
             parts: Vec::new(),
             tables: BTreeMap::new(),
             policies: None,
+            gone: 0,
             not_sealed_yet: 0,
         }
     }
@@ -109,11 +115,11 @@ impl Manifest {
         folder.join(FILE).exists()
     }
 
-    /// The manifest of a month that was taken out of a log.
-    pub(in crate::cli::audit) fn read_month(folder: &Path) -> Result<Self, Failure> {
+    /// The month that was taken out of a log, and its files.
+    pub(in crate::cli::audit) fn read_month(folder: &Path) -> Result<(String, Vec<Named>), Failure> {
         let read = Self::read_whole(folder)?;
-        match read.month {
-            Some(_) => Ok(read),
+        match &read.month {
+            Some(month) => Ok((month.clone(), read.files(folder))),
             None => Err(Failure::input(format!("`{}` is a whole log; check it with `--export`", folder.display()))),
         }
     }
@@ -155,7 +161,8 @@ impl Manifest {
         let path = folder.join(FILE);
         let beside = folder.join(".manifest.json");
         let text = serde_json::to_string_pretty(self).map_err(|error| Failure::input(error.to_string()))?;
-        std::fs::write(&beside, text + "\n")
+        File::create(&beside)
+            .and_then(|mut file| file.write_all((text + "\n").as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| std::fs::rename(&beside, &path))
             .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))
     }

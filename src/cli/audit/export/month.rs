@@ -62,9 +62,14 @@ pub(in crate::cli::audit) async fn month(
     manifest.set_policies(policies(store, folder).await?);
     manifest.complete = true;
     manifest.write(folder)?;
-    // What is dropped next must not come back with the power.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(folder, &error))?;
+    // What is dropped next must not be lost with the power.
+    durable(folder)?;
     Ok(digest.finish(month))
+}
+
+/// Makes what stands in a folder outlast the power.
+pub(in crate::cli::audit) fn durable(folder: &Path) -> Result<(), Failure> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(folder, &error))
 }
 
 fn add(manifest: &mut Manifest, from: Option<u64>, to: u64, file: Output, folder: &Path) -> Result<(), Failure> {

@@ -41,6 +41,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
             files.page(&page)?;
             for entry in &page.entries {
                 counted.count(entry.seen.stream, entry.seen.sealed);
+                counted.gone = counted.gone.saturating_add(u64::from(entry.record().is_none()));
             }
             progress.share(page.entries.last().map_or(from, |entry| entry.seen.index), size, "leaves");
         }

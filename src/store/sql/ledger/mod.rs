@@ -4,7 +4,7 @@ mod rows;
 mod sealing;
 
 use super::{SqlStore, audit_time, transaction_now};
-use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, canonical};
+use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, canonical, stored_json};
 use crate::domain::ids::EventId;
 use crate::fault::Step;
 use crate::store::StoreError;
@@ -169,8 +169,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
         let size = index(rows.first(), 0)?;
         let mut counts = Vec::new();
         for row in rows.iter().filter(|row| row.opt_text(1).is_ok_and(|day| day.is_some())) {
-            let of =
-                CountedAs::new(row.text(1)?, row.text(2)?, row.text(3)?, &row.parsed(4, |text| serde_json::from_str(text).ok())?);
+            let of = CountedAs::new(row.text(1)?, row.text(2)?, row.text(3)?, &stored_json(row.text(4)?));
             counts.push((of, row.count(5)?));
         }
         Ok((size, counts))
@@ -185,8 +184,8 @@ impl<D: Driver> Ledger for SqlStore<D> {
         let mut tx = self.driver.begin(Step::Configure).await?;
         let same = |value: &Value| value.as_object().map(canonical);
         if let Some(row) = first(tx.rows(LAST_CONFIGURATION, args![]).await?) {
-            let last = serde_json::from_str::<Value>(row.text(0)?).ok();
-            if row.text(1)? == version && last.is_some_and(|last| same(&last) == same(body)) {
+            let last = stored_json(row.text(0)?);
+            if row.text(1)? == version && same(&last) == same(body) {
                 return Ok(());
             }
         }

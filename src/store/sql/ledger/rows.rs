@@ -1,6 +1,6 @@
 //! Rows of the audit tables as the tree sees them: one statement a table, its columns in the order of [`Stream::columns`].
 
-use crate::audit::{Form, Record, Stream};
+use crate::audit::{Form, Record, Stream, stored_json};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Row, args};
 use crate::store::dialect::{Sql, sql};
@@ -86,9 +86,9 @@ fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
                 Some(1) => Value::Bool(true),
                 Some(other) => Value::from(other),
             },
-            // What is no JSON was not written by us; as text it fits no leaf, and says what it is.
+            // What is no JSON was not written by us; as text it fits no leaf.
             Form::Json | Form::Sealed => match row.opt_text(index)? {
-                Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+                Some(text) => stored_json(text),
                 None => Value::Null,
             },
         })

@@ -7,20 +7,21 @@ mod words;
 
 use super::SqlStore;
 use crate::audit::{Record, Stream, TreeHash};
+use crate::store::StoreError;
 use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, Ledger as _};
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
-use crate::store::{Store as _, StoreError};
 use asked::Asked;
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use spans::{Span, spans};
 use words::Words;
 
-/// Rounded down, so that nothing is older.
-const OLDEST: Sql = Sql {
-    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
-    sqlite: "select min(decided_at) from decisions",
+const TIMES: Sql = Sql {
+    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+               to_char(max(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
+    sqlite: "select min(decided_at), max(decided_at) from decisions",
 };
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
 
@@ -83,11 +84,14 @@ impl<D: Driver> SqlStore<D> {
         if query.text.is_none() {
             return Ok(vec![vec![(query.since, query.until)]]);
         }
-        let oldest = first(self.driver.read(OLDEST, args![]).await?);
-        let oldest = oldest.and_then(|row| row.opt_parsed(0, |text| text.parse().ok()).transpose()).transpose()?;
-        let Some(from) = query.since.max(oldest) else { return Ok(Vec::new()) };
-        let top = after.and_then(|after| after.at.parse().ok()).or(query.until).unwrap_or(self.now().await?);
-        Ok(spans(from, query.until, top))
+        let times = first(self.driver.read(TIMES, args![]).await?);
+        let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
+        let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
+        // Whatever is of the very last moment is behind it.
+        let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
+        let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
+        let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
+        Ok(spans(query.since.map_or(oldest, |since| since.max(oldest)), top))
     }
 
     async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {

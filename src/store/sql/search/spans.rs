@@ -13,21 +13,20 @@ const MONTHS_AT_ONCE: usize = 12;
 
 /// The index of text knows no order, and a server cannot tell whether a text is common or was long ago: so the last day is
 /// looked at first, and then each month by itself, of which it knows what is common.
-pub(super) fn spans(from: Timestamp, until: Option<Timestamp>, top: Timestamp) -> Vec<Vec<Span>> {
-    let (mut groups, mut months, mut until) = (Vec::new(), Vec::new(), until);
+pub(super) fn spans(from: Timestamp, top: Timestamp) -> Vec<Vec<Span>> {
+    let (mut groups, mut months, mut at) = (Vec::new(), Vec::new(), top);
     if let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
         && since > from
     {
-        groups.push(vec![(Some(since), until)]);
-        until = Some(since);
+        groups.push(vec![(Some(since), Some(top))]);
+        at = since;
     }
-    let mut at = until.unwrap_or(top);
     while at > from {
         let before = TimeZone::UTC.to_datetime(at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at));
         let Some(month) = midnight(before.date().first_of_month()) else { break };
-        at = month.max(from);
-        months.push((Some(at), until));
-        until = Some(at);
+        let since = month.max(from);
+        months.push((Some(since), Some(at)));
+        at = since;
     }
     groups.extend(months.chunks(MONTHS_AT_ONCE).map(<[Span]>::to_vec));
     groups

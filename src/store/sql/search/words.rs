@@ -6,6 +6,9 @@ use crate::store::connection::Arg;
 use crate::store::search::Cursor;
 use crate::store::sql::audit_time;
 
+/// In how many parts a statement may be; SQLite has room for 500, and text multiplies them.
+const MOST_PARTS: usize = 8;
+
 /// A statement in both dialects that is put together; only constant text goes into it.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -66,12 +69,19 @@ impl Words {
             self.with(" and d.reason ilike ?", " and d.reason like ? escape '\\'", pattern);
         }
     }
+    fn holds(&mut self, (alternative, value): &(&'static Alternative, String)) {
+        self.with(alternative.postgres, alternative.sqlite, value.as_str());
+        if let Some(whole) = alternative.whole_of(value) {
+            self.with(whole, " and ? is not null", value.as_str());
+        }
+    }
+
     /// Any of these holds.
     pub(super) fn any_of(&mut self, choice: &Choice) {
         self.say(" and (false", " and (false");
-        for (Alternative { postgres, sqlite, .. }, value) in choice {
+        for way in choice {
             self.say(" or true", " or true");
-            self.with(postgres, sqlite, value.as_str());
+            self.holds(way);
         }
         self.say(")", ")");
     }
@@ -79,10 +89,12 @@ impl Words {
     /// The decisions that are asked for, `select` of each. What holds where any of several conditions does is asked for one by
     /// one, as each has an index; `end` says how each part ends.
     pub(super) fn each_of(&mut self, asked: &Asked<'_>, select: &'static str, end: impl Fn(&mut Self, bool)) {
-        let (first, others) = match asked.choices.split_first() {
-            Some((first, others)) => (first.iter().map(Some).collect(), others),
-            None => (vec![None], [].as_slice()),
-        };
+        // One of the choices is taken apart, if it has few ways to hold.
+        let apart = asked.choices.iter().position(|choice| choice.len() <= MOST_PARTS);
+        let first = apart.and_then(|place| asked.choices.get(place));
+        let first: Vec<_> = first.map_or_else(|| vec![None], |choice| choice.iter().map(Some).collect());
+        let others: Vec<_> =
+            (asked.choices.iter().enumerate()).filter(|(place, _)| Some(*place) != apart).map(|(_, one)| one).collect();
         if asked.spans.is_empty() {
             self.say(select, select);
             self.say(" where false", " where false");
@@ -97,8 +109,8 @@ impl Words {
             self.say(select, select);
             self.conditions(asked, span);
             others.iter().for_each(|choice| self.any_of(choice));
-            if let Some((Alternative { postgres, sqlite, .. }, value)) = chosen {
-                self.with(postgres, sqlite, value.as_str());
+            if let Some(way) = chosen {
+                self.holds(way);
             }
             end(self, chosen.is_some_and(|(alternative, _)| alternative.is_unordered));
             self.say(")", ")");

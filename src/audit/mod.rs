@@ -5,6 +5,7 @@
 
 mod canonical;
 mod checkpoint;
+mod finding;
 mod leaf;
 mod ocsf;
 mod proof;
@@ -19,6 +20,7 @@ mod witness;
 
 pub use canonical::{canonical, is_canonical};
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE, check_any};
+pub use finding::Finding;
 pub use leaf::{Column, Form, Record, Stream, has_its_ciphertexts, hashed, leaf_hash};
 pub use ocsf::{OCSF_VERSION, ocsf_event};
 pub use proof::{Proof, ProofError};
@@ -29,5 +31,5 @@ pub use tally::{CountedAs, Tally};
 pub use tlog_tiles::Hash as TreeHash;
 pub use tree::{Frontier, Nodes, Place, Run, edge, path};
 pub use vault::{MasterKey, PersonKey, VaultError, WrappedKey};
-pub use verify::{Dropped, Finding, SeenLeaf, Verification, Verified};
+pub use verify::{Dropped, SeenLeaf, Verification, Verified};
 pub use witness::WitnessKey;

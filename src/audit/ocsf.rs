@@ -82,7 +82,7 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
     let own = match record.stream {
         Stream::Decision => decision(record),
         Stream::Outcome => outcome(record),
-        Stream::Review => review(record),
+        Stream::Review => Value::Object(ruling(record, text("comment"))),
         Stream::OperatorAction => json!({
             "api": { "operation": text("action"), "service": { "name": "Assent" } },
             "message": text("comment"),
@@ -131,33 +131,37 @@ fn api(record: &Record) -> Value {
     })
 }
 
-/// Action and disposition of a verdict.
-fn control(verdict: Option<&str>) -> (i64, &'static str, i64, &'static str) {
-    match verdict {
+/// What was said to an operation: action and disposition of a verdict, on which operation, and why.
+fn ruling(record: &Record, why: Option<&str>) -> Map<String, Value> {
+    let (action_id, action, disposition_id, disposition) = match record.text("verdict") {
         Some("approve") => (1, "Allowed", 8, "Approved"),
         Some("reject") => (2, "Denied", 25, "Rejected"),
         _ => (0, "Unknown", 14, "Delayed"),
-    }
+    };
+    [
+        ("action", json!(action)),
+        ("action_id", json!(action_id)),
+        ("disposition", json!(disposition)),
+        ("disposition_id", json!(disposition_id)),
+        ("api", api(record)),
+        ("message", json!(why)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
 }
 
 fn decision(record: &Record) -> Value {
     let text = |name: &str| record.text(name);
-    let (action_id, action, disposition_id, disposition) = control(text("verdict"));
     let rules = record.fields.get("rules").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let resources: Vec<_> = [("tresor", text("tresor_id")), ("user", text("subject_id"))]
         .into_iter()
         .filter_map(|(kind, uid)| Some(json!({ "type": kind, "uid": uid? })))
         .collect();
-    json!({
-        "action": action,
-        "action_id": action_id,
-        "disposition": disposition,
-        "disposition_id": disposition_id,
-        "api": api(record),
-        "message": text("reason"),
-        "policy": { "uid": text("policy_hash"), "name": rules.collect::<Vec<_>>().join(", ") },
-        "resources": resources,
-    })
+    let mut own = ruling(record, text("reason"));
+    own.insert("policy".to_owned(), json!({ "uid": text("policy_hash"), "name": rules.collect::<Vec<_>>().join(", ") }));
+    own.insert("resources".to_owned(), json!(resources));
+    Value::Object(own)
 }
 
 fn outcome(record: &Record) -> Value {
@@ -173,18 +177,6 @@ fn outcome(record: &Record) -> Value {
         "status_id": status_id,
         "status_code": record.text("error_code"),
         "status_detail": record.text("detail"),
-    })
-}
-
-fn review(record: &Record) -> Value {
-    let (action_id, action, disposition_id, disposition) = control(record.text("verdict"));
-    json!({
-        "action": action,
-        "action_id": action_id,
-        "disposition": disposition,
-        "disposition_id": disposition_id,
-        "api": api(record),
-        "message": record.text("comment"),
     })
 }
 

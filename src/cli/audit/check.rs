@@ -69,10 +69,7 @@ fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync
 fn one(entry: Entry, recheck: &Recheck) -> Checked {
     let Entry { mut seen, bytes, row } = entry;
     let Row::Sealed(sealed) = row else {
-        let record = match row {
-            Row::Record(record) => Some(*record),
-            Row::None | Row::Sealed(_) => None,
-        };
+        let record = if let Row::Record(record) = row { Some(*record) } else { None };
         seen.row = record.as_ref().map(|record| leaf_hash(&record.leaf()));
         let at = record.as_ref().and_then(|record| record.text("decided_at").or_else(|| record.text("at")));
         let month = month(&seen, at);

@@ -1,6 +1,6 @@
 //! `assent audit forget`: destroys the key that a person's facts are sealed under.
 
-use super::super::ops::{Operator, operator};
+use super::Deed;
 use crate::cli::daemon::check_file;
 use crate::cli::output::print_json;
 use crate::cli::{ConfigArgument, Failure, config};
@@ -18,11 +18,8 @@ pub(in crate::cli) struct Options {
     /// Do it; without this it is only said what would be done
     #[arg(long)]
     yes: bool,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
     #[command(flatten)]
-    operator: Operator,
+    deed: Deed,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -44,7 +41,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             "`--yes` destroys the key of `{user}`, and with it what is known of this person in all decisions, for ever"
         )));
     }
-    let forgotten = store.forget(user, &operator(options.operator.operator)?, options.comment.as_deref()).await?;
+    let forgotten = store.forget(user, &options.deed.operator()?, options.deed.comment.as_deref()).await?;
     if options.json {
         return print_json(&json!({ "user": user, "had_key": forgotten.had_key, "open_operations": forgotten.open }));
     }

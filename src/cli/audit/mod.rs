@@ -17,11 +17,12 @@ mod verify;
 
 use super::config::{self, AuditConfig};
 use super::daemon::{check_file, check_key};
+use super::ops::{Operator, operator};
 use super::{ConfigArgument, Failure, output};
 use crate::audit::LogVerifier;
 use crate::engine::rederived_log_key;
 use crate::store::{self, Store};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use std::sync::Arc;
 
 /// What can be done.
@@ -75,6 +76,23 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Export(options) => (options.json, export::run(options).await),
     };
     result.map_err(|failure| if is_json { failure.as_json() } else { failure })
+}
+
+/// What is written down of whoever does something that cannot be undone.
+#[derive(Debug, Args)]
+struct Deed {
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+impl Deed {
+    /// Who does it.
+    fn operator(&self) -> Result<String, Failure> {
+        operator(self.operator.operator.clone())
+    }
 }
 
 /// The log, and what the configuration says of it.

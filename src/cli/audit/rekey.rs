@@ -1,6 +1,6 @@
 //! `assent audit rekey`: another `encryption.key`.
 
-use super::super::ops::{Operator, operator};
+use super::Deed;
 use crate::audit::MasterKey;
 use crate::cli::daemon::{check_file, check_key};
 use crate::cli::output::print_json;
@@ -20,11 +20,8 @@ pub(in crate::cli) struct Options {
     /// Do it; no daemon may run
     #[arg(long)]
     yes: bool,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
     #[command(flatten)]
-    operator: Operator,
+    deed: Deed,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -49,9 +46,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let store = store::open(&config.database_url, 0).await?;
     store.check_schema().await?;
     let old = check_key(store.as_ref(), &old, false).await?;
-    let operator = operator(options.operator.operator)?;
+    let operator = options.deed.operator()?;
     let rekeyed =
-        rekey(store.as_ref(), &old, &new, &operator, options.comment.as_deref()).await.map_err(|error| match error {
+        rekey(store.as_ref(), &old, &new, &operator, options.deed.comment.as_deref()).await.map_err(|error| match error {
             RekeyError::Store(error) => error.into(),
             error => Failure::input(error.to_string()),
         })?;

@@ -1,10 +1,9 @@
 //! `assent audit retain`: months that are older than the log must be are written into an archive, and dropped from the database.
 //! Their leaves stay, so that every row in the archive can be proved, and nothing can be taken away beside it.
 
-use super::super::ops::{Operator, operator};
 use super::archive::digest;
 use super::export::{durable, month};
-use super::open;
+use super::{Deed, open};
 use crate::audit::{Checkpoint, DroppedMonth, Stream};
 use crate::cli::output::print_json;
 use crate::cli::progress::Progress;
@@ -37,11 +36,8 @@ pub(in crate::cli) struct Options {
     /// Do it; without this it is only said what would be done
     #[arg(long)]
     yes: bool,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
     #[command(flatten)]
-    operator: Operator,
+    deed: Deed,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -66,7 +62,7 @@ fn first_kept(now: Timestamp, keep: i32) -> Option<Date> {
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    let operator = operator(options.operator.operator)?;
+    let operator = options.deed.operator()?;
     let log = open(&options.config).await?;
     let store = log.store.as_ref();
     if log.config.database_url.starts_with("sqlite://") {
@@ -76,20 +72,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let first_kept = first_kept.strftime("%Y-%m").to_string();
     let old: Vec<String> = store.months().await?.into_iter().filter(|month| *month < first_kept).collect();
     if !options.json {
-        if old.is_empty() {
-            println!("nothing is older than {first_kept}");
+        let said = if old.is_empty() {
+            format!("nothing is older than {first_kept}")
         } else {
-            println!("the months of {first_kept} and later stay");
-        }
+            format!("the months of {first_kept} and later stay")
+        };
+        println!("{said}");
     }
-    if !options.yes && !old.is_empty() {
-        let months = old.join(", ");
-        return Err(Failure::no(format!("`--yes` writes {months} into `{}`, and drops it", options.archive.display())));
-    }
-    if !old.is_empty() && !store.may_change_log().await? {
-        return Err(Failure::no("this role may drop nothing: let `database.url` be that of the role that runs `assent migrate`"));
-    }
-    let _alone = alone(&options.archive, !old.is_empty())?;
+    let _alone = if old.is_empty() { None } else { Some(may_begin(store, &options, &old).await?) };
     let (mut done, mut stays) = (Vec::new(), Vec::new());
     for name in old {
         let waiting = store.unsealed_of_month(&name).await?;
@@ -98,7 +88,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             Failure::no(format!("{waiting} rows up to the end of {name} wait to be sealed; a daemon does it, try again then"))
         })?;
         let dropped = archived(store, &options.archive, &name, &checkpoint).await?;
-        match store.drop_month(&dropped, &operator, options.comment.as_deref()).await? {
+        match store.drop_month(&dropped, &operator, options.deed.comment.as_deref()).await? {
             Dropping::Done(action) => {
                 if !options.json {
                     println!(
@@ -128,17 +118,22 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if stays.is_empty() { Ok(()) } else { Err(Failure::no(stays.join("\n"))) }
 }
 
-/// One at a time in a folder; until the file is closed.
-fn alone(folder: &Path, is_needed: bool) -> Result<Option<File>, Failure> {
-    if !is_needed {
-        return Ok(None);
+/// Whether these months may be dropped now: asked for, by whoever may, and one at a time in a folder, until the file is closed.
+async fn may_begin(store: &dyn Store, options: &Options, old: &[String]) -> Result<File, Failure> {
+    let folder = &options.archive;
+    if !options.yes {
+        let months = old.join(", ");
+        return Err(Failure::no(format!("`--yes` writes {months} into `{}`, and drops it", folder.display())));
+    }
+    if !store.may_change_log().await? {
+        return Err(Failure::no("this role may drop nothing: let `database.url` be that of the role that runs `assent migrate`"));
     }
     let path = folder.join(".lock");
     let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
     let file = file.map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
     let lock = file.try_lock();
     lock.map_err(|_| Failure::no(format!("another `assent audit retain` writes into `{}`", folder.display())))?;
-    Ok(Some(file))
+    Ok(file)
 }
 
 /// Has a month in its folder, read back from there. What is in the folder already must be just that.

@@ -278,11 +278,16 @@ impl Driver for PostgresDriver {
 
 /// Builds what indexes a month lacks, beside whoever writes; one process at a time, and nobody waits for it.
 async fn build_indexes(pool: &PgPool) -> Result<(), StoreError> {
+    const LACKING: &str = "select assent_indexes_to_build()";
+    if sqlx::query_scalar::<_, String>(LACKING).fetch_all(pool).await?.is_empty() {
+        return Ok(());
+    }
     let mut connection = pool.acquire().await?.detach();
     let is_ours: bool =
         sqlx::query_scalar("select pg_try_advisory_lock(hashtext('assent_build_indexes'))").fetch_one(&mut connection).await?;
     if is_ours {
-        let statements: Vec<String> = sqlx::query_scalar("select assent_indexes_to_build()").fetch_all(&mut connection).await?;
+        // Asked once more, as whoever had the lock may have built some.
+        let statements: Vec<String> = sqlx::query_scalar(LACKING).fetch_all(&mut connection).await?;
         for statement in statements {
             // The server has quoted the names.
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;

@@ -4,14 +4,14 @@ use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
 use super::output::{Output, cannot};
 use super::{csv, parquet};
-use crate::audit::ocsf_event;
+use crate::audit::{Stream, ocsf_event};
 use crate::cli::Failure;
 use crate::cli::audit::line;
 use crate::cli::audit::source::{self, Entry, Page, Source};
 use crate::cli::progress::Progress;
 use crate::store::Store;
 use serde_json::json;
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     while from < size {
         let to = from.saturating_add(PART).min(size);
         let mut source = Source::Database { store: Arc::clone(store), next: from, size: to };
-        let mut files = Files { folder, format, number: from / PART, log: manifest.log(), open: BTreeMap::new() };
+        let mut files =
+            Files { folder, format, number: from / PART, log: manifest.log(), lines: BTreeMap::new(), tables: BTreeMap::new() };
         // What is counted in a part that is not finished must not count.
         let mut counted = manifest.clone();
         while let Some(page) = source.next().await? {
@@ -74,19 +75,14 @@ pub(super) async fn policies(store: &dyn Store, folder: &Path) -> Result<NamedFi
     file.close(folder)
 }
 
-/// A file that is being written.
-enum Open {
-    Lines(Output),
-    Parquet(Box<parquet::Table>),
-}
-
 /// The files of a part.
 struct Files<'f> {
     folder: &'f Path,
     format: Format,
     number: u64,
     log: String,
-    open: BTreeMap<&'static str, Open>,
+    lines: BTreeMap<&'static str, Output>,
+    tables: BTreeMap<&'static str, parquet::Table>,
 }
 
 impl Files<'_> {
@@ -116,50 +112,45 @@ impl Files<'_> {
                 self.line(&event.to_string())
             }
             (Format::Csv, Some(record)) => {
-                let head = |mut output: Output| {
-                    output.put(&csv::head(seen.stream)?)?;
-                    Ok(Open::Lines(output))
-                };
-                match self.file(seen.stream.table(), head)? {
-                    Open::Lines(output) => output.row(&csv::row(seen.index, record)?),
-                    Open::Parquet(_) => Ok(()),
-                }
+                self.lines(seen.stream.table(), || csv::head(seen.stream))?.row(&csv::row(seen.index, record)?)
             }
-            (Format::Parquet, Some(record)) => {
-                let table = |output| Ok(Open::Parquet(Box::new(parquet::Table::new(seen.stream, output)?)));
-                match self.file(seen.stream.table(), table)? {
-                    Open::Parquet(table) => table.row(seen.index, record),
-                    Open::Lines(_) => Ok(()),
-                }
-            }
+            (Format::Parquet, Some(record)) => self.table(seen.stream)?.row(seen.index, record),
         }
     }
 
-    /// A file by its name, begun where it is not there yet.
-    fn file(&mut self, name: &'static str, begin: impl FnOnce(Output) -> Result<Open, Failure>) -> Result<&mut Open, Failure> {
-        match self.open.entry(name) {
-            btree_map::Entry::Occupied(open) => Ok(open.into_mut()),
-            btree_map::Entry::Vacant(place) => {
-                let file = format!("{name}-{:06}.{}", self.number, self.format.suffix());
-                Ok(place.insert(begin(Output::create(self.folder, file)?)?))
-            }
+    /// A file of this part.
+    fn begin(&self, name: &str) -> Result<Output, Failure> {
+        Output::create(self.folder, format!("{name}-{:06}.{}", self.number, self.format.suffix()))
+    }
+
+    /// A file of lines, begun with its head where it is not there yet.
+    fn lines(&mut self, name: &'static str, head: impl FnOnce() -> Result<Vec<u8>, Failure>) -> Result<&mut Output, Failure> {
+        if !self.lines.contains_key(name) {
+            let mut output = self.begin(name)?;
+            output.put(&head()?)?;
+            self.lines.insert(name, output);
         }
+        self.lines.get_mut(name).ok_or_else(|| Failure::input("a file of the export is not open"))
+    }
+
+    fn table(&mut self, stream: Stream) -> Result<&mut parquet::Table, Failure> {
+        let name = stream.table();
+        if !self.tables.contains_key(name) {
+            let table = parquet::Table::new(stream, self.begin(name)?)?;
+            self.tables.insert(name, table);
+        }
+        self.tables.get_mut(name).ok_or_else(|| Failure::input("a file of the export is not open"))
     }
 
     fn line(&mut self, text: &str) -> Result<(), Failure> {
         let name = if self.format == Format::Ocsf { "events" } else { "log" };
-        match self.file(name, |output| Ok(Open::Lines(output)))? {
-            Open::Lines(output) => output.row(format!("{text}\n").as_bytes()),
-            Open::Parquet(_) => Ok(()),
-        }
+        self.lines(name, || Ok(Vec::new()))?.row(format!("{text}\n").as_bytes())
     }
 
     fn close(self) -> Result<Vec<NamedFile>, Failure> {
         let folder = self.folder;
-        let close = |open| match open {
-            Open::Lines(output) => output.close(folder),
-            Open::Parquet(table) => table.close(folder),
-        };
-        self.open.into_values().map(close).collect()
+        let lines = self.lines.into_values().map(|output| output.close(folder));
+        let tables = self.tables.into_values().map(|table| table.close(folder));
+        lines.chain(tables).collect()
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn by_day(mut asked: Asked<'_>) -> Words {
         "select g.day, r.value, g.verdict, sum(g.n) from (select substr(u.decided_at, 1, 10) as day, u.rules, u.verdict, count(*) as n from (",
     );
     words.each_of(&asked, "select d.id, d.decided_at, d.rules, d.verdict from decisions d", |_, _| {});
-    words.say(") u group by 1, 2, 3", ") u group by 1, 2, 3");
+    words.alike(") u group by 1, 2, 3");
     if let Some(days) = &days {
         words.kept_counts(asked.query, days);
     }
@@ -32,10 +32,7 @@ pub(super) fn by_day(mut asked: Asked<'_>) -> Words {
 impl Words {
     /// The decisions of whole days: those that are sealed are counted already, and those that wait are few.
     fn kept_counts(&mut self, query: &DecisionQuery, days: &WholeDays) {
-        self.say(
-            " union all select c.day, c.rules, c.verdict, c.decisions from decision_counts c where true",
-            " union all select c.day, c.rules, c.verdict, c.decisions from decision_counts c where true",
-        );
+        self.alike(" union all select c.day, c.rules, c.verdict, c.decisions from decision_counts c where true");
         if let Some(from) = days.from {
             self.with(" and c.day >= ?::date", " and c.day >= ?", from.to_string());
         }
@@ -64,9 +61,6 @@ impl Words {
         let asked = Asked::new(query, None, Vec::new());
         self.conditions(&asked, whole);
         asked.choices.iter().for_each(|choice| self.any_of(choice));
-        self.say(
-            " and not exists (select 1 from leaves l where l.id = w.id and l.at = w.at and l.stream = 1)",
-            " and not exists (select 1 from leaves l where l.id = w.id and l.at = w.at and l.stream = 1)",
-        );
+        self.alike(" and not exists (select 1 from leaves l where l.id = w.id and l.at = w.at and l.stream = 1)");
     }
 }

@@ -53,12 +53,12 @@ const SQLITE_TAIL: &str = ") p left join outcomes o on o.id = (select id from ou
 /// The statement for a page.
 fn page(asked: &Asked<'_>, limit: u32) -> Words {
     let mut words = Words::new(POSTGRES_HEAD, SQLITE_HEAD);
-    words.say("select * from (", "select * from (");
+    words.alike("select * from (");
     words.each_of(asked, "select d.id, d.decided_at from decisions d", |words, is_unordered| {
         if is_unordered {
             words.say(" order by d.decided_at + interval '0 s' desc", " order by d.decided_at desc");
         } else {
-            words.say(" order by d.decided_at desc", " order by d.decided_at desc");
+            words.alike(" order by d.decided_at desc");
         }
         words.both(", d.id desc limit ?", i64::from(limit));
     });

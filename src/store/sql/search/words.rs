@@ -27,6 +27,11 @@ impl Words {
         self.sqlite.push_str(sqlite);
     }
 
+    /// What both dialects say alike.
+    pub(super) fn alike(&mut self, text: &'static str) {
+        self.say(text, text);
+    }
+
     /// Text in which `?` is the next argument.
     pub(super) fn with(&mut self, postgres: &'static str, sqlite: &'static str, arg: impl Into<Arg>) {
         self.args.push(arg.into());
@@ -39,7 +44,7 @@ impl Words {
         self.with(text, text, arg);
     }
     pub(super) fn conditions(&mut self, Asked { query, after, .. }: &Asked<'_>, (since, until): Span) {
-        self.say(" where true", " where true");
+        self.alike(" where true");
         if let Some(since) = since {
             self.with(" and d.decided_at >= ?::timestamptz", " and d.decided_at >= ?", audit_time(since));
         }
@@ -78,12 +83,12 @@ impl Words {
 
     /// Any of these holds.
     pub(super) fn any_of(&mut self, choice: &Choice) {
-        self.say(" and (false", " and (false");
+        self.alike(" and (false");
         for way in choice {
-            self.say(" or true", " or true");
+            self.alike(" or true");
             self.holds(way);
         }
-        self.say(")", ")");
+        self.alike(")");
     }
 
     /// The decisions that are asked for, `select` of each. What holds where any of several conditions does is asked for one by
@@ -96,24 +101,24 @@ impl Words {
         let others: Vec<_> =
             (asked.choices.iter().enumerate()).filter(|(place, _)| Some(*place) != apart).map(|(_, one)| one).collect();
         if asked.spans.is_empty() {
-            self.say(select, select);
-            self.say(" where false", " where false");
+            self.alike(select);
+            self.alike(" where false");
         }
         let parts = asked.spans.iter().flat_map(|span| first.iter().map(move |chosen| (*span, *chosen)));
         for (number, (span, chosen)) in parts.enumerate() {
             if number > 0 {
-                self.say(" union ", " union ");
+                self.alike(" union ");
             }
             // SQLite takes no part of a union in brackets.
             self.say("(", "select * from (");
-            self.say(select, select);
+            self.alike(select);
             self.conditions(asked, span);
             others.iter().for_each(|choice| self.any_of(choice));
             if let Some(way) = chosen {
                 self.holds(way);
             }
             end(self, chosen.is_some_and(|(alternative, _)| alternative.is_unordered));
-            self.say(")", ")");
+            self.alike(")");
         }
     }
 }

@@ -72,7 +72,8 @@ fn number(id: &str) -> Option<u64> {
     u64::try_from(uuid::Uuid::try_parse(id).ok()?.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
 }
 
-fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
+/// A row, and its place.
+pub(super) fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
     let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
     let value = |(position, (_, form)): (usize, &(&str, Form))| {
         let index = position.saturating_add(1);

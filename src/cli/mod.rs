@@ -97,13 +97,7 @@ pub fn main() -> ExitCode {
     quiet_broken_pipe();
     let matches = admin::grouped(Arguments::command()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Command::Serve(options) = &arguments.command
-        && let Some(threads) = options.threads()
-    {
-        runtime.worker_threads(threads);
-    }
-    let runtime = match runtime.enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::input(format!("the system gives no threads: {error}")).report(),
     };

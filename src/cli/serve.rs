@@ -26,18 +26,6 @@ pub(super) struct Options {
     check: bool,
 }
 
-impl Options {
-    /// How many threads work, unless `TOKIO_WORKER_THREADS` says so: half of the processors where the database has a process of
-    /// its own, since on two a second thread costs more in waking each other than it gains; else all of them. Checks of policies
-    /// and other long work have threads beside these.
-    pub(super) fn threads(&self) -> Option<usize> {
-        // What is wrong with the configuration is said when it is read to be used.
-        let database = config::read_database_url(&self.config.config).ok()?;
-        let is_apart = !database.starts_with("sqlite://") && std::env::var_os("TOKIO_WORKER_THREADS").is_none();
-        is_apart.then(|| std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2)))
-    }
-}
-
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     output::start_logging("info");
     let config = config::read(&options.config.config)?;

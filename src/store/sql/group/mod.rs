@@ -2,7 +2,7 @@
 //! over columns. Whatever is not plain (a flow that goes on, a turn, a pause, a lost lease, a message that is known) is
 //! answered with nothing and takes its own transaction, which is the one place where that is written.
 //!
-//! What waits while one statement runs goes into the next: nobody waits for company, and nothing is polled.
+//! What waits while one statement runs goes into the next; nothing is polled.
 //! Rows are taken in the same order as there: lanes, then limit keys, each sorted, across the group.
 
 mod asking;

@@ -3,7 +3,7 @@
 
 use super::cluster::{self, Cluster};
 use super::process;
-use super::stage::Stage;
+use super::stage::{Stage, Took};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,9 +41,9 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) const FULL: Self =
-        Self { clients: 96, pgbench: 20, warm_up: 3, alone: 10, saturated: 30, half: 15, hanging: 10, backlog: 120 };
+        Self { clients: 192, pgbench: 20, warm_up: 3, alone: 10, saturated: 30, half: 15, hanging: 10, backlog: 120 };
     pub(crate) const QUICK: Self =
-        Self { clients: 96, pgbench: 5, warm_up: 2, alone: 2, saturated: 5, half: 4, hanging: 2, backlog: 10 };
+        Self { clients: 192, pgbench: 5, warm_up: 2, alone: 2, saturated: 5, half: 4, hanging: 2, backlog: 10 };
 }
 
 /// The middle and the last of a hundred, in milliseconds.
@@ -61,12 +61,26 @@ impl Latency {
     }
 }
 
+/// Of operations: until the platform had the verdict, and until the end was durable and told.
+#[derive(Clone, Copy)]
+pub(crate) struct Latencies {
+    pub(crate) applied: Latency,
+    pub(crate) answered: Latency,
+}
+
+impl Latencies {
+    fn of(times: &[Took]) -> Self {
+        let of = |one: fn(&Took) -> f64| Latency::of(times.iter().map(one).collect());
+        Self { applied: of(|took| took.applied), answered: of(|took| took.answered) }
+    }
+}
+
 /// What came of one setting.
 pub(crate) struct Measured {
     pub(crate) name: String,
     pub(crate) decisions_a_second: f64,
-    pub(crate) alone: Latency,
-    pub(crate) half: Latency,
+    pub(crate) alone: Latencies,
+    pub(crate) half: Latencies,
     pub(crate) hanging: Option<Latency>,
     /// Transactions that wrote, an operation; nothing on SQLite.
     pub(crate) commits: Option<f64>,
@@ -154,7 +168,7 @@ async fn phases(
     stage.closed_loop(times.clients, seconds(times.warm_up)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (calls, ended) = (stage.simulator.call_count(), stage.ended());
-    let alone = Latency::of(stage.closed_loop(1, seconds(times.alone)).await);
+    let alone = Latencies::of(&stage.closed_loop(1, seconds(times.alone)).await);
     let calls = as_f64(stage.simulator.call_count() - calls) / as_f64(stage.ended() - ended);
 
     let mut wrote_before = 0;
@@ -187,7 +201,7 @@ async fn phases(
     let cpu_postgres = cpu_postgres / thousands;
 
     tokio::time::sleep(seconds(1)).await;
-    let half = Latency::of(stage.open_loop(decisions_a_second / 2.0, seconds(times.half)).await);
+    let half = Latencies::of(&stage.open_loop(decisions_a_second / 2.0, seconds(times.half)).await);
     let mut wrong = stage.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
     wrong.truncate(5);
     Measured {

@@ -2,7 +2,7 @@
 
 use super::backlog::Claimed;
 use super::cluster::SETTINGS;
-use super::measure::{Latency, Measured};
+use super::measure::{Latencies, Latency, Measured};
 use super::town::MIX;
 use serde_json::{Value, json};
 
@@ -11,10 +11,14 @@ type Row = (&'static str, fn(&Measured, f64, f64) -> String);
 const ROWS: &[Row] = &[
     ("decisions a second", |one, _, _| format!("{:.0}", one.decisions_a_second)),
     ("  of pgbench's transactions", |one, _, pgbench| format!("{:.2}", one.decisions_a_second / pgbench)),
-    ("by itself, p50 ms (commits)", |one, commit, _| milliseconds(one.alone.p50, commit)),
-    ("by itself, p99 ms (commits)", |one, commit, _| milliseconds(one.alone.p99, commit)),
-    ("at half of it, p50 ms (commits)", |one, commit, _| milliseconds(one.half.p50, commit)),
-    ("at half of it, p99 ms (commits)", |one, commit, _| milliseconds(one.half.p99, commit)),
+    ("by itself, ms until it is applied: p50", |one, commit, _| milliseconds(one.alone.applied.p50, commit)),
+    ("  p99", |one, commit, _| milliseconds(one.alone.applied.p99, commit)),
+    ("  until its end is told: p50", |one, commit, _| milliseconds(one.alone.answered.p50, commit)),
+    ("  p99", |one, commit, _| milliseconds(one.alone.answered.p99, commit)),
+    ("at half, ms until it is applied: p50", |one, commit, _| milliseconds(one.half.applied.p50, commit)),
+    ("  p99", |one, commit, _| milliseconds(one.half.applied.p99, commit)),
+    ("  until its end is told: p50", |one, commit, _| milliseconds(one.half.answered.p50, commit)),
+    ("  p99", |one, commit, _| milliseconds(one.half.answered.p99, commit)),
     ("platform hangs, intake p99 ms", |one, _, _| one.hanging.map_or_else(|| "-".to_owned(), |one| format!("{:.1}", one.p99))),
     ("writing commits an operation", |one, _, _| one.commits.map_or_else(|| "-".to_owned(), |commits| format!("{commits:.2}"))),
     ("platform calls an operation", |one, _, _| format!("{:.2}", one.calls)),
@@ -38,15 +42,15 @@ pub(crate) fn print(measured: &[Measured], backlog: Option<&Claimed>, commit_ms:
     println!("Postgres   {}", settings.join(", "));
     println!("mix        {MIX}");
     println!("pgbench    {pgbench:.0} transactions a second (-N -M prepared, 32 clients)");
-    println!("a commit   {commit_ms:.2} ms\n");
+    println!("a commit   {commit_ms:.2} ms, as which the figures in parentheses are\n");
     for (index, one) in measured.iter().enumerate() {
         println!("{}  {}", letter(index), one.name);
     }
-    print!("\n{:<34}", "");
+    print!("\n{:<40}", "");
     (0..measured.len()).for_each(|index| print!("{:>15}", letter(index)));
     println!();
     for (name, cell) in ROWS {
-        print!("{name:<34}");
+        print!("{name:<40}");
         measured.iter().for_each(|one| print!("{:>15}", cell(one, commit_ms, pgbench)));
         println!();
     }
@@ -64,13 +68,14 @@ fn letter(index: usize) -> char {
 
 pub(crate) fn json(measured: &[Measured], backlog: Option<&Claimed>, commit_ms: f64, pgbench: f64) -> Value {
     let latency = |one: Latency| json!({ "p50_ms": one.p50, "p99_ms": one.p99 });
+    let latencies = |one: Latencies| json!({ "until_applied": latency(one.applied), "until_told": latency(one.answered) });
     let one = |one: &Measured| {
         json!({
             "setting": one.name,
             "decisions_a_second": one.decisions_a_second,
             "of_pgbench": one.decisions_a_second / pgbench,
-            "by_itself": latency(one.alone),
-            "at_half": latency(one.half),
+            "by_itself": latencies(one.alone),
+            "at_half": latencies(one.half),
             "intake_while_the_platform_hangs": one.hanging.map(latency),
             "writing_commits_an_operation": one.commits,
             "platform_calls_an_operation": one.calls,

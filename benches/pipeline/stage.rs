@@ -16,6 +16,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// Milliseconds from before an operation is reported.
+#[derive(Clone, Copy)]
+pub(crate) struct Took {
+    /// Until the platform has the verdict: from then on the operation stands in nobody's way.
+    pub(crate) applied: f64,
+    /// Until whoever reported it is told its end, which is durable then.
+    pub(crate) answered: f64,
+}
+
 pub(crate) struct Stage {
     pub(crate) daemons: Vec<Daemon>,
     pub(crate) simulator: Simulator,
@@ -84,11 +93,13 @@ impl Stage {
         answer
     }
 
-    /// Has somebody do something, and waits for what comes of it; milliseconds from `since`. Nothing if everybody is busy.
-    async fn act(&self, since: Instant) -> Option<f64> {
+    /// Has somebody do something, and waits for what comes of it; how long it took from `since`. Nothing if everybody is busy.
+    async fn act(&self, since: Instant) -> Option<Took> {
         let act = self.town.next()?;
         let answer = self.report(&act.body, true).await;
-        let took = since.elapsed().as_secs_f64() * 1e3;
+        let answered = since.elapsed().as_secs_f64() * 1e3;
+        let told_at = self.simulator.told_at(&act.id).unwrap_or(jiff::Timestamp::MAX);
+        let took = Took { applied: answered - self.simulator.now().duration_since(told_at).as_millis_f64(), answered };
         let (state, wanted) = (answer.state(), act.end);
         if !self.town.ended(act, &state) {
             let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,8 +109,8 @@ impl Stage {
         Some(took)
     }
 
-    /// So many clients, each of which goes on as soon as it is answered; the milliseconds of each operation.
-    pub(crate) async fn closed_loop(self: &Arc<Self>, clients: usize, time: Duration) -> Vec<f64> {
+    /// So many clients, each of which goes on as soon as it is answered; how long each operation took.
+    pub(crate) async fn closed_loop(self: &Arc<Self>, clients: usize, time: Duration) -> Vec<Took> {
         let until = Instant::now() + time;
         let mut running = JoinSet::new();
         for _ in 0..clients {
@@ -118,8 +129,8 @@ impl Stage {
         running.join_all().await.concat()
     }
 
-    /// So many operations a second, however long each takes; the milliseconds of each from when it was to begin.
-    pub(crate) async fn open_loop(self: &Arc<Self>, rate: f64, time: Duration) -> Vec<f64> {
+    /// So many operations a second, however long each takes; how long each took from when it was to begin.
+    pub(crate) async fn open_loop(self: &Arc<Self>, rate: f64, time: Duration) -> Vec<Took> {
         let started = Instant::now();
         let mut running = JoinSet::new();
         let mut begun: u32 = 0;

@@ -26,6 +26,7 @@ pub(crate) struct Tresor {
 
 /// One operation to be reported.
 pub(crate) struct Act {
+    pub(crate) id: String,
     pub(crate) body: String,
     /// The state that it must come to.
     pub(crate) end: &'static str,
@@ -96,7 +97,8 @@ impl Town {
         let body = body(Kind::TresorCreation, id.as_str(), &creator, &people);
         let insiders = u64::try_from(self.insiders.len()).unwrap();
         let guest = self.insiders[usize::try_from(number % insiders).unwrap()].clone();
-        Act { body, end: "approved", after: Life::Created(Tresor { id, creator, guest, shares_left: SHARES }) }
+        let name = id.to_string();
+        Act { id: name, body, end: "approved", after: Life::Created(Tresor { id, creator, guest, shares_left: SHARES }) }
     }
 
     fn share(&self, mut tresor: Tresor, number: u64) -> Act {
@@ -107,17 +109,18 @@ impl Town {
         let people = [(&tresor.creator, "example.com"), (guest, domain)];
         let body = body(Kind::Share, &id, &tresor.creator, &people);
         if is_refused {
-            return Act { body, end: "rejected", after: Life::Refused(tresor) };
+            return Act { id, body, end: "rejected", after: Life::Refused(tresor) };
         }
         tresor.shares_left -= 1;
-        Act { body, end: "approved", after: Life::Shared(tresor) }
+        Act { id, body, end: "approved", after: Life::Shared(tresor) }
     }
 
     fn kick(&self, tresor: Tresor) -> Act {
         let now = self.simulator.now();
         let id = self.simulator.world().kick(&tresor.creator, &tresor.guest, &tresor.id, now).unwrap();
         let people = [(&tresor.creator, "example.com"), (&tresor.guest, "example.com")];
-        Act { body: body(Kind::Kick, &id, &tresor.creator, &people), end: "approved", after: Life::Kicked(tresor) }
+        let body = body(Kind::Kick, &id, &tresor.creator, &people);
+        Act { id, body, end: "approved", after: Life::Kicked(tresor) }
     }
 }
 

@@ -64,7 +64,12 @@ struct Flight {
     now: BTreeMap<TresorId, u32>,
     most: BTreeMap<TresorId, u32>,
     /// Which verdicts were ever told on an operation, whatever came of them.
-    told: BTreeMap<String, BTreeSet<&'static str>>,
+    told: BTreeMap<String, Told>,
+}
+
+struct Told {
+    verdicts: BTreeSet<&'static str>,
+    since: Timestamp,
 }
 
 /// One verdict under way; ends when dropped.
@@ -130,7 +135,13 @@ impl Simulator {
     #[must_use]
     pub fn contradicted(&self) -> Vec<String> {
         let flight = lock(&self.shared.flight);
-        flight.told.iter().filter(|(_, told)| told.len() > 1).map(|(operation, _)| operation.clone()).collect()
+        flight.told.iter().filter(|(_, told)| told.verdicts.len() > 1).map(|(operation, _)| operation.clone()).collect()
+    }
+
+    /// When the platform was first told a verdict on an operation.
+    #[must_use]
+    pub fn told_at(&self, operation: &str) -> Option<Timestamp> {
+        lock(&self.shared.flight).told.get(operation).map(|told| told.since)
     }
 
     /// The names of all endpoints that were called and let in, in order.
@@ -168,7 +179,9 @@ impl Shared {
 
     /// Notes that a verdict on an operation is under way, until what is returned is dropped.
     pub(super) fn begin_flight(&self, operation: &str, verdict: &'static str) -> Option<Flying<'_>> {
-        lock(&self.flight).told.entry(operation.to_owned()).or_default().insert(verdict);
+        let since = self.clock.now();
+        let first = || Told { verdicts: BTreeSet::new(), since };
+        lock(&self.flight).told.entry(operation.to_owned()).or_insert_with(first).verdicts.insert(verdict);
         let tresor = lock(&self.world).tresor_of(operation)?;
         let mut flight = lock(&self.flight);
         let now = flight.now.entry(tresor.clone()).or_default();

@@ -193,9 +193,7 @@ impl Verification {
         let mut settled = Vec::new();
         for (month, missing) in std::mem::take(&mut self.missing) {
             let Missing { digest, leaves, archived, some } = missing;
-            let written = digest.finish(&month);
-            let by = self.dropped.iter().find(|dropped| dropped.month == written);
-            let by = by.map(|dropped| (dropped.operator.clone(), dropped.at.clone()));
+            let by = self.who_dropped(&month, digest).map(|dropped| (dropped.operator.clone(), dropped.at.clone()));
             let is_whole = !self.present.contains_key(&month);
             if archived < leaves && self.archives.contains(&month) {
                 let why = format!("the archive of {month} lacks {} of its {leaves} rows", leaves.saturating_sub(archived));
@@ -210,6 +208,12 @@ impl Verification {
             self.more_findings = self.more_findings.saturating_add(unnamed);
         }
         settled
+    }
+
+    /// What an operator wrote down of just these rows of a month.
+    fn who_dropped(&self, month: &str, missing: MonthDigest) -> Option<&DroppedBy> {
+        let written = missing.finish(month);
+        self.dropped.iter().find(|dropped| dropped.month == written)
     }
 
     /// The log's name.
@@ -231,8 +235,7 @@ impl Verification {
     pub fn has_its_rows(&self) -> bool {
         let is_of_rows = |finding: &Finding| matches!(finding, Finding::Changed { .. } | Finding::Gap { .. });
         let is_dropped = |(month, missing): (&String, &Missing)| {
-            let written = missing.digest.clone().finish(month);
-            missing.archived == missing.leaves || self.dropped.iter().any(|dropped| dropped.month == written)
+            missing.archived == missing.leaves || self.who_dropped(month, missing.digest.clone()).is_some()
         };
         self.more_findings == 0 && !self.findings.iter().any(is_of_rows) && self.missing.iter().all(is_dropped)
     }

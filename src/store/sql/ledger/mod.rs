@@ -136,7 +136,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
         let mut found = vec![None; leaves.len()];
         for (stream, sql, args) in rows::asked(leaves) {
             for row in self.driver.read(sql, args).await? {
-                rows::put(&mut found, stream, &row)?;
+                rows::put(&mut found, stream, &row, |record| record)?;
             }
         }
         Ok(found)

@@ -45,11 +45,11 @@ pub(super) fn asked(leaves: &[LeafRow]) -> Vec<(Stream, Sql, Vec<Arg>)> {
     tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
 }
 
-/// Puts a row in its place.
-pub(super) fn put(found: &mut [Option<Record>], stream: Stream, row: &Row) -> Result<(), StoreError> {
+/// Puts what is made of a row in the row's place.
+pub(super) fn put<T>(found: &mut [Option<T>], stream: Stream, row: &Row, of: impl FnOnce(Record) -> T) -> Result<(), StoreError> {
     let (place, record) = record(stream, row)?;
     if let Some(slot) = found.get_mut(place) {
-        *slot = Some(record);
+        *slot = Some(of(record));
     }
     Ok(())
 }
@@ -72,8 +72,7 @@ fn number(id: &str) -> Option<u64> {
     u64::try_from(uuid::Uuid::try_parse(id).ok()?.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
 }
 
-/// A row, and its place.
-pub(super) fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
+fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
     let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
     let value = |(position, (_, form)): (usize, &(&str, Form))| {
         let index = position.saturating_add(1);

@@ -190,10 +190,7 @@ impl Grown {
         let mut hashes = vec![None; self.leaves.len()];
         for (stream, rows) in read {
             for row in rows {
-                let (place, record) = rows::record(*stream, row)?;
-                if let Some(slot) = hashes.get_mut(place) {
-                    *slot = Some(leaf_hash(&record.leaf()));
-                }
+                rows::put(&mut hashes, *stream, row, |record| leaf_hash(&record.leaf()))?;
             }
         }
         for (leaf, hash) in self.leaves.iter_mut().zip(hashes) {

@@ -42,7 +42,7 @@ pub(crate) fn print(measured: &[Measured], backlog: Option<&Claimed>, commit_ms:
     println!("Postgres   {}", settings.join(", "));
     println!("mix        {MIX}");
     println!("pgbench    {pgbench:.0} transactions a second (-N -M prepared, 32 clients)");
-    println!("a commit   {commit_ms:.2} ms, as which the figures in parentheses are\n");
+    println!("a commit   {commit_ms:.2} ms; in parentheses, how many of them\n");
     for (index, one) in measured.iter().enumerate() {
         println!("{}  {}", letter(index), one.name);
     }

@@ -63,7 +63,7 @@ impl Engine {
         };
         let mut claimed = Some(self.store.leased(&lease).await?);
         loop {
-            if let (Some(claimed), Ok(permit)) = (claimed, Arc::clone(&self.workers).acquire_owned().await) {
+            if let (Some(claimed), Ok(permit)) = (claimed, self.workers.next().await) {
                 self.spawn(claimed, permit, Hold::new(since, self.settings.lease));
             }
             let wait = LOOK_EVERY.min(deadline.saturating_duration_since(Instant::now()));

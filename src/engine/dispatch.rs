@@ -4,11 +4,12 @@ use super::Engine;
 use super::apply::{Settled, Worked};
 use super::clock::DatabaseClock;
 use super::hold::Hold;
+use super::workers::Permit;
 use crate::store::{Claimed, Lease, Passed, StoreError};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -45,8 +46,7 @@ impl Engine {
                 _ = maintenance.tick() => self.maintain(&clock).await,
             }
         }
-        let all = u32::try_from(self.settings.workers).unwrap_or(u32::MAX);
-        if tokio::time::timeout(FINISH_WITHIN, self.workers.acquire_many(all)).await.is_err() {
+        if tokio::time::timeout(FINISH_WITHIN, self.workers.rest()).await.is_err() {
             self.release().await;
         }
     }
@@ -150,20 +150,15 @@ impl Engine {
 
     /// Claims as much as there are free workers; how long to wait before looking again.
     async fn claim_some(self: &Arc<Self>) -> Duration {
-        let mut permits = Vec::new();
-        while permits.len() < 32 {
-            match Arc::clone(&self.workers).try_acquire_owned() {
-                Ok(permit) => permits.push(permit),
-                Err(_) => break,
-            }
-        }
-        self.starved.store(permits.is_empty(), Ordering::Relaxed);
+        let permits = self.workers.for_claims().await;
         if permits.is_empty() {
             return LOOK_EVERY;
         }
         let limit = u32::try_from(permits.len()).unwrap_or(1);
         let since = Instant::now();
-        match self.store.claim(&self.settings.replica, self.settings.lease, limit).await {
+        let claimed = self.store.claim(&self.settings.replica, self.settings.lease, limit).await;
+        self.workers.claimed(claimed.as_ref().map_or(0, Vec::len), permits.len());
+        match claimed {
             Ok(claimed) if claimed.is_empty() => {
                 let due = self.store.next_due().await.ok().flatten();
                 due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(5), LOOK_EVERY))
@@ -202,7 +197,7 @@ impl Engine {
     }
 
     /// Works on one operation in a task of its own; the permit is its place among the workers.
-    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit, hold: Hold) {
+    pub(super) fn spawn(self: &Arc<Self>, claimed: Claimed, permit: Permit, hold: Hold) {
         let engine = Arc::clone(self);
         let lease = claimed.lease;
         // It waits until it is noted as being in hand, so that it cannot be over before that.
@@ -230,7 +225,7 @@ impl Engine {
             }
             drop(held);
             drop(permit);
-            if engine.starved.load(Ordering::Relaxed) {
+            if engine.workers.is_behind() {
                 engine.wake.notify_one();
             }
         });

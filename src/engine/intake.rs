@@ -87,7 +87,7 @@ impl Engine {
         let sealed = payload.seal(&self.master_key, id).map_err(|_| IntakeError::Seal)?;
         let sealed = is_complete.then_some(sealed);
         // With a free worker here the operation is leased in the same transaction that stores it.
-        let worker = Arc::clone(&self.workers).try_acquire_owned().ok();
+        let worker = self.workers.for_arrival();
         let new = NewOperation {
             webhook_id,
             body_mac: self.master_key.fingerprint(&body),

@@ -28,6 +28,7 @@ mod rounds;
 mod sealing;
 mod settings;
 mod waiters;
+mod workers;
 
 pub use by_hand::HandError;
 pub use clock::DatabaseClock;
@@ -59,6 +60,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::task::AbortHandle;
+use workers::Workers;
 
 /// What the engine is put together from.
 pub struct Parts {
@@ -99,9 +101,7 @@ pub struct Engine {
     /// Room for events that are delivered as soon as they are written; none where nobody delivers.
     deliveries: Arc<Semaphore>,
     events_due: Notify,
-    workers: Arc<Semaphore>,
-    /// Work may be waiting for a worker to be free.
-    starved: AtomicBool,
+    workers: Workers,
     notices: broadcast::Sender<Notice>,
     /// Set once it is to stop: not ready any more.
     draining: AtomicBool,
@@ -143,7 +143,7 @@ impl Engine {
         let Parts { store, platform, directory, clock, master_key, outbound, sealing } = parts;
         let receiver = outbound.map(deliver::Receiver::new).transpose()?.map(Arc::new);
         let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
-        let workers = Arc::new(Semaphore::new(settings.workers));
+        let workers = Workers::new(settings.workers);
         Ok(Arc::new(Self {
             store,
             platform,
@@ -162,7 +162,6 @@ impl Engine {
             deliveries: Arc::new(Semaphore::new(0)),
             events_due: Notify::new(),
             workers,
-            starved: AtomicBool::new(false),
             notices: broadcast::channel(1024).0,
             draining: AtomicBool::new(false),
             in_hand: Mutex::default(),

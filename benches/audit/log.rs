@@ -2,7 +2,7 @@
 //! database's own; only the decisions are copies.
 
 use crate::cluster::{number, run};
-use assent::audit::Stream;
+use assent::audit::{LeafRecord, Stream};
 use assent::store::{LEAVES_AT_ONCE, Store};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -27,7 +27,7 @@ impl Patterns {
         let store = assent::store::open(&format!("sqlite://{}", file.display()), 2).await.unwrap();
         let (mut decisions, mut outcomes) = (vec![], vec![]);
         let leaves = store.leaves(0, u64::from(LEAVES_AT_ONCE)).await.unwrap();
-        for record in store.records(&leaves).await.unwrap().into_iter().flatten() {
+        for record in store.rows(&leaves).await.unwrap().into_iter().flatten().filter_map(LeafRecord::record) {
             let mut fields = record.fields;
             if let Some(sealed) = record.sealed {
                 fields.insert("facts_personal".into(), sealed);

@@ -1,5 +1,6 @@
 //! The one form of bytes that JSON has (RFC 8785): made, and recognised.
 
+use super::plain::is_plain_text;
 use serde_json::{Map, Value};
 
 /// JSON in canonical form.
@@ -27,116 +28,19 @@ fn is_plain(value: &Value) -> bool {
 #[must_use]
 pub fn is_canonical(text: &str) -> bool {
     // Nearly all of it can be seen as it is read, in a tenth of the time; whatever cannot is made anew and compared.
-    let mut plain = Plain { rest: text.as_bytes() };
-    if text.starts_with('{') && plain.value(DEEPEST) == Some(()) && plain.rest.is_empty() {
+    if text.starts_with('{') && is_plain_text(text) {
         return true;
     }
     serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|fields| canonical(&fields) == text.as_bytes())
 }
 
-/// How deep what is seen as it is read may be.
-const DEEPEST: u8 = 32;
-/// How many digits of a whole number every double holds.
-const DIGITS: usize = 15;
-
-/// Reads what is plain: names in ASCII and in their order, whole numbers, text with no more than short escapes. Nothing where it
-/// meets something else.
-struct Plain<'t> {
-    rest: &'t [u8],
-}
-
-impl<'t> Plain<'t> {
-    fn take(&mut self, expected: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(expected)?;
-        Some(())
-    }
-
-    fn value(&mut self, depth: u8) -> Option<()> {
-        match self.rest.first()? {
-            b'{' => self.object(depth.checked_sub(1)?),
-            b'[' => self.array(depth.checked_sub(1)?),
-            b'"' => self.text().map(|_| ()),
-            b't' => self.take(b"true"),
-            b'f' => self.take(b"false"),
-            b'n' => self.take(b"null"),
-            _ => self.number(),
-        }
-    }
-
-    fn object(&mut self, depth: u8) -> Option<()> {
-        self.take(b"{")?;
-        if self.take(b"}").is_some() {
-            return Some(());
-        }
-        let mut before: Option<&[u8]> = None;
-        loop {
-            let name = self.text().filter(|name| name.is_ascii() && !name.contains(&b'\\'))?;
-            if before.is_some_and(|before| before >= name) {
-                return None;
-            }
-            before = Some(name);
-            self.take(b":")?;
-            self.value(depth)?;
-            if self.take(b",").is_none() {
-                return self.take(b"}");
-            }
-        }
-    }
-
-    fn array(&mut self, depth: u8) -> Option<()> {
-        self.take(b"[")?;
-        if self.take(b"]").is_some() {
-            return Some(());
-        }
-        loop {
-            self.value(depth)?;
-            if self.take(b",").is_none() {
-                return self.take(b"]");
-            }
-        }
-    }
-
-    /// What stands between the quotes.
-    fn text(&mut self) -> Option<&'t [u8]> {
-        self.take(b"\"")?;
-        let (whole, mut length) = (self.rest, 0_usize);
-        loop {
-            match whole.get(length)? {
-                b'"' => break,
-                b'\\' if matches!(whole.get(length.checked_add(1)?)?, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                    length = length.checked_add(2)?;
-                }
-                b'\\' | 0..0x20 => return None,
-                _ => length = length.checked_add(1)?,
-            }
-        }
-        let (text, rest) = whole.split_at_checked(length)?;
-        self.rest = rest;
-        self.take(b"\"")?;
-        Some(text)
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let is_negative = self.take(b"-").is_some();
-        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.rest.split_at_checked(length)?;
-        let is_whole = !matches!(rest.first(), Some(b'.' | b'e' | b'E'));
-        let is_plain = match digits {
-            [b'0'] => !is_negative,
-            [b'1'..=b'9', ..] => digits.len() <= DIGITS,
-            _ => false,
-        };
-        self.rest = rest;
-        (is_whole && is_plain).then_some(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn json() -> impl Strategy<Value = Value> {
+    /// JSON of every kind.
+    pub(in crate::audit) fn json() -> impl Strategy<Value = Value> {
         let number = prop_oneof![
             any::<i64>().prop_map(Value::from),
             any::<f64>().prop_map(Value::from),

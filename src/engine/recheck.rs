@@ -56,10 +56,10 @@ impl Recheck {
         Ok(())
     }
 
-    /// The persons of a decision whose keys were not asked for yet; none where nobody could open them.
+    /// The persons of these ciphertexts whose keys were not asked for yet; none where nobody could open them.
     #[must_use]
-    pub fn unknown_persons(&self, record: &Record) -> Vec<String> {
-        let persons = record.sealed.as_ref().filter(|_| self.master_key.is_some()).and_then(Value::as_object);
+    pub fn unknown_persons(&self, sealed: &Value) -> Vec<String> {
+        let persons = sealed.as_object().filter(|_| self.master_key.is_some());
         persons
             .into_iter()
             .flatten()

@@ -1,7 +1,7 @@
 //! The decision log as a tree: what is sealed, what waits to be, and what is read back to check or prove it.
 
 use super::StoreError;
-use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, TreeHash};
+use crate::audit::{Checkpoint, CountedAs, LeafRecord, LogKey, Nodes, Run, Stream, TreeHash};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -74,6 +74,9 @@ pub trait Ledger: Send + Sync {
     /// Leaves from one on, below another one, in their order: at most [`LEAVES_AT_ONCE`].
     async fn leaves(&self, from: u64, below: u64) -> Result<Vec<LeafRow>, StoreError>;
 
+    /// Leaves from one on, below another one at most [`LEAVES_AT_ONCE`] later, in their order, each with its row where there is one.
+    async fn leaves_with_rows(&self, from: u64, below: u64) -> Result<Vec<(LeafRow, Option<LeafRecord>)>, StoreError>;
+
     /// How many leaves stand before the first place, or after the last one that a checkpoint covers.
     async fn leaves_outside(&self) -> Result<u64, StoreError>;
 
@@ -81,7 +84,7 @@ pub trait Ledger: Send + Sync {
     async fn leaf_of(&self, stream: Stream, id: &str) -> Result<Option<LeafRow>, StoreError>;
 
     /// The rows of leaves, each in the place of its leaf; nothing where there is none.
-    async fn records(&self, leaves: &[LeafRow]) -> Result<Vec<Option<Record>>, StoreError>;
+    async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError>;
 
     /// Hashes that are kept of the tree.
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError>;

@@ -4,8 +4,8 @@
 use super::export::Manifest;
 use super::line;
 use super::lines::{Lines, Next};
-use super::source::{self, Entry, Page, Row};
-use crate::audit::{DroppedMonth, Finding, MonthDigest, has_its_ciphertexts, leaf_hash};
+use super::source::{self, Entry, Page};
+use crate::audit::{DroppedMonth, Finding, LeafRecord, MonthDigest, has_its_ciphertexts, leaf_hash};
 use crate::cli::Failure;
 use std::path::{Path, PathBuf};
 
@@ -56,10 +56,10 @@ impl Archives {
     /// Puts rows in where the log has none.
     pub(super) fn fill(&mut self, page: &mut Page) -> Result<(), Failure> {
         for entry in &mut page.entries {
-            if matches!(entry.row, Row::None)
+            if entry.row.is_none()
                 && let Some(found) = self.take(entry.seen.index)?
             {
-                (entry.bytes, entry.row) = (found.bytes, found.row);
+                entry.row = found.row;
             }
         }
         self.0.iter_mut().for_each(|month| page.findings.append(&mut month.findings));
@@ -111,13 +111,13 @@ impl Month {
 pub(super) fn digest(folder: &Path) -> Result<Option<DroppedMonth>, Failure> {
     let mut month = Month::open(folder)?;
     let mut digest = MonthDigest::default();
-    while let Some(Entry { seen, bytes, row }) = month.next.take() {
-        let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    while let Some(Entry { seen, row }) = month.next.take() {
+        let Some(LeafRecord { bytes, sealed, .. }) = row else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes).ok();
         let itself = text.filter(|text| line::itself(seen.stream, &seen.id, text).is_some());
-        let Row::Sealed(sealed) = row else { return Ok(None) };
         let record = itself.and_then(|text| line::record(seen.stream, text, sealed));
         let is_whole = record.is_some_and(|(record, _)| has_its_ciphertexts(&record));
-        if !is_whole || bytes.is_none_or(|bytes| leaf_hash(&bytes) != seen.sealed) {
+        if !is_whole || leaf_hash(&bytes) != seen.sealed {
             return Ok(None);
         }
         digest.add(seen.index, seen.sealed);

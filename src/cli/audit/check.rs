@@ -1,9 +1,10 @@
 //! Checks pages on all processors: the hash of every row, and every decision decided again.
 
 use super::line;
-use super::source::{self, Entry, Page, Row};
+use super::source::{self, Entry, Page};
 use crate::audit::{
-    Checkpoint, CountedAs, DroppedBy, Finding, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash, month_of,
+    Checkpoint, CountedAs, DroppedBy, Finding, LeafRecord, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash,
+    month_of,
 };
 use crate::engine::{Recheck, Rechecked};
 use std::sync::Arc;
@@ -67,21 +68,14 @@ fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync
 }
 
 fn one(entry: Entry, recheck: &Recheck) -> Checked {
-    let Entry { mut seen, bytes, row } = entry;
-    let Row::Sealed(sealed) = row else {
-        let record = if let Row::Record(record) = row { Some(*record) } else { None };
-        seen.row = record.as_ref().map(|record| leaf_hash(&record.leaf()));
-        let at = record.as_ref().and_then(|record| record.text("decided_at").or_else(|| record.text("at")));
-        let month = month(&seen, at);
-        return checked(seen, record, None, month, recheck);
-    };
-    let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let Entry { mut seen, row } = entry;
+    let Some(LeafRecord { bytes, sealed, .. }) = row else { return checked(seen, None, None, None, recheck) };
+    let text = std::str::from_utf8(&bytes).ok();
     let itself = text.and_then(|text| line::itself(seen.stream, &seen.id, text));
     let text = text.filter(|_| itself.is_some());
     let month = month(&seen, itself.flatten());
     // What says something else than the line around it was changed.
-    let is_changed = bytes.is_some() && text.is_none();
-    seen.row = bytes.as_deref().map(|bytes| if is_changed { NOTHING } else { leaf_hash(bytes) });
+    seen.row = Some(if text.is_some() { leaf_hash(&bytes) } else { NOTHING });
     // Of an outcome nothing more is asked.
     let read = text.filter(|_| seen.stream != Stream::Outcome).and_then(|text| line::record(seen.stream, text, sealed));
     let (record, trace) = read.unzip();

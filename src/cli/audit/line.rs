@@ -1,7 +1,7 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{Record, Stream, TreeHash, is_canonical};
+use crate::audit::{LeafRecord, Record, Stream, TreeHash, is_canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -38,18 +38,16 @@ struct LeafLine<'l> {
     hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<&'l str>,
-    record: Option<Box<RawValue>>,
+    record: Option<&'l RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed: Option<&'l Value>,
 }
 
 /// A leaf and its row, or the time of one that is not there.
-pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, record: Option<&Record>, at: Option<&str>) -> String {
-    let raw = record.map(|record| String::from_utf8(record.leaf()).unwrap_or_default());
-    let record_line = raw.and_then(|raw| RawValue::from_string(raw).ok());
-    let sealed =
-        record.and_then(|record| record.sealed.as_ref()).filter(|sealed| sealed.as_object().is_none_or(|map| !map.is_empty()));
-    let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), at, record: record_line, sealed };
+pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, row: Option<&LeafRecord>, at: Option<&str>) -> String {
+    let record = row.and_then(|row| serde_json::from_slice(&row.bytes).ok());
+    let sealed = row.and_then(|row| row.sealed.as_ref()).filter(|sealed| sealed.as_object().is_none_or(|map| !map.is_empty()));
+    let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), at, record, sealed };
     to_raw_value(&line).map(|line| line.get().to_owned()).unwrap_or_default()
 }
 

@@ -34,9 +34,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::no(format!("it cannot be proved: {why}; `assent audit verify` says what was changed in the log"))
     };
-    let bytes = match store.records(std::slice::from_ref(&leaf)).await?.pop().flatten() {
-        Some(record) => Some(record.leaf()),
-        None => Archives::open(&options.archive)?.take(leaf.index)?.and_then(|entry| entry.bytes),
+    let bytes = match store.rows(std::slice::from_ref(&leaf)).await?.pop().flatten() {
+        Some(row) => Some(row.bytes),
+        None => Archives::open(&options.archive)?.take(leaf.index)?.and_then(|entry| Some(entry.row?.bytes)),
     };
     let bytes = bytes.ok_or_else(|| {
         let row = format!("row `{}` is gone from `{}`", leaf.id, leaf.stream.table());

@@ -2,13 +2,17 @@
 
 use super::line::{self, Line};
 use super::lines::{Lines, Next};
-use crate::audit::{Checkpoint, Finding, Record, SeenLeaf, Stream};
+use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream};
 use crate::cli::Failure;
 use crate::store::{LEAVES_AT_ONCE, Store};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// How many leaves are read at once.
 const PAGE: u64 = LEAVES_AT_ONCE as u64;
+/// How many pages of a database are read at the same time.
+const AHEAD: usize = 2;
 /// How many rows without a leaf are named, of each table.
 pub(super) const MOST_STRAYS: u32 = 100;
 /// How many archived policies are read at once.
@@ -17,28 +21,8 @@ const POLICIES_AT_ONCE: u32 = 100;
 /// One leaf to be checked.
 pub(super) struct Entry {
     pub(super) seen: SeenLeaf,
-    /// The row's bytes, where there is a row.
-    pub(super) bytes: Option<Vec<u8>>,
-    /// The row itself, as bytes of an export that are not read yet, or as it came from the database.
-    pub(super) row: Row,
-}
-
-impl Entry {
-    /// The row, where it was read.
-    pub(super) fn record(&self) -> Option<&Record> {
-        match &self.row {
-            Row::Record(record) => Some(record),
-            Row::None | Row::Sealed(_) => None,
-        }
-    }
-}
-
-/// A row, read or not.
-pub(super) enum Row {
-    None,
-    Record(Box<Record>),
-    /// What stands beside the bytes.
-    Sealed(Option<serde_json::Value>),
+    /// The row, where there is one.
+    pub(super) row: Option<LeafRecord>,
 }
 
 /// Leaves that follow each other, and the checkpoints among them.
@@ -53,7 +37,7 @@ pub(super) struct Page {
 }
 
 pub(super) enum Source {
-    Database { store: Arc<dyn Store>, next: u64, size: u64 },
+    Database(Reader),
     Export(Lines),
 }
 
@@ -61,33 +45,46 @@ impl Source {
     /// The next leaves; nothing at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, Failure> {
         match self {
-            Source::Database { store, next, size } => {
-                if *next >= *size {
-                    return Ok(None);
-                }
-                let page = database_page(store.as_ref(), *next, *size).await?;
-                // Where leaves are missing, the next one that is there says so.
-                *next = page.entries.last().map_or(*size, |last| last.seen.index.saturating_add(1));
-                Ok(Some(page))
-            }
+            Source::Database(reader) => reader.next().await,
             Source::Export(lines) => export_page(lines),
         }
     }
 }
 
-async fn database_page(store: &dyn Store, from: u64, below: u64) -> Result<Page, Failure> {
-    let leaves = store.leaves(from, below).await?;
-    let is_last = (leaves.len() as u64) < PAGE;
-    let to = leaves.last().filter(|_| !is_last).map_or(below, |last| last.index.saturating_add(1));
-    let checkpoints = store.checkpoints(from, to).await?;
-    let records = store.records(&leaves).await?;
-    let entries = leaves.into_iter().zip(records).map(|(leaf, record)| {
-        let missing_at = record.is_none().then_some(leaf.at);
-        Entry {
-            seen: SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None, missing_at },
-            bytes: None,
-            row: record.map_or(Row::None, |record| Row::Record(Box::new(record))),
+/// Pages of a database, of which some are read while one is looked at.
+pub(super) struct Reader {
+    store: Arc<dyn Store>,
+    /// The first leaf that nobody reads yet, and the one to end before.
+    next: u64,
+    end: u64,
+    reading: VecDeque<JoinHandle<Result<Page, Failure>>>,
+}
+
+impl Reader {
+    pub(super) fn new(store: Arc<dyn Store>, next: u64, end: u64) -> Self {
+        Self { store, next, end, reading: VecDeque::new() }
+    }
+
+    async fn next(&mut self) -> Result<Option<Page>, Failure> {
+        while self.reading.len() < AHEAD && self.next < self.end {
+            let (from, to) = (self.next, self.next.saturating_add(PAGE).min(self.end));
+            let store = Arc::clone(&self.store);
+            self.reading.push_back(tokio::spawn(async move { database_page(store.as_ref(), from, to).await }));
+            self.next = to;
         }
+        let Some(page) = self.reading.pop_front() else { return Ok(None) };
+        page.await.map_err(|_| Failure::no("a page could not be read; this is a bug"))?.map(Some)
+    }
+}
+
+async fn database_page(store: &dyn Store, from: u64, to: u64) -> Result<Page, Failure> {
+    // Where leaves are missing, the next one that is there says so.
+    let leaves = store.leaves_with_rows(from, to).await?;
+    let checkpoints = store.checkpoints(from, to).await?;
+    let entries = leaves.into_iter().map(|(leaf, row)| {
+        let missing_at = row.is_none().then_some(leaf.at);
+        let seen = SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None, missing_at };
+        Entry { seen, row }
     });
     Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
 }
@@ -158,8 +155,8 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     }
     let sealed = line::hash(line.hash?)?;
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
-    let row = if bytes.is_some() { Row::Sealed(line.sealed) } else { Row::None };
-    let missing_at = bytes.is_none().then(|| line.at.unwrap_or_default().to_owned());
-    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at }, bytes, row });
+    let row = bytes.map(|bytes| LeafRecord { stream, bytes, sealed: line.sealed });
+    let missing_at = row.is_none().then(|| line.at.unwrap_or_default().to_owned());
+    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at }, row });
     Some(())
 }

@@ -104,7 +104,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             })
             .await?;
             run.open_archives(&options.archive)?;
-            let mut source = Source::Database { store: Arc::clone(&log.store), next: 0, size };
+            let mut source = Source::Database(source::Reader::new(Arc::clone(&log.store), 0, size));
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
             if count > 0 {
@@ -236,9 +236,8 @@ impl Run {
     async fn fetch_keys(&mut self, store: &dyn Store, page: &source::Page) -> Result<(), Failure> {
         let mut persons = std::collections::BTreeSet::new();
         for entry in &page.entries {
-            if let source::Row::Record(record) = &entry.row {
-                persons.extend(self.recheck.unknown_persons(record));
-            }
+            let sealed = entry.row.as_ref().and_then(|row| row.sealed.as_ref());
+            persons.extend(sealed.into_iter().flat_map(|sealed| self.recheck.unknown_persons(sealed)));
         }
         for person in persons {
             let wrapped = match UserId::new(person.as_str()) {

@@ -116,13 +116,12 @@ impl Copy<'_> {
     async fn seal_anew(&self, key: &LogKey) {
         let store = self.database.open().await;
         let leaves = store.leaves(0, u64::from(u32::MAX)).await.unwrap();
-        let records = store.records(&leaves).await.unwrap();
-        let kept: Vec<(LeafRow, _)> =
-            leaves.into_iter().zip(records).filter_map(|(leaf, record)| Some((leaf, record?))).collect();
+        let rows = store.rows(&leaves).await.unwrap();
+        let kept: Vec<(LeafRow, _)> = leaves.into_iter().zip(rows).filter_map(|(leaf, row)| Some((leaf, row?))).collect();
         let mut nodes = Nodes::default();
         let mut statements = vec!["delete from leaves".to_owned(), "delete from checkpoints".to_owned()];
-        for (index, (leaf, record)) in (0..).zip(&kept) {
-            let hash = leaf_hash(&record.leaf());
+        for (index, (leaf, row)) in (0..).zip(&kept) {
+            let hash = leaf_hash(&row.bytes);
             nodes.add(index, hash).unwrap();
             let bytes = self.scene.sql("decode('HEX', 'hex')", "x'HEX'").replace("HEX", &hex::encode(hash.0));
             let LeafRow { id, at, stream, .. } = leaf;

@@ -108,9 +108,9 @@ async fn proofs_hold_for_any_leaf_of_a_tree_of_any_size() {
     for index in [0, 1, 2, 6, 7, 254, 255, 256, 257, 511, 512, 900, last.size - 1] {
         let leaf = leaves[usize::try_from(index).unwrap()].clone();
         assert_eq!(leaf.stream, Stream::OperatorAction);
-        let record = store.records(std::slice::from_ref(&leaf)).await.unwrap().pop().flatten().unwrap();
+        let row = store.rows(std::slice::from_ref(&leaf)).await.unwrap().pop().flatten().unwrap();
         let hashes = store.nodes(&path(index, last.size)).await.unwrap().prove_leaf(index, last.size).unwrap();
-        let proof = Proof { leaf: record.leaf(), index, hashes, checkpoint: last.clone() };
+        let proof = Proof { leaf: row.bytes, index, hashes, checkpoint: last.clone() };
         for (holds, said) in checked(&checker, verifier.as_str(), &file("a.tlog-proof", &proof.to_text())) {
             assert!(holds, "leaf {index}: {said}");
         }

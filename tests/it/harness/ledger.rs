@@ -47,13 +47,13 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
     for from in (0..size).step_by(2_000) {
         let to = (from + 2_000).min(size);
         let leaves = store.leaves(from, to).await.unwrap();
-        let records = store.records(&leaves).await.unwrap();
+        let rows = store.rows(&leaves).await.unwrap();
         let mut checkpoints = store.checkpoints(from, to).await.unwrap().into_iter().peekable();
-        for (leaf, record) in leaves.into_iter().zip(records) {
+        for (leaf, row) in leaves.into_iter().zip(rows) {
             if !ids.insert((leaf.stream, leaf.id.clone())) {
                 wrong.push(format!("{leaf:?} is not the first leaf of its row"));
             }
-            let row = record.map(|record| leaf_hash(&record.leaf()));
+            let row = row.map(|row| leaf_hash(&row.bytes));
             run.leaf(&SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row, missing_at: None });
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size == run.size()) {
                 run.checkpoint(&checkpoint);

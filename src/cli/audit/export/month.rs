@@ -4,11 +4,11 @@ use super::Format;
 use super::manifest::{Manifest, Part};
 use super::output::{Output, cannot};
 use super::write::policies;
-use crate::audit::{Checkpoint, DroppedMonth, MonthDigest, Record, TreeHash, has_its_ciphertexts, leaf_hash};
+use crate::audit::{Checkpoint, DroppedMonth, MonthDigest, leaf_hash};
 use crate::cli::Failure;
 use crate::cli::audit::line;
 use crate::cli::progress::Progress;
-use crate::store::{LeafRow, Store};
+use crate::store::Store;
 use std::fs::File;
 use std::path::Path;
 
@@ -33,8 +33,8 @@ pub(in crate::cli::audit) async fn month(
         let leaves = store.leaves_of_month(month, next).await?;
         let Some(last) = leaves.last() else { break };
         next = last.index.saturating_add(1);
-        for (leaf, record) in leaves.iter().zip(store.records(&leaves).await?) {
-            let record = record.filter(|record| is_as_sealed(leaf, record)).ok_or_else(|| {
+        for (leaf, found) in leaves.iter().zip(store.rows(&leaves).await?) {
+            let found = found.filter(|found| leaf_hash(&found.bytes) == leaf.hash).ok_or_else(|| {
                 let row = format!("row `{}` of `{}` is not what was sealed", leaf.id, leaf.stream.table());
                 Failure::no(format!("{row}, and what may be evidence is not dropped; `assent audit verify` says more"))
             })?;
@@ -47,7 +47,7 @@ pub(in crate::cli::audit) async fn month(
                 }
             }
             if let Some((_, file)) = &mut open {
-                let line = line::leaf(leaf.index, leaf.stream, &leaf.id, leaf.hash, Some(&record), None);
+                let line = line::leaf(leaf.index, leaf.stream, &leaf.id, leaf.hash, Some(&found), None);
                 file.row(format!("{line}\n").as_bytes())?;
             }
             digest.add(leaf.index, leaf.hash);
@@ -75,9 +75,4 @@ pub(in crate::cli::audit) fn durable(folder: &Path) -> Result<(), Failure> {
 fn add(manifest: &mut Manifest, from: Option<u64>, to: u64, file: Output, folder: &Path) -> Result<(), Failure> {
     manifest.parts.push(Part { from: from.unwrap_or_default(), to, files: vec![file.close(folder)?] });
     Ok(())
-}
-
-fn is_as_sealed(leaf: &LeafRow, record: &Record) -> bool {
-    let hash: TreeHash = leaf_hash(&record.leaf());
-    hash == leaf.hash && has_its_ciphertexts(record)
 }

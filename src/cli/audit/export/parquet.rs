@@ -54,8 +54,8 @@ impl Table {
         Ok(Self { stream, writer, waiting: Vec::new() })
     }
 
-    pub(super) fn row(&mut self, index: u64, record: &Record) -> Result<(), Failure> {
-        self.waiting.push((index, record.clone()));
+    pub(super) fn row(&mut self, index: u64, record: Record) -> Result<(), Failure> {
+        self.waiting.push((index, record));
         self.writer.inner_mut().rows = self.writer.inner().rows.saturating_add(1);
         if self.waiting.len() < GROUP { Ok(()) } else { self.flush().map_err(|error| bad(&error)) }
     }

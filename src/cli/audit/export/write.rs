@@ -4,7 +4,7 @@ use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
 use super::output::{Output, cannot};
 use super::{csv, parquet};
-use crate::audit::{Stream, ocsf_event};
+use crate::audit::{LeafRecord, Stream, ocsf_event};
 use crate::cli::Failure;
 use crate::cli::audit::line;
 use crate::cli::audit::source::{self, Entry, Page, Source};
@@ -33,18 +33,19 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     let mut from = manifest.parts.last().map_or(0, |part| part.to);
     while from < size {
         let to = from.saturating_add(PART).min(size);
-        let mut source = Source::Database { store: Arc::clone(store), next: from, size: to };
+        let mut source = Source::Database(source::Reader::new(Arc::clone(store), from, to));
         let mut files =
             Files { folder, format, number: from / PART, log: manifest.log(), lines: BTreeMap::new(), tables: BTreeMap::new() };
         // What is counted in a part that is not finished must not count.
         let mut counted = manifest.clone();
         while let Some(page) = source.next().await? {
-            files.page(&page)?;
             for entry in &page.entries {
                 counted.count(entry.seen.stream, entry.seen.sealed);
-                counted.gone = counted.gone.saturating_add(u64::from(entry.record().is_none()));
+                counted.gone = counted.gone.saturating_add(u64::from(entry.row.is_none()));
             }
-            progress.share(page.entries.last().map_or(from, |entry| entry.seen.index), size, "leaves");
+            let last = page.entries.last().map_or(from, |entry| entry.seen.index);
+            files.page(page)?;
+            progress.share(last, size, "leaves");
         }
         if to == size && format == Format::Jsonl {
             for stray in store.strays(source::MOST_STRAYS).await? {
@@ -86,11 +87,11 @@ struct Files<'f> {
 }
 
 impl Files<'_> {
-    fn page(&mut self, page: &Page) -> Result<(), Failure> {
+    fn page(&mut self, page: Page) -> Result<(), Failure> {
         let mut checkpoints = page.checkpoints.iter().peekable();
-        for entry in &page.entries {
-            self.entry(entry)?;
+        for entry in page.entries {
             let covered = entry.seen.index.saturating_add(1);
+            self.entry(entry)?;
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= covered) {
                 if self.format == Format::Jsonl {
                     self.line(&line::checkpoint(&checkpoint.note))?;
@@ -100,21 +101,18 @@ impl Files<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry) -> Result<(), Failure> {
-        let (seen, record) = (&entry.seen, entry.record());
-        match (self.format, record) {
-            (Format::Jsonl, _) => {
-                self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, record, seen.missing_at.as_deref()))
-            }
-            (_, None) => Ok(()),
-            (Format::Ocsf, Some(record)) => {
-                let event = ocsf_event(record, seen.index, &self.log);
-                self.line(&event.to_string())
-            }
-            (Format::Csv, Some(record)) => {
-                self.lines(seen.stream.table(), || csv::head(seen.stream))?.row(&csv::row(seen.index, record)?)
-            }
-            (Format::Parquet, Some(record)) => self.table(seen.stream)?.row(seen.index, record),
+    fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
+        let Entry { seen, row } = entry;
+        if self.format == Format::Jsonl {
+            let missing_at = seen.missing_at.as_deref();
+            return self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, row.as_ref(), missing_at));
+        }
+        let Some(record) = row.and_then(LeafRecord::record) else { return Ok(()) };
+        match self.format {
+            Format::Jsonl => Ok(()),
+            Format::Ocsf => self.line(&ocsf_event(&record, seen.index, &self.log).to_string()),
+            Format::Csv => self.lines(seen.stream.table(), || csv::head(seen.stream))?.row(&csv::row(seen.index, &record)?),
+            Format::Parquet => self.table(seen.stream)?.row(seen.index, record),
         }
     }
 

@@ -4,7 +4,7 @@ mod rows;
 mod sealing;
 
 use super::{SqlStore, audit_time, transaction_now};
-use crate::audit::{Checkpoint, CountedAs, LogKey, Nodes, Record, Run, Stream, canonical, stored_json};
+use crate::audit::{Checkpoint, CountedAs, LeafRecord, LogKey, Nodes, Run, Stream, canonical, stored_json};
 use crate::domain::ids::EventId;
 use crate::fault::Step;
 use crate::store::StoreError;
@@ -86,6 +86,20 @@ pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
     Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })
 }
 
+impl<D: Driver> SqlStore<D> {
+    /// Puts the rows of these tables in the places of their leaves.
+    async fn find_rows(&self, leaves: &[LeafRow], tables: &[Stream], found: &mut [Option<LeafRecord>]) -> Result<(), StoreError> {
+        for (stream, sql, args) in rows::asked(leaves, tables.iter().copied()) {
+            for row in self.driver.read(sql, args).await? {
+                if let Some(slot) = found.get_mut(rows::place(&row)?) {
+                    *slot = Some(rows::made(stream, &row)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
@@ -132,14 +146,28 @@ impl<D: Driver> Ledger for SqlStore<D> {
         row.map(|row| leaf(&row)).transpose()
     }
 
-    async fn records(&self, leaves: &[LeafRow]) -> Result<Vec<Option<Record>>, StoreError> {
+    async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError> {
         let mut found = vec![None; leaves.len()];
-        for (stream, sql, args) in rows::asked(leaves) {
-            for row in self.driver.read(sql, args).await? {
-                rows::put(&mut found, stream, &row, |record| record)?;
+        self.find_rows(leaves, &Stream::ALL, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn leaves_with_rows(&self, from: u64, below: u64) -> Result<Vec<(LeafRow, Option<LeafRecord>)>, StoreError> {
+        let leaves = self.leaves(from, below).await?;
+        let mut found = vec![None; leaves.len()];
+        for (stream, sql) in rows::IN_ORDER.into_iter().filter(|(stream, _)| leaves.iter().any(|leaf| leaf.stream == *stream)) {
+            for row in self.driver.read(sql, args![number(from)?, number(below)?]).await? {
+                let leaf = index(Some(&row), 0)?;
+                let place = leaves.binary_search_by_key(&leaf, |leaf| leaf.index).ok();
+                if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                    *slot = Some(rows::made(stream, &row)?);
+                }
             }
         }
-        Ok(found)
+        let others: Vec<_> =
+            Stream::ALL.into_iter().filter(|stream| rows::IN_ORDER.iter().all(|(one, _)| one != stream)).collect();
+        self.find_rows(&leaves, &others, &mut found).await?;
+        Ok(leaves.into_iter().zip(found).collect())
     }
 
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError> {

@@ -1,25 +1,40 @@
 //! Rows of the audit tables as the tree sees them: one statement a table, its columns in the order of [`Stream::columns`].
 
-use crate::audit::{Form, Record, Stream, stored_json};
+use crate::audit::{Form, LeafRecord, Stored, Stream};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Row, args};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::LeafRow;
 use serde_json::{Value, json};
 
+macro_rules! decisions {
+    ($($from:tt)+) => {
+        sql!(
+            "select n.place, id" AS_TEXT ", " DECIDED_AT ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
+            "actor_id, subject_id, requester_id, verdict, decided_by, rules" AS_TEXT ", reason, policy_hash, evaluator_version, facts" AS_TEXT
+            ", facts_personal" AS_TEXT ", trace" AS_TEXT ", shadow" AS_TEXT " from " $($from)+
+        )
+    };
+}
+
+macro_rules! outcomes {
+    ($($from:tt)+) => {
+        sql!(
+            "select n.place, id" AS_TEXT ", decision_id" AS_TEXT ", " AT ", kind, operation_id, outcome, error_code, detail, reconciled from "
+            $($from)+
+        )
+    };
+}
+
+/// The rows of the two large tables whose leaves stand from one place to another, each beginning with its leaf's.
+pub(super) const IN_ORDER: [(Stream, Sql); 2] =
+    [(Stream::Decision, decisions!(DECISIONS_FROM_1_TO_2)), (Stream::Outcome, outcomes!(OUTCOMES_FROM_1_TO_2))];
+
 /// Each begins with the place of the row among those that are asked for.
 const fn statement(stream: Stream) -> Sql {
     match stream {
-        Stream::Decision => sql!(
-            "select n.place, id" AS_TEXT ", " DECIDED_AT ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
-            "actor_id, subject_id, requester_id, verdict, decided_by, rules" AS_TEXT ", reason, policy_hash, evaluator_version, facts" AS_TEXT
-            ", facts_personal" AS_TEXT ", trace" AS_TEXT ", shadow" AS_TEXT " from " ROWS_OF_1
-            " join decisions d on d.decided_at = n.row_at and d.id = n.row_id"
-        ),
-        Stream::Outcome => sql!(
-            "select n.place, id" AS_TEXT ", decision_id" AS_TEXT ", " AT ", kind, operation_id, outcome, error_code, detail, reconciled from "
-            ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"
-        ),
+        Stream::Decision => decisions!(ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id"),
+        Stream::Outcome => outcomes!(ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"),
         Stream::Review => sql!(
             "select n.place, id" AS_TEXT ", " AT ", decision_id" AS_TEXT ", kind, operation_id, flow_id" AS_TEXT ", verdict, reviewer, user_id, "
             "comment, " VALID_UNTIL " from " ROWS_OF_1 " join reviews r on r.id = n.row_id and r.at = n.row_at"
@@ -39,19 +54,20 @@ const fn statement(stream: Stream) -> Sql {
 }
 
 /// The statements that read the rows of leaves, a table each. The places are where they stand in `leaves`.
-pub(super) fn asked(leaves: &[LeafRow]) -> Vec<(Stream, Sql, Vec<Arg>)> {
+pub(super) fn asked(leaves: &[LeafRow], tables: impl IntoIterator<Item = Stream>) -> Vec<(Stream, Sql, Vec<Arg>)> {
     let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
-    let tables = Stream::ALL.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
+    let tables = tables.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
     tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
 }
 
-/// Puts what is made of a row in the row's place.
-pub(super) fn put<T>(found: &mut [Option<T>], stream: Stream, row: &Row, of: impl FnOnce(Record) -> T) -> Result<(), StoreError> {
-    let (place, record) = record(stream, row)?;
-    if let Some(slot) = found.get_mut(place) {
-        *slot = Some(of(record));
-    }
-    Ok(())
+/// Where a row belongs: its first column.
+pub(super) fn place(row: &Row) -> Result<usize, StoreError> {
+    usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))
+}
+
+/// The leaf that a row makes.
+pub(super) fn made(stream: Stream, row: &Row) -> Result<LeafRecord, StoreError> {
+    Ok(LeafRecord::new(stream, &columns(stream, row)?))
 }
 
 /// Rows by their places among these leaves, as an argument.
@@ -72,27 +88,13 @@ fn number(id: &str) -> Option<u64> {
     u64::try_from(uuid::Uuid::try_parse(id).ok()?.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
 }
 
-fn record(stream: Stream, row: &Row) -> Result<(usize, Record), StoreError> {
-    let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
-    let value = |(position, (_, form)): (usize, &(&str, Form))| {
+fn columns(stream: Stream, row: &Row) -> Result<Vec<Stored<'_>>, StoreError> {
+    let column = |(position, (_, form)): (usize, &(&str, Form))| {
         let index = position.saturating_add(1);
-        Ok::<_, StoreError>(match form {
-            Form::Text | Form::Time => row.opt_text(index)?.map_or(Value::Null, |text| Value::String(text.to_owned())),
-            Form::Integer => row.opt_int(index)?.map_or(Value::Null, Value::from),
-            // SQLite has numbers for them, and another number is another value.
-            Form::Flag => match row.opt_int(index)? {
-                None => Value::Null,
-                Some(0) => Value::Bool(false),
-                Some(1) => Value::Bool(true),
-                Some(other) => Value::from(other),
-            },
-            // What is no JSON was not written by us; as text it fits no leaf.
-            Form::Json | Form::Sealed => match row.opt_text(index)? {
-                Some(text) => stored_json(text),
-                None => Value::Null,
-            },
+        Ok(match form {
+            Form::Integer | Form::Flag => row.opt_int(index)?.map_or(Stored::Null, Stored::Number),
+            Form::Text | Form::Time | Form::Json | Form::Sealed => row.opt_text(index)?.map_or(Stored::Null, Stored::Text),
         })
     };
-    let values = stream.columns().iter().enumerate().map(value).collect::<Result<_, _>>()?;
-    Ok((place, Record::new(stream, values)))
+    stream.columns().iter().enumerate().map(column).collect()
 }

@@ -96,7 +96,7 @@ pub(super) async fn seal<D: Driver>(
         return Ok(Sealed::Nothing);
     }
     let mut read = Vec::new();
-    for (stream, sql, args) in rows::asked(&leaves) {
+    for (stream, sql, args) in rows::asked(&leaves, Stream::ALL) {
         read.push((stream, tx.rows(sql, args).await?));
     }
     let (grown, key) = (Grown { leaves, nodes, size, filled: Vec::new() }, key.clone());
@@ -190,7 +190,9 @@ impl Grown {
         let mut hashes = vec![None; self.leaves.len()];
         for (stream, rows) in read {
             for row in rows {
-                rows::put(&mut hashes, *stream, row, |record| leaf_hash(&record.leaf()))?;
+                if let Some(slot) = hashes.get_mut(rows::place(row)?) {
+                    *slot = Some(leaf_hash(&rows::made(*stream, row)?.bytes));
+                }
             }
         }
         for (leaf, hash) in self.leaves.iter_mut().zip(hashes) {

@@ -6,7 +6,7 @@ mod spans;
 mod words;
 
 use super::SqlStore;
-use crate::audit::{Record, Stream, TreeHash};
+use crate::audit::{Stream, TreeHash};
 use crate::store::StoreError;
 use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
@@ -97,8 +97,8 @@ impl<D: Driver> SqlStore<D> {
     async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {
         let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
         let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
-        let records: Vec<Option<Record>> = self.records(&references).await?;
-        let found = records.into_iter().zip(&rows).filter_map(|(record, row)| Some((record?, row)));
+        let found = self.rows(&references).await?.into_iter().zip(&rows);
+        let found = found.filter_map(|(found, row)| Some((found?.record()?, row)));
         found.map(|(record, row)| Ok(FoundDecision { record, outcome: outcome(row)? })).collect()
     }
 }

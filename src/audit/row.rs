@@ -1,0 +1,209 @@
+//! Rows as a database gives them, made leaves: nearly always straight from their text, without reading it into values first.
+//!
+//! What cannot be made so is made by [`Record`]; both make the same bytes.
+
+use super::canonical::canonical;
+use super::leaf::{Form, Record, Stream, hashed};
+use super::plain::rewrite;
+use super::stored::stored_json;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// One column of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stored<'r> {
+    /// Nothing.
+    Null,
+    /// A whole number, or a flag as one.
+    Number(i64),
+    /// Text; JSON, too.
+    Text(&'r str),
+}
+
+/// A row that is a leaf, or will be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeafRecord {
+    /// Which table.
+    pub stream: Stream,
+    /// The bytes of the leaf.
+    pub bytes: Vec<u8>,
+    /// The ciphertexts whose hashes stand in the leaf.
+    pub sealed: Option<Value>,
+}
+
+impl LeafRecord {
+    /// From [`Stream::columns`], in their order.
+    #[must_use]
+    pub fn new(stream: Stream, columns: &[Stored<'_>]) -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        if let Some(sealed) = write(stream, columns, &mut bytes) {
+            return Self { stream, bytes, sealed };
+        }
+        let values = stream.columns().iter().zip(columns).map(|((_, form), column)| value(*form, *column)).collect();
+        let record = Record::new(stream, values);
+        Self { stream, bytes: record.leaf(), sealed: record.sealed }
+    }
+
+    /// The row by its columns. Nothing where the bytes are no leaf.
+    #[must_use]
+    pub fn record(self) -> Option<Record> {
+        let Value::Object(fields) = stored_json(std::str::from_utf8(&self.bytes).ok()?) else { return None };
+        Some(Record { stream: self.stream, fields, sealed: self.sealed })
+    }
+}
+
+fn value(form: Form, column: Stored<'_>) -> Value {
+    match (form, column) {
+        (_, Stored::Null) => Value::Null,
+        (Form::Flag, Stored::Number(0)) => Value::Bool(false),
+        (Form::Flag, Stored::Number(1)) => Value::Bool(true),
+        // SQLite has numbers for flags, and another number is another value.
+        (_, Stored::Number(number)) => number.into(),
+        // What is no JSON was not written by us; as text it fits no leaf.
+        (Form::Json | Form::Sealed, Stored::Text(text)) => stored_json(text),
+        (_, Stored::Text(text)) => text.into(),
+    }
+}
+
+/// The members of a leaf in the order of their names: the form of a column, and which it is; `leaf` is none.
+type Members = Vec<(&'static str, Option<(Form, usize)>)>;
+
+static MEMBERS: LazyLock<Vec<Members>> = LazyLock::new(|| {
+    let members = |stream: &Stream| {
+        let columns = stream.columns().iter().enumerate().map(|(place, (name, form))| (*name, Some((*form, place))));
+        let mut members: Members = columns.chain([("leaf", None)]).collect();
+        members.sort_by_key(|(name, _)| *name);
+        members
+    };
+    Stream::ALL.iter().map(members).collect()
+});
+
+/// Writes the leaf; the ciphertexts. Nothing where it has to be read first.
+fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Option<Value>> {
+    let members = Stream::ALL.iter().position(|one| *one == stream).and_then(|place| MEMBERS.get(place))?;
+    let mut sealed = None;
+    for (name, column) in members {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        text(name, out)?;
+        out.push(b':');
+        let Some((form, place)) = column else {
+            text(&format!("assent.{}.v1", stream.as_str()), out)?;
+            continue;
+        };
+        match (form, columns.get(*place)?) {
+            (Form::Sealed, Stored::Text(json)) => {
+                let ciphertexts = stored_json(json);
+                let Value::Object(hashes) = hashed(&ciphertexts) else { return None };
+                out.extend(canonical(&hashes));
+                sealed = Some(ciphertexts);
+            }
+            (Form::Sealed, _) => return None,
+            (_, Stored::Null) => out.extend(b"null"),
+            (Form::Text | Form::Time, Stored::Text(plain)) => text(plain, out)?,
+            (Form::Json, Stored::Text(json)) => rewrite(json, out)?,
+            (Form::Flag, Stored::Number(0)) => out.extend(b"false"),
+            (Form::Flag, Stored::Number(1)) => out.extend(b"true"),
+            (Form::Integer, Stored::Number(number @ -999_999_999_999_999..=999_999_999_999_999)) => {
+                out.extend(number.to_string().as_bytes());
+            }
+            _ => return None,
+        }
+    }
+    out.push(b'}');
+    Some(sealed)
+}
+
+fn text(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    serde_json::to_writer(out, text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canonical::tests::json;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// JSON as we write it, most of it plain.
+    fn our_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-99_i64..99).prop_map(Value::from),
+            "[a-z\"\n]{0,4}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::vec(("[a-z]{0,3}", inner), 0..6)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// As Postgres writes it: short names first, and spaces.
+    fn as_in_postgres(value: &Value) -> String {
+        match value {
+            Value::Object(entries) => {
+                let mut entries: Vec<_> = entries.iter().collect();
+                entries.sort_by_key(|(name, _)| (name.len(), name.as_bytes()));
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|(name, value)| format!("{}: {}", Value::from(name.as_str()), as_in_postgres(value)))
+                    .collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+            Value::Array(items) => format!("[{}]", items.iter().map(as_in_postgres).collect::<Vec<_>>().join(", ")),
+            other => other.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_way_makes_the_bytes_of_the_slow_one(
+            texts in proptest::collection::vec(proptest::option::of(any::<String>()), 21),
+            number in any::<i64>(), flag in 0_i64..3, value_of in prop_oneof![json(), our_json()], is_odd in any::<bool>(), odd in any::<String>(),
+        ) {
+            let json_text = if is_odd { odd } else { as_in_postgres(&value_of) };
+            for stream in Stream::ALL {
+                let columns: Vec<_> = stream.columns().iter().zip(&texts).map(|((_, form), text)| match form {
+                    Form::Integer => Stored::Number(number),
+                    Form::Flag => Stored::Number(flag),
+                    Form::Json => Stored::Text(&json_text),
+                    Form::Sealed => Stored::Text("{}"),
+                    Form::Text | Form::Time => text.as_deref().map_or(Stored::Null, Stored::Text),
+                }).collect();
+                let values = stream.columns().iter().zip(&columns).map(|((_, form), column)| value(*form, *column)).collect();
+                let slow = Record::new(stream, values);
+                let made = LeafRecord::new(stream, &columns);
+                let leaf = slow.leaf();
+                prop_assert_eq!(String::from_utf8_lossy(&made.bytes), String::from_utf8_lossy(&leaf));
+                prop_assert_eq!(&made.sealed, &slow.sealed);
+                prop_assert_eq!(made.record().unwrap().leaf(), slow.leaf());
+            }
+        }
+    }
+
+    #[test]
+    fn ciphertexts_stand_beside_the_leaf_that_has_their_hashes() {
+        let mut columns = vec![Stored::Null; Stream::Decision.columns().len()];
+        for (odd, is_kept) in [(r#"{"ann": "AAAA"}"#, true), ("{}", true), ("[1]", true), ("no JSON", true), ("{", true)] {
+            columns[18] = Stored::Text(odd);
+            let values =
+                Stream::Decision.columns().iter().zip(&columns).map(|((_, form), column)| value(*form, *column)).collect();
+            let (made, slow) = (LeafRecord::new(Stream::Decision, &columns), Record::new(Stream::Decision, values));
+            assert_eq!((made.bytes, made.sealed.is_some()), (slow.leaf(), is_kept), "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_we_write_needs_no_reading() {
+        let json = r#"{"at": {"b": [1, "x\"y"], "aa": true}, "b": null, "aaa": {"é": "no: its name is not in ASCII"}}"#;
+        assert!(rewrite(json, &mut Vec::new()).is_none());
+        let mut out = Vec::new();
+        rewrite(&json.replace('é', "e"), &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"aaa":{"e":"no: its name is not in ASCII"},"at":{"aa":true,"b":[1,"x\"y"]},"b":null}"#
+        );
+    }
+}

@@ -3,6 +3,8 @@
 //! Writes begin `IMMEDIATE`, since a transaction that reads first and writes later fails under contention, and wait for
 //! the one writing connection in line rather than in SQLite's busy loop.
 
+mod writer;
+
 use super::Store;
 use super::connection::{Arg, Cell, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
@@ -15,15 +17,16 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use writer::{Turn, Writer};
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
 
 struct SqliteDriver {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
     /// For questions of people about all there is, which take their time: they wait for each other, and nobody for them.
     questions: SqlitePool,
@@ -42,7 +45,7 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(4));
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
-    let writer = pool(1).connect_with(options.clone()).await?;
+    let writer = Writer::start(options.connect().await?);
     let readers = pool(connections.max(1)).connect_with(options.clone()).await?;
     let questions = pool(2).min_connections(0).connect_lazy_with(options);
     Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers, questions })))
@@ -85,11 +88,7 @@ fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
 impl Driver for SqliteDriver {
     async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError> {
         fault::reach(step, Moment::Before).await;
-        // `Pool::begin_with` is not cancel-safe: a task of its own finishes it even if nobody waits any more.
-        let pool = self.writer.clone();
-        let begun = tokio::spawn(async move { pool.begin_with("BEGIN IMMEDIATE").await }).await;
-        let transaction = begun.map_err(|_| StoreError::Database("the connection task ended".into()))??;
-        Ok(Box::new(SqliteTransaction { transaction, step }))
+        Ok(Box::new(SqliteTransaction { turn: self.writer.begin().await?, step }))
     }
 
     fn takes_sets(&self) -> bool {
@@ -122,9 +121,9 @@ impl Driver for SqliteDriver {
     }
 
     async fn migrate(&self) -> Result<usize, StoreError> {
-        let before = applied(&self.writer).await?.len();
-        MIGRATIONS.run(&self.writer).await?;
-        Ok(applied(&self.writer).await?.len() - before)
+        let before = applied(&self.readers).await?.len();
+        MIGRATIONS.run(&self.readers).await?;
+        Ok(applied(&self.readers).await?.len() - before)
     }
 
     async fn grant(&self, _daemon: Option<&str>) -> Result<Vec<String>, StoreError> {
@@ -146,24 +145,24 @@ async fn applied(pool: &SqlitePool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
 }
 
 struct SqliteTransaction {
-    transaction: sqlx::Transaction<'static, Sqlite>,
+    turn: Turn,
     step: Step,
 }
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
     async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&mut *self.transaction).await?.iter().map(plain).collect()
+        bind(sql, args).fetch_all(self.turn.connection()?).await?.iter().map(plain).collect()
     }
 
     async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
-        Ok(bind(sql, args).execute(&mut *self.transaction).await?.rows_affected())
+        Ok(bind(sql, args).execute(self.turn.connection()?).await?.rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         fault::reach(self.step, Moment::Within).await;
         if !fault::is_lost(self.step) {
-            self.transaction.commit().await?;
+            self.turn.commit().await?;
         }
         fault::reach(self.step, Moment::After).await;
         Ok(())

@@ -1,0 +1,237 @@
+//! The one connection that writes: transactions take their turns on it, and those that came while one ran are committed
+//! together with it, as what a commit takes is mostly the disk. Whoever committed is answered when that is durable, and one that
+//! is given up takes nothing with it but itself. Knows no tables.
+
+use crate::store::error::StoreError;
+use sqlx::{Executor as _, SqliteConnection};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most that are committed together.
+const AT_MOST: usize = 16;
+/// How long a transaction waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(20);
+
+type Asked = oneshot::Sender<Result<Turn, StoreError>>;
+type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+/// Gives out turns.
+pub(super) struct Writer(mpsc::UnboundedSender<Asked>);
+
+/// A transaction; dropping it rolls back.
+pub(super) struct Turn {
+    connection: Option<SqliteConnection>,
+    back: Option<oneshot::Sender<Returned>>,
+}
+
+/// The connection after a turn, and whom to tell when what was written is durable; nobody where it was given up.
+struct Returned {
+    connection: Option<SqliteConnection>,
+    committed: Option<Answer>,
+}
+
+impl Writer {
+    /// Works until nobody can ask any more.
+    pub(super) fn start(connection: SqliteConnection) -> Self {
+        let (sender, asked) = mpsc::unbounded_channel();
+        tokio::spawn(take_turns(connection, asked));
+        Self(sender)
+    }
+
+    /// Begins a transaction when it is its turn.
+    pub(super) async fn begin(&self) -> Result<Turn, StoreError> {
+        let (turn, comes) = oneshot::channel();
+        self.0.send(turn).map_err(|_| ended())?;
+        match tokio::time::timeout(TURN_WITHIN, comes).await {
+            Ok(turn) => turn.map_err(|_| ended())?,
+            Err(_) => Err(StoreError::Unreachable("the transactions before this one did not end in time".into())),
+        }
+    }
+}
+
+impl Turn {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        self.connection.as_mut().ok_or_else(ended)
+    }
+
+    /// Makes it durable.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let (answer, comes) = oneshot::channel();
+        self.hand_back(Some(answer));
+        comes.await.map_err(|_| ended())?
+    }
+
+    fn hand_back(&mut self, committed: Option<Answer>) {
+        if let Some(back) = self.back.take() {
+            let _ = back.send(Returned { connection: self.connection.take(), committed });
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.hand_back(None);
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Unreachable("the connection that writes was closed".into())
+}
+
+async fn take_turns(mut connection: SqliteConnection, mut asked: mpsc::UnboundedReceiver<Asked>) {
+    while let Some(first) = asked.recv().await {
+        if first.is_closed() {
+            continue;
+        }
+        if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
+            let _ = first.send(Err(error.into()));
+            continue;
+        }
+        let (mut next, mut committed) = (Some(first), Vec::new());
+        while let Some(one) = next.take() {
+            if !committed.is_empty()
+                && let Err(error) = connection.execute("SAVEPOINT turn").await
+            {
+                let _ = one.send(Err(error.into()));
+                break;
+            }
+            let (back, comes) = oneshot::channel();
+            // Where whoever asked is gone, what is dropped comes back at once.
+            drop(one.send(Ok(Turn { connection: Some(connection), back: Some(back) })));
+            let Ok(Returned { connection: Some(returned), committed: answer }) = comes.await else { return };
+            connection = returned;
+            let Some(answer) = answer else {
+                // The database may have given up on all of it: what those before made is committed now, or not at all.
+                if !committed.is_empty() {
+                    let _ = connection.execute("ROLLBACK TO turn").await;
+                }
+                break;
+            };
+            committed.push(answer);
+            if committed.len() < AT_MOST {
+                next = asked.try_recv().ok();
+            }
+        }
+        let end = if committed.is_empty() { "ROLLBACK" } else { "COMMIT" };
+        let ended = connection.execute(end).await.map(|_| ()).map_err(StoreError::from);
+        if ended.is_err() {
+            // Where it stayed open nobody else could begin.
+            let _ = connection.execute("ROLLBACK").await;
+        }
+        for answer in committed {
+            let _ = answer.send(ended.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+
+    struct Notes {
+        options: SqliteConnectOptions,
+        writer: Writer,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Notes {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let options = SqliteConnectOptions::new().filename(folder.path().join("notes.db")).create_if_missing(true);
+            let options = options.journal_mode(SqliteJournalMode::Wal);
+            let mut connection = options.connect().await.unwrap();
+            connection.execute("create table notes (text text not null unique)").await.unwrap();
+            Self { options, writer: Writer::start(connection), _folder: folder }
+        }
+
+        /// What others see.
+        async fn durable(&self) -> Vec<String> {
+            let mut connection = self.options.connect().await.unwrap();
+            sqlx::query_scalar("select text from notes order by text").fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
+    async fn note(turn: &mut Turn, text: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query("insert into notes (text) values ($1)").bind(text).execute(turn.connection().unwrap()).await.map(|_| ())
+    }
+
+    /// Asks, and has to wait.
+    async fn waits<F: Future>(mut begin: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(begin.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_transaction_runs_is_committed_with_it_and_answered_then() {
+        let notes = Notes::new().await;
+        let mut first = notes.writer.begin().await.unwrap();
+        note(&mut first, "first").await.unwrap();
+        let second = notes.writer.begin();
+        tokio::pin!(second);
+        assert!(waits(second.as_mut()).await);
+        let first = tokio::spawn(first.commit());
+        let mut second = second.await.unwrap();
+        note(&mut second, "second").await.unwrap();
+        assert_eq!(notes.durable().await, [""; 0], "nothing is durable yet");
+        assert!(!first.is_finished(), "so nobody was answered");
+        second.commit().await.unwrap();
+        first.await.unwrap().unwrap();
+        assert_eq!(notes.durable().await, ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_given_up_takes_nothing_with_it_but_itself() {
+        let notes = Notes::new().await;
+        let mut first = notes.writer.begin().await.unwrap();
+        note(&mut first, "first").await.unwrap();
+        let (second, third) = (notes.writer.begin(), notes.writer.begin());
+        tokio::pin!(second, third);
+        assert!(waits(second.as_mut()).await && waits(third.as_mut()).await);
+        let first = tokio::spawn(first.commit());
+        let mut second = second.await.unwrap();
+        note(&mut second, "second").await.unwrap();
+        note(&mut second, "first").await.unwrap_err();
+        drop(second);
+        first.await.unwrap().unwrap();
+        assert_eq!(notes.durable().await, ["first"]);
+        let mut third = third.await.unwrap();
+        note(&mut third, "third").await.unwrap();
+        third.commit().await.unwrap();
+        assert_eq!(notes.durable().await, ["first", "third"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_went_away_while_waiting_holds_nobody_up() {
+        let notes = Notes::new().await;
+        let first = notes.writer.begin().await.unwrap();
+        let gone = notes.writer.begin();
+        {
+            tokio::pin!(gone);
+            assert!(waits(gone.as_mut()).await);
+        }
+        drop(first);
+        let mut next = notes.writer.begin().await.unwrap();
+        note(&mut next, "next").await.unwrap();
+        next.commit().await.unwrap();
+        assert_eq!(notes.durable().await, ["next"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_database_gave_up_on_is_nobodys_success() {
+        let notes = Notes::new().await;
+        let mut first = notes.writer.begin().await.unwrap();
+        note(&mut first, "first").await.unwrap();
+        let second = notes.writer.begin();
+        tokio::pin!(second);
+        assert!(waits(second.as_mut()).await);
+        let first = tokio::spawn(first.commit());
+        let mut second = second.await.unwrap();
+        // As a full disk does.
+        second.connection().unwrap().execute("ROLLBACK").await.unwrap();
+        drop(second);
+        first.await.unwrap().unwrap_err();
+        assert_eq!(notes.durable().await, [""; 0]);
+        notes.writer.begin().await.unwrap().commit().await.unwrap();
+    }
+}

@@ -1,6 +1,6 @@
 //! The decision log as a tree: which statements read and write it. What a leaf is, and how the tree grows, is `audit`'s.
 
-mod rows;
+pub(super) mod rows;
 mod sealing;
 
 use super::{SqlStore, audit_time, transaction_now};

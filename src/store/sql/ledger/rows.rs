@@ -27,7 +27,7 @@ macro_rules! outcomes {
 }
 
 /// The rows of the two large tables whose leaves stand from one place to another, each beginning with its leaf's.
-pub(super) const IN_ORDER: [(Stream, Sql); 2] =
+pub(in crate::store::sql) const IN_ORDER: [(Stream, Sql); 2] =
     [(Stream::Decision, decisions!(DECISIONS_FROM_1_TO_2)), (Stream::Outcome, outcomes!(OUTCOMES_FROM_1_TO_2))];
 
 /// Each begins with the place of the row among those that are asked for.
@@ -54,24 +54,24 @@ const fn statement(stream: Stream) -> Sql {
 }
 
 /// The statements that read the rows of leaves, a table each. The places are where they stand in `leaves`.
-pub(super) fn asked(leaves: &[LeafRow], tables: impl IntoIterator<Item = Stream>) -> Vec<(Stream, Sql, Vec<Arg>)> {
+pub(in crate::store::sql) fn asked(leaves: &[LeafRow], tables: impl IntoIterator<Item = Stream>) -> Vec<(Stream, Sql, Vec<Arg>)> {
     let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
     let tables = tables.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
     tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
 }
 
 /// Where a row belongs: its first column.
-pub(super) fn place(row: &Row) -> Result<usize, StoreError> {
+pub(in crate::store::sql) fn place(row: &Row) -> Result<usize, StoreError> {
     usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))
 }
 
 /// The leaf that a row makes.
-pub(super) fn made(stream: Stream, row: &Row) -> Result<LeafRecord, StoreError> {
+pub(in crate::store::sql) fn made(stream: Stream, row: &Row) -> Result<LeafRecord, StoreError> {
     Ok(LeafRecord::new(stream, &columns(stream, row)?))
 }
 
 /// Rows by their places among these leaves, as an argument.
-pub(super) fn wanted_of(leaves: &[LeafRow]) -> String {
+pub(in crate::store::sql) fn wanted_of(leaves: &[LeafRow]) -> String {
     wanted(&leaves.iter().enumerate().collect::<Vec<_>>())
 }
 

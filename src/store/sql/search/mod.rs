@@ -5,12 +5,12 @@ mod counts;
 mod spans;
 mod words;
 
-use super::SqlStore;
+use super::{SqlStore, ledger};
 use crate::audit::{Stream, TreeHash};
 use crate::store::StoreError;
-use crate::store::connection::{Driver, Row, args, first};
+use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::{LeafRow, Ledger as _};
+use crate::store::ledger::LeafRow;
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 use asked::Asked;
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ impl<D: Driver> SqlStore<D> {
     /// What is asked for, once the policies are known that begin like that.
     async fn asked<'q>(&self, query: &'q DecisionQuery, after: Option<&'q Cursor>) -> Result<Asked<'q>, StoreError> {
         let Some(policy) = &query.policy else { return Ok(Asked::new(query, after, Vec::new())) };
-        let rows = self.driver.read(POLICIES, args![policy.as_str()]).await?;
+        let rows = self.ask(POLICIES, args![policy.as_str()]).await?;
         let mut policies = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         if policies.is_empty() {
             policies.push(policy.clone());
@@ -84,7 +84,7 @@ impl<D: Driver> SqlStore<D> {
         if query.text.is_none() {
             return Ok(vec![vec![(query.since, query.until)]]);
         }
-        let times = first(self.driver.read(TIMES, args![]).await?);
+        let times = first(self.ask(TIMES, args![]).await?);
         let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
         let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
         // Whatever is of the very last moment is behind it.
@@ -94,10 +94,23 @@ impl<D: Driver> SqlStore<D> {
         Ok(spans(query.since.map_or(oldest, |since| since.max(oldest)), top))
     }
 
+    /// As the question itself is asked: nobody who works waits for it, and that server process has looked up all the months.
+    async fn ask(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        self.driver.ask(sql.postgres.to_owned(), sql.sqlite.to_owned(), args).await
+    }
+
     async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {
         let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
         let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
-        let found = self.rows(&references).await?.into_iter().zip(&rows);
+        let mut records = vec![None; references.len()];
+        for (stream, sql, args) in ledger::rows::asked(&references, [Stream::Decision]) {
+            for row in self.ask(sql, args).await? {
+                if let Some(slot) = records.get_mut(ledger::rows::place(&row)?) {
+                    *slot = Some(ledger::rows::made(stream, &row)?);
+                }
+            }
+        }
+        let found = records.into_iter().zip(&rows);
         let found = found.filter_map(|(found, row)| Some((found?.record()?, row)));
         found.map(|(record, row)| Ok(FoundDecision { record, outcome: outcome(row)? })).collect()
     }

@@ -29,7 +29,7 @@ pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};
 pub use retention::{DroppedBy, DroppedMonth, MonthDigest, month_of};
 pub use row::{LeafRecord, Stored};
-pub use stored::stored_json;
+pub use stored::{StoredValue, stored_json};
 pub use tally::{CountedAs, Tally};
 pub use tlog_tiles::Hash as TreeHash;
 pub use tree::{Frontier, Nodes, Place, Run, edge, path};

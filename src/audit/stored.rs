@@ -8,14 +8,18 @@ use std::fmt;
 /// some do to the library's own reader.
 #[must_use]
 pub fn stored_json(text: &str) -> Value {
-    serde_json::from_str(text).map_or_else(|_| Value::String(text.to_owned()), |Stored(value)| value)
+    serde_json::from_str(text).map_or_else(|_| Value::String(text.to_owned()), |StoredValue(value)| value)
 }
 
-struct Stored(Value);
+/// A value that is read like that wherever it stands.
+pub struct StoredValue(
+    /// The value.
+    pub Value,
+);
 
-impl<'de> Deserialize<'de> for Stored {
+impl<'de> Deserialize<'de> for StoredValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Stored)
+        deserializer.deserialize_any(Reader).map(StoredValue)
     }
 }
 
@@ -58,7 +62,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut read = Vec::new();
-        while let Some(Stored(item)) = items.next_element()? {
+        while let Some(StoredValue(item)) = items.next_element()? {
             read.push(item);
         }
         Ok(read.into())
@@ -67,7 +71,7 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut read = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
-            let Stored(value) = entries.next_value()?;
+            let StoredValue(value) = entries.next_value()?;
             if read.insert(name, value).is_some() {
                 return Err(A::Error::custom("a name stands twice"));
             }

@@ -77,7 +77,11 @@ fn one(entry: Entry, recheck: &Recheck) -> Checked {
     // What says something else than the line around it was changed.
     seen.row = Some(if text.is_some() { leaf_hash(&bytes) } else { NOTHING });
     // Of an outcome nothing more is asked.
-    let read = text.filter(|_| seen.stream != Stream::Outcome).and_then(|text| line::record(seen.stream, text, sealed));
+    let asked = text.filter(|_| seen.stream != Stream::Outcome);
+    let read = asked.and_then(|text| line::record(seen.stream, text, sealed));
+    if asked.is_some() && read.is_none() {
+        seen.row = Some(NOTHING);
+    }
     let (record, trace) = read.unzip();
     checked(seen, record, trace, month, recheck)
 }

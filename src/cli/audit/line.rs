@@ -1,7 +1,7 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{LeafRecord, Record, Stream, TreeHash, is_canonical};
+use crate::audit::{LeafRecord, Record, StoredValue, Stream, TreeHash, is_canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -120,9 +120,29 @@ impl<'de> Visitor<'de> for Parts<'de> {
             match name.as_str() {
                 "trace" => self.1 = Some(entries.next_value()?),
                 "shadow" => drop(entries.next_value::<IgnoredAny>()?),
-                _ => drop(self.0.insert(name, entries.next_value()?)),
+                _ => drop(self.0.insert(name, entries.next_value::<StoredValue>()?.0)),
             }
         }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::canonical;
+
+    #[test]
+    fn no_name_in_a_row_means_anything_to_whoever_reads_it() {
+        for facts in [
+            r#"{"x":{"$serde_json::private::RawValue":1}}"#,
+            r#"{"x":{"$serde_json::private::RawValue":"{}"}}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+        ] {
+            let raw = format!(r#"{{"facts":{facts},"id":"1","leaf":"assent.decision.v1"}}"#);
+            assert!(is_canonical(&raw), "{raw}");
+            let (record, _) = record(Stream::Decision, &raw, None).unwrap();
+            assert_eq!(String::from_utf8(canonical(&record.fields)).unwrap(), raw);
+        }
     }
 }

@@ -17,7 +17,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -45,7 +45,7 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(4));
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
-    let writer = Writer::start(options.connect().await?);
+    let writer = Writer::start(options.clone()).await?;
     let readers = pool(connections.max(1)).connect_with(options.clone()).await?;
     let questions = pool(2).min_connections(0).connect_lazy_with(options);
     Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers, questions })))
@@ -88,7 +88,8 @@ fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
 impl Driver for SqliteDriver {
     async fn begin(&self, step: Step) -> Result<Box<dyn Transaction>, StoreError> {
         fault::reach(step, Moment::Before).await;
-        Ok(Box::new(SqliteTransaction { turn: self.writer.begin().await?, step }))
+        let turn = self.writer.begin(step == Step::Seal).await?;
+        Ok(Box::new(SqliteTransaction { turn, step }))
     }
 
     fn takes_sets(&self) -> bool {

@@ -3,17 +3,25 @@
 //! is given up takes nothing with it but itself. Knows no tables.
 
 use crate::store::error::StoreError;
-use sqlx::{Executor as _, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// The most that are committed together.
-const AT_MOST: usize = 16;
+const AT_MOST: usize = 32;
+/// How long nobody writes after so many, so that another process comes to its turn, which looks again and again whether it may.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long a transaction waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(20);
 
-type Asked = oneshot::Sender<Result<Turn, StoreError>>;
 type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+/// Somebody who wants a turn.
+struct Asked {
+    turn: oneshot::Sender<Result<Turn, StoreError>>,
+    is_long: bool,
+}
 
 /// Gives out turns.
 pub(super) struct Writer(mpsc::UnboundedSender<Asked>);
@@ -32,16 +40,17 @@ struct Returned {
 
 impl Writer {
     /// Works until nobody can ask any more.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) async fn start(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let connection = options.connect().await?;
         let (sender, asked) = mpsc::unbounded_channel();
-        tokio::spawn(take_turns(connection, asked));
-        Self(sender)
+        tokio::spawn(take_turns(options, connection, asked));
+        Ok(Self(sender))
     }
 
-    /// Begins a transaction when it is its turn.
-    pub(super) async fn begin(&self) -> Result<Turn, StoreError> {
+    /// Begins a transaction when it is its turn; one that takes long is committed by itself.
+    pub(super) async fn begin(&self, is_long: bool) -> Result<Turn, StoreError> {
         let (turn, comes) = oneshot::channel();
-        self.0.send(turn).map_err(|_| ended())?;
+        self.0.send(Asked { turn, is_long }).map_err(|_| ended())?;
         match tokio::time::timeout(TURN_WITHIN, comes).await {
             Ok(turn) => turn.map_err(|_| ended())?,
             Err(_) => Err(StoreError::Unreachable("the transactions before this one did not end in time".into())),
@@ -78,57 +87,80 @@ fn ended() -> StoreError {
     StoreError::Unreachable("the connection that writes was closed".into())
 }
 
-async fn take_turns(mut connection: SqliteConnection, mut asked: mpsc::UnboundedReceiver<Asked>) {
-    while let Some(first) = asked.recv().await {
-        if first.is_closed() {
+async fn take_turns(options: SqliteConnectOptions, mut connection: SqliteConnection, mut asked: mpsc::UnboundedReceiver<Asked>) {
+    let mut held = None;
+    while let Some(first) = match held.take() {
+        Some(held) => Some(held),
+        None => asked.recv().await,
+    } {
+        if first.turn.is_closed() {
             continue;
         }
-        if let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
-            let _ = first.send(Err(error.into()));
+        // The savepoint is there for as long as the transaction is: without it nothing is committed.
+        if let Err(error) = connection.execute("BEGIN IMMEDIATE; SAVEPOINT turns").await {
+            if matches!(error, sqlx::Error::WorkerCrashed)
+                && let Ok(another) = options.connect().await
+            {
+                connection = another;
+            }
+            let _ = first.turn.send(Err(error.into()));
             continue;
         }
         let (mut next, mut committed) = (Some(first), Vec::new());
-        while let Some(one) = next.take() {
+        while let Some(Asked { turn, is_long }) = next.take() {
             if !committed.is_empty()
                 && let Err(error) = connection.execute("SAVEPOINT turn").await
             {
-                let _ = one.send(Err(error.into()));
+                let _ = turn.send(Err(error.into()));
                 break;
             }
             let (back, comes) = oneshot::channel();
             // Where whoever asked is gone, what is dropped comes back at once.
-            drop(one.send(Ok(Turn { connection: Some(connection), back: Some(back) })));
+            drop(turn.send(Ok(Turn { connection: Some(connection), back: Some(back) })));
             let Ok(Returned { connection: Some(returned), committed: answer }) = comes.await else { return };
             connection = returned;
             let Some(answer) = answer else {
-                // The database may have given up on all of it: what those before made is committed now, or not at all.
                 if !committed.is_empty() {
                     let _ = connection.execute("ROLLBACK TO turn").await;
                 }
                 break;
             };
             committed.push(answer);
-            if committed.len() < AT_MOST {
+            if committed.len() < AT_MOST && !is_long {
                 next = asked.try_recv().ok();
             }
+            // Nobody who is done waits for what takes long.
+            held = next.take_if(|next| next.is_long);
         }
-        let end = if committed.is_empty() { "ROLLBACK" } else { "COMMIT" };
-        let ended = connection.execute(end).await.map(|_| ()).map_err(StoreError::from);
-        if ended.is_err() {
-            // Where it stayed open nobody else could begin.
-            let _ = connection.execute("ROLLBACK").await;
+        let is_full = committed.len() >= AT_MOST;
+        end(&mut connection, committed).await;
+        if is_full {
+            tokio::time::sleep(PAUSE).await;
         }
-        for answer in committed {
-            let _ = answer.send(ended.clone());
-        }
+    }
+}
+
+/// Commits what was written in these turns; nothing where there were none.
+async fn end(connection: &mut SqliteConnection, committed: Vec<Answer>) {
+    let end = if committed.is_empty() { "ROLLBACK" } else { "RELEASE turns; COMMIT" };
+    let ended = connection.execute(end).await.map(|_| ()).map_err(|error| match StoreError::from(error) {
+        // The database gave up on all of it because of one, as it does where the disk is full; the others may try again.
+        StoreError::Database(_) => StoreError::Contention,
+        error => error,
+    });
+    if ended.is_err() {
+        // Where it stayed open nobody else could begin.
+        let _ = connection.execute("ROLLBACK").await;
+    }
+    for answer in committed {
+        let _ = answer.send(ended.clone());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::ConnectOptions as _;
-    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+    use sqlx::sqlite::SqliteJournalMode;
 
     struct Notes {
         options: SqliteConnectOptions,
@@ -143,7 +175,8 @@ mod tests {
             let options = options.journal_mode(SqliteJournalMode::Wal);
             let mut connection = options.connect().await.unwrap();
             connection.execute("create table notes (text text not null unique)").await.unwrap();
-            Self { options, writer: Writer::start(connection), _folder: folder }
+            let writer = Writer::start(options.clone()).await.unwrap();
+            Self { options, writer, _folder: folder }
         }
 
         /// What others see.
@@ -165,9 +198,9 @@ mod tests {
     #[tokio::test]
     async fn what_comes_while_a_transaction_runs_is_committed_with_it_and_answered_then() {
         let notes = Notes::new().await;
-        let mut first = notes.writer.begin().await.unwrap();
+        let mut first = notes.writer.begin(false).await.unwrap();
         note(&mut first, "first").await.unwrap();
-        let second = notes.writer.begin();
+        let second = notes.writer.begin(false);
         tokio::pin!(second);
         assert!(waits(second.as_mut()).await);
         let first = tokio::spawn(first.commit());
@@ -183,9 +216,9 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_is_given_up_takes_nothing_with_it_but_itself() {
         let notes = Notes::new().await;
-        let mut first = notes.writer.begin().await.unwrap();
+        let mut first = notes.writer.begin(false).await.unwrap();
         note(&mut first, "first").await.unwrap();
-        let (second, third) = (notes.writer.begin(), notes.writer.begin());
+        let (second, third) = (notes.writer.begin(false), notes.writer.begin(false));
         tokio::pin!(second, third);
         assert!(waits(second.as_mut()).await && waits(third.as_mut()).await);
         let first = tokio::spawn(first.commit());
@@ -204,14 +237,14 @@ mod tests {
     #[tokio::test]
     async fn whoever_went_away_while_waiting_holds_nobody_up() {
         let notes = Notes::new().await;
-        let first = notes.writer.begin().await.unwrap();
-        let gone = notes.writer.begin();
+        let first = notes.writer.begin(false).await.unwrap();
+        let gone = notes.writer.begin(false);
         {
             tokio::pin!(gone);
             assert!(waits(gone.as_mut()).await);
         }
         drop(first);
-        let mut next = notes.writer.begin().await.unwrap();
+        let mut next = notes.writer.begin(false).await.unwrap();
         note(&mut next, "next").await.unwrap();
         next.commit().await.unwrap();
         assert_eq!(notes.durable().await, ["next"]);
@@ -220,9 +253,9 @@ mod tests {
     #[tokio::test]
     async fn what_the_database_gave_up_on_is_nobodys_success() {
         let notes = Notes::new().await;
-        let mut first = notes.writer.begin().await.unwrap();
+        let mut first = notes.writer.begin(false).await.unwrap();
         note(&mut first, "first").await.unwrap();
-        let second = notes.writer.begin();
+        let second = notes.writer.begin(false);
         tokio::pin!(second);
         assert!(waits(second.as_mut()).await);
         let first = tokio::spawn(first.commit());
@@ -230,8 +263,41 @@ mod tests {
         // As a full disk does.
         second.connection().unwrap().execute("ROLLBACK").await.unwrap();
         drop(second);
+        assert!(first.await.unwrap().unwrap_err().is_transient(), "whoever did nothing wrong may try again");
+        assert_eq!(notes.durable().await, [""; 0]);
+        // And where that was not even noticed.
+        let mut first = notes.writer.begin(false).await.unwrap();
+        note(&mut first, "first").await.unwrap();
+        first.connection().unwrap().execute("ROLLBACK").await.unwrap();
+        let second = notes.writer.begin(false);
+        tokio::pin!(second);
+        assert!(waits(second.as_mut()).await);
+        let first = tokio::spawn(first.commit());
+        let mut second = second.await.unwrap();
+        note(&mut second, "second").await.unwrap();
+        second.commit().await.unwrap_err();
         first.await.unwrap().unwrap_err();
         assert_eq!(notes.durable().await, [""; 0]);
-        notes.writer.begin().await.unwrap().commit().await.unwrap();
+        notes.writer.begin(false).await.unwrap().commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_waited_for_by_nobody_who_is_done() {
+        let notes = Notes::new().await;
+        let mut first = notes.writer.begin(false).await.unwrap();
+        note(&mut first, "first").await.unwrap();
+        let long = notes.writer.begin(true);
+        tokio::pin!(long);
+        assert!(waits(long.as_mut()).await);
+        first.commit().await.unwrap();
+        let mut long = long.await.unwrap();
+        note(&mut long, "long").await.unwrap();
+        assert_eq!(notes.durable().await, ["first"]);
+        let next = notes.writer.begin(false);
+        tokio::pin!(next);
+        assert!(waits(next.as_mut()).await);
+        long.commit().await.unwrap();
+        assert_eq!(notes.durable().await, ["first", "long"]);
+        next.await.unwrap().commit().await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
 use super::output::{Output, cannot};
 use super::{csv, parquet};
-use crate::audit::{LeafRecord, Stream, ocsf_event};
+use crate::audit::{Checkpoint, Stream, ocsf_event};
 use crate::cli::Failure;
 use crate::cli::audit::line;
 use crate::cli::audit::source::{self, Entry, Page, Source};
@@ -93,12 +93,15 @@ impl Files<'_> {
             let covered = entry.seen.index.saturating_add(1);
             self.entry(entry)?;
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= covered) {
-                if self.format == Format::Jsonl {
-                    self.line(&line::checkpoint(&checkpoint.note))?;
-                }
+                self.checkpoint(checkpoint)?;
             }
         }
-        Ok(())
+        // Where leaves are missing, no entry comes after these.
+        checkpoints.try_for_each(|checkpoint| self.checkpoint(checkpoint))
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        if self.format == Format::Jsonl { self.line(&line::checkpoint(&checkpoint.note)) } else { Ok(()) }
     }
 
     fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
@@ -107,7 +110,10 @@ impl Files<'_> {
             let missing_at = seen.missing_at.as_deref();
             return self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, row.as_ref(), missing_at));
         }
-        let Some(record) = row.and_then(LeafRecord::record) else { return Ok(()) };
+        let Some(row) = row else { return Ok(()) };
+        let record = row.record().ok_or_else(|| {
+            Failure::no(format!("row `{}` of `{}` cannot be read; `assent audit verify` says more", seen.id, seen.stream.table()))
+        })?;
         match self.format {
             Format::Jsonl => Ok(()),
             Format::Ocsf => self.line(&ocsf_event(&record, seen.index, &self.log).to_string()),

@@ -6,7 +6,7 @@ mod spans;
 mod words;
 
 use super::{SqlStore, ledger};
-use crate::audit::{Stream, TreeHash};
+use crate::audit::{LeafRecord, Stream, TreeHash};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
@@ -111,8 +111,11 @@ impl<D: Driver> SqlStore<D> {
             }
         }
         let found = records.into_iter().zip(&rows);
-        let found = found.filter_map(|(found, row)| Some((found?.record()?, row)));
-        found.map(|(record, row)| Ok(FoundDecision { record, outcome: outcome(row)? })).collect()
+        let found = found.filter_map(|(found, row)| Some((found?, row)));
+        let read = |found: LeafRecord| {
+            found.record().ok_or_else(|| StoreError::Corrupt("a decision is none; run `assent audit verify`".into()))
+        };
+        found.map(|(found, row)| Ok(FoundDecision { record: read(found)?, outcome: outcome(row)? })).collect()
     }
 }
 

@@ -43,7 +43,8 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
         .journal_mode(SqliteJournalMode::Wal)
         // An answer 2xx promises that nothing is lost, a power cut included.
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(4));
+        // Another process looks again after a tenth of a second, and a busy daemon leaves it few moments to find.
+        .busy_timeout(Duration::from_secs(15));
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
     let writer = Writer::start(options.clone()).await?;
     let readers = pool(connections.max(1)).connect_with(options.clone()).await?;

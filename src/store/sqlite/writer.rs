@@ -7,10 +7,13 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// The most that are committed together.
 const AT_MOST: usize = 32;
-/// How long nobody writes after so many, so that another process comes to its turn, which looks again and again whether it may.
+/// While there is always somebody who writes, how often and how long nobody does, so that another process comes to its turn: it
+/// looks again and again whether it may.
+const PAUSE_EVERY: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long a transaction waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(20);
@@ -88,7 +91,7 @@ fn ended() -> StoreError {
 }
 
 async fn take_turns(options: SqliteConnectOptions, mut connection: SqliteConnection, mut asked: mpsc::UnboundedReceiver<Asked>) {
-    let mut held = None;
+    let (mut held, mut paused) = (None, Instant::now());
     while let Some(first) = match held.take() {
         Some(held) => Some(held),
         None => asked.recv().await,
@@ -132,10 +135,12 @@ async fn take_turns(options: SqliteConnectOptions, mut connection: SqliteConnect
             // Nobody who is done waits for what takes long.
             held = next.take_if(|next| next.is_long);
         }
-        let is_full = committed.len() >= AT_MOST;
         end(&mut connection, committed).await;
-        if is_full {
+        if asked.is_empty() && held.is_none() {
+            paused = Instant::now();
+        } else if paused.elapsed() >= PAUSE_EVERY {
             tokio::time::sleep(PAUSE).await;
+            paused = Instant::now();
         }
     }
 }

@@ -131,7 +131,7 @@ async fn checkpoints_leave_the_house(backend: Backend) {
     .await;
     let written = Checkpoint::parse_all(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert!(written.len() >= 3 && written.is_sorted_by_key(|checkpoint| checkpoint.size), "{written:?}");
-    assert!(!taken.lock().unwrap().is_empty(), "it was down, and has what came then");
+    assert!(taken.lock().unwrap().len() < written.len(), "it was down");
     let key = log_key().verifier().unwrap();
     assert!(written.iter().all(|checkpoint| key.check(checkpoint).is_ok()));
     assert!(witness.signed().0 >= 3, "each of them grew out of the one before");

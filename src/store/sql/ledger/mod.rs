@@ -91,9 +91,7 @@ impl<D: Driver> SqlStore<D> {
     async fn find_rows(&self, leaves: &[LeafRow], tables: &[Stream], found: &mut [Option<LeafRecord>]) -> Result<(), StoreError> {
         for (stream, sql, args) in rows::asked(leaves, tables.iter().copied()) {
             for row in self.driver.read(sql, args).await? {
-                if let Some(slot) = found.get_mut(rows::place(&row)?) {
-                    *slot = Some(rows::made(stream, &row)?);
-                }
+                rows::put(found, stream, &row, |found| found)?;
             }
         }
         Ok(())

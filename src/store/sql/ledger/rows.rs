@@ -60,9 +60,18 @@ pub(in crate::store::sql) fn asked(leaves: &[LeafRow], tables: impl IntoIterator
     tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
 }
 
-/// Where a row belongs: its first column.
-pub(in crate::store::sql) fn place(row: &Row) -> Result<usize, StoreError> {
-    usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))
+/// Puts what is made of a row in the row's place, which is its first column.
+pub(in crate::store::sql) fn put<T>(
+    found: &mut [Option<T>],
+    stream: Stream,
+    row: &Row,
+    of: impl FnOnce(LeafRecord) -> T,
+) -> Result<(), StoreError> {
+    let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
+    if let Some(slot) = found.get_mut(place) {
+        *slot = Some(of(made(stream, row)?));
+    }
+    Ok(())
 }
 
 /// The leaf that a row makes.

@@ -190,9 +190,7 @@ impl Grown {
         let mut hashes = vec![None; self.leaves.len()];
         for (stream, rows) in read {
             for row in rows {
-                if let Some(slot) = hashes.get_mut(rows::place(row)?) {
-                    *slot = Some(leaf_hash(&rows::made(*stream, row)?.bytes));
-                }
+                rows::put(&mut hashes, *stream, row, |row| leaf_hash(&row.bytes))?;
             }
         }
         for (leaf, hash) in self.leaves.iter_mut().zip(hashes) {

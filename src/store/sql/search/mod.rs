@@ -105,9 +105,7 @@ impl<D: Driver> SqlStore<D> {
         let mut records = vec![None; references.len()];
         for (stream, sql, args) in ledger::rows::asked(&references, [Stream::Decision]) {
             for row in self.ask(sql, args).await? {
-                if let Some(slot) = records.get_mut(ledger::rows::place(&row)?) {
-                    *slot = Some(ledger::rows::made(stream, &row)?);
-                }
+                ledger::rows::put(&mut records, stream, &row, |found| found)?;
             }
         }
         let found = records.into_iter().zip(&rows);

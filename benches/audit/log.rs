@@ -81,15 +81,20 @@ pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bo
         ),
     )
     .await;
-    // Persons, tresors, domains and rules of which some are common and some are rare.
+    // Persons, tresors, domains and rules of which some are common and some are rare; why somebody was rejected is told of each by name.
     run(
         connection,
         "insert into decisions select m.id, m.at, tenant, kind, 'operation-' || m.i, m.id, attempt, 'tresor-' || abs(hashint8(m.i)) % 300000, \
          'actor-' || least(abs(hashint8(m.i)) % 50000, abs(hashint8(m.i + 1)) % 50000), 'subject-' || abs(hashint8(m.i)) % 200000, requester_id, verdict, \
-         decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow \
+         decided_by, rules, case verdict when 'approve' then reason else 'subject-' || abs(hashint8(m.i)) % 200000 || ' of ' || \
+         abs(hashint8(m.i)) % 1000 || '.example.com: ' || reason end, policy_hash, evaluator_version, facts, facts_personal, trace, shadow \
          from made m join pattern_decisions p using (number)",
     )
     .await;
+    if !is_sealed {
+        run(connection, "insert into decision_reasons select distinct reason from decisions").await;
+        run(connection, "vacuum analyze decision_reasons").await;
+    }
     run(
         connection,
         "insert into outcomes select gen_random_uuid(), m.id, m.at + interval '5 ms', p.kind, 'operation-' || m.i, 'applied', null, null, false \

@@ -86,7 +86,7 @@ fn filters() -> Vec<(String, DecisionQuery)> {
     for reviewer in ["rita", "nobody"] {
         add("reviewer", reviewer, &|query, value| query.reviewer = Some(value));
     }
-    for text in ["member", "unusual circumstances", "nothing like it"] {
+    for text in ["member", "unusual circumstances", "subject-4711 ", "17.example.com", "rule", "e", "nothing like it"] {
         add("text", text, &|query, value| query.text = Some(value));
     }
     filters

@@ -247,3 +247,21 @@ async fn on_sqlite_the_log_is_kept_whole() {
     assert!(ran.err.contains("SQLite has no months that can be dropped; the log is kept whole"), "{}", ran.err);
     auditor.stage.daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reasons_that_were_a_dropped_months_alone_go_with_it() {
+    let (auditor, months, _) = old_log().await;
+    let own_reason = "insert into decisions select gen_random_uuid(), decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, \
+                      subject_id, requester_id, verdict, decided_by, rules, 'only then', policy_hash, evaluator_version, facts, facts_personal, trace, \
+                      shadow from decisions where decided_at < '2020-01-01' order by decided_at limit 1";
+    auditor.stage.database.try_run(own_reason).await.unwrap();
+    let listed = "select distinct reason from decision_reasons order by 1";
+    let before = auditor.stage.database.texts(listed).await;
+    assert!(before.len() > 1 && before.contains(&"only then".to_owned()), "{before:?}");
+    auditor.all_sealed().await;
+    let ran = auditor.audit(&retain(&auditor.path("archive"), &["--yes"])).await;
+    assert!(months.iter().all(|month| ran.out.contains(month.as_str())), "{}{}", ran.out, ran.err);
+    let after: Vec<_> = before.into_iter().filter(|reason| reason != "only then").collect();
+    assert_eq!(auditor.stage.database.texts(listed).await, after, "what was decided since stands on these");
+    auditor.stage.daemon.stop().await;
+}

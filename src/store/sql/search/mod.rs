@@ -8,22 +8,23 @@ mod words;
 use super::{SqlStore, ledger};
 use crate::audit::{LeafRecord, Stream, TreeHash};
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver, Row, args, first};
+use crate::store::connection::{Arg, Driver, Row, args};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::LeafRow;
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
-use asked::Asked;
+use asked::{Asked, having};
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use spans::{Span, spans};
+use std::collections::BTreeSet;
 use words::Words;
 
-const TIMES: Sql = Sql {
-    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-               to_char(max(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
-    sqlite: "select min(decided_at), max(decided_at) from decisions",
-};
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
+/// The hashes of the reasons that have a text; nothing that is known where nobody lists reasons.
+const REASONS: Sql = Sql {
+    postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 limit $2",
+    sqlite: "select null where $1 is not null and $2 is not null",
+};
+/// A text that more reasons have is looked for in the decisions themselves: it is common.
+const MOST_REASONS: i64 = 1_000;
 
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
@@ -68,30 +69,29 @@ fn page(asked: &Asked<'_>, limit: u32) -> Words {
 }
 
 impl<D: Driver> SqlStore<D> {
-    /// What is asked for, once the policies are known that begin like that.
+    /// What is asked for, once the policies and the reasons are known that are like that.
     async fn asked<'q>(&self, query: &'q DecisionQuery, after: Option<&'q Cursor>) -> Result<Asked<'q>, StoreError> {
-        let Some(policy) = &query.policy else { return Ok(Asked::new(query, after, Vec::new())) };
-        let rows = self.ask(POLICIES, args![policy.as_str()]).await?;
-        let mut policies = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
-        if policies.is_empty() {
-            policies.push(policy.clone());
+        let mut policies = Vec::new();
+        if let Some(policy) = &query.policy {
+            let rows = self.ask(POLICIES, args![policy.as_str()]).await?;
+            policies = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+            if policies.is_empty() {
+                policies.push(policy.clone());
+            }
         }
-        Ok(Asked::new(query, after, policies))
+        let reasons = match &query.text {
+            Some(text) => self.reasons(text).await?,
+            None => None,
+        };
+        Ok(Asked::new(query, after, policies, reasons.as_deref()))
     }
 
-    /// The times to look at, one group after the other, the newest first.
-    async fn spans(&self, query: &DecisionQuery, after: Option<&Cursor>) -> Result<Vec<Vec<Span>>, StoreError> {
-        if query.text.is_none() {
-            return Ok(vec![vec![(query.since, query.until)]]);
-        }
-        let times = first(self.ask(TIMES, args![]).await?);
-        let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
-        let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
-        // Whatever is of the very last moment is behind it.
-        let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
-        let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
-        let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
-        Ok(spans(query.since.map_or(oldest, |since| since.max(oldest)), top))
+    /// The hashes of the reasons that have a text, where they are known and not too many.
+    async fn reasons(&self, text: &str) -> Result<Option<Vec<i64>>, StoreError> {
+        let rows = self.ask(REASONS, args![having(text), MOST_REASONS.saturating_add(1)]).await?;
+        let hashes = rows.iter().map(|row| row.opt_int(0)).collect::<Result<Option<BTreeSet<_>>, _>>()?;
+        let is_few = i64::try_from(rows.len()).is_ok_and(|count| count <= MOST_REASONS);
+        Ok(hashes.filter(|_| is_few).map(Vec::from_iter))
     }
 
     /// As the question itself is asked: nobody who works waits for it, and that server process has looked up all the months.
@@ -120,32 +120,15 @@ impl<D: Driver> SqlStore<D> {
 #[async_trait]
 impl<D: Driver> Search for SqlStore<D> {
     async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
-        let mut found = Vec::new();
-        let mut asked = self.asked(query, after).await?;
-        for spans in self.spans(query, after).await? {
-            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
-            if left == 0 {
-                break;
-            }
-            asked.spans = spans;
-            found.extend(self.found(page(&asked, left)).await?);
-        }
-        Ok(found)
+        self.found(page(&self.asked(query, after).await?, limit)).await
     }
 
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
-        let mut plan = Vec::new();
-        let mut asked = self.asked(query, None).await?;
-        for spans in self.spans(query, None).await? {
-            asked.spans = spans;
-            let Words { postgres, sqlite, args } = page(&asked, limit);
-            let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
-            for row in self.driver.ask(postgres, sqlite, args).await? {
-                // SQLite says it in its last column.
-                plan.push(row.text(3).or_else(|_| row.text(0))?.to_owned());
-            }
-        }
-        Ok(plan)
+        let Words { postgres, sqlite, args } = page(&self.asked(query, None).await?, limit);
+        let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
+        let rows = self.driver.ask(postgres, sqlite, args).await?;
+        // SQLite says it in its last column.
+        rows.iter().map(|row| Ok(row.text(3).or_else(|_| row.text(0))?.to_owned())).collect()
     }
 
     async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError> {

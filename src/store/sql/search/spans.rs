@@ -1,36 +1,13 @@
-//! The times that a question is about: days that are counted already, and months that are looked at one by one.
+//! The times that a question is about, and the days of them that are counted already.
 
 use crate::store::search::DecisionQuery;
+use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 /// From when on, and until when.
 pub(super) type Span = (Option<Timestamp>, Option<Timestamp>);
 
-/// How many months are looked at at once.
-const MONTHS_AT_ONCE: usize = 12;
-
-/// The index of text knows no order, and a server cannot tell whether a text is common or was long ago: so the last day is
-/// looked at first, and then each month by itself, of which it knows what is common.
-pub(super) fn spans(from: Timestamp, top: Timestamp) -> Vec<Vec<Span>> {
-    let (mut groups, mut months, mut at) = (Vec::new(), Vec::new(), top);
-    if let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
-        && since > from
-    {
-        groups.push(vec![(Some(since), Some(top))]);
-        at = since;
-    }
-    while at > from {
-        let before = TimeZone::UTC.to_datetime(at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at));
-        let Some(month) = midnight(before.date().first_of_month()) else { break };
-        let since = month.max(from);
-        months.push((Some(since), Some(at)));
-        at = since;
-    }
-    groups.extend(months.chunks(MONTHS_AT_ONCE).map(<[Span]>::to_vec));
-    groups
-}
 /// The whole days of a time that is asked for, and the parts of days besides.
 pub(super) struct WholeDays {
     pub(super) from: Option<Date>,

@@ -1,13 +1,10 @@
 //! Statements that are put together, in both dialects: only constant text goes into them, what anybody said are arguments.
 
-use super::asked::{Alternative, Asked, Choice};
+use super::asked::{Alternative, Asked, Choice, MOST_PARTS, having};
 use super::spans::Span;
 use crate::store::connection::Arg;
 use crate::store::search::Cursor;
 use crate::store::sql::audit_time;
-
-/// In how many parts a statement may be; SQLite has room for 500, and text multiplies them.
-const MOST_PARTS: usize = 8;
 
 /// A statement in both dialects that is put together; only constant text goes into it.
 #[derive(Debug)]
@@ -70,8 +67,7 @@ impl Words {
             }
         }
         if let Some(text) = &query.text {
-            let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-            self.with(" and d.reason ilike ?", " and d.reason like ? escape '\\'", pattern);
+            self.with(" and d.reason ilike ?", " and d.reason like ? escape '\\'", having(text));
         }
     }
     fn holds(&mut self, (alternative, value): &(&'static Alternative, String)) {

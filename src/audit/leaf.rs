@@ -237,12 +237,6 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
     record_hash(leaf)
 }
 
-/// Whether the ciphertexts beside a row are those whose hashes stand in it.
-#[must_use]
-pub fn has_its_ciphertexts(record: &Record) -> bool {
-    record.sealed.as_ref().is_none_or(|sealed| record.fields.get("facts_personal") == Some(&hashed(sealed)))
-}
-
 /// Ciphertexts by person as hashes by person; whatever else stands there as one hash.
 #[must_use]
 pub fn hashed(sealed: &Value) -> Value {

@@ -5,12 +5,14 @@
 
 mod canonical;
 mod checkpoint;
+mod decision_leaf;
 mod finding;
 mod leaf;
 mod ocsf;
 mod plain;
 mod proof;
 mod record;
+mod recorded_facts;
 mod retention;
 mod row;
 mod stored;
@@ -22,11 +24,13 @@ mod witness;
 
 pub use canonical::{canonical, is_canonical};
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier, SIGNATURE_LINE, check_any};
+pub use decision_leaf::DecisionLeaf;
 pub use finding::Finding;
-pub use leaf::{Column, Form, Record, Stream, has_its_ciphertexts, hashed, leaf_hash};
+pub use leaf::{Column, Form, Record, Stream, hashed, leaf_hash};
 pub use ocsf::{OCSF_VERSION, ocsf_event};
 pub use proof::{Proof, ProofError};
-pub use record::{DecisionRecord, personal_facts, public_facts, recorded_facts};
+pub use record::{DecisionRecord, personal_facts, public_facts};
+pub use recorded_facts::RecordedFacts;
 pub use retention::{DroppedBy, DroppedMonth, MonthDigest, month_of};
 pub use row::{LeafRecord, Stored};
 pub use stored::{StoredValue, stored_json};

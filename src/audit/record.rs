@@ -1,12 +1,11 @@
 //! The rows of `decisions`, and which facts may stand in them in plain text.
 
-use crate::domain::fact::{FactName, FactSet, FactState, Source};
+use crate::domain::fact::{FactSet, FactState};
 use crate::domain::fact_catalogue::{self, Person};
 use crate::domain::ids::{DecisionId, FlowId, UserId};
 use crate::domain::operation::{Intent, OperationKey};
 use crate::domain::verdict::Verdict;
 use jiff::Timestamp;
-use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -56,34 +55,6 @@ fn fact_json(state: &FactState) -> Value {
         FactState::Known(value, source) => json!({ "value": value, "source": source }),
         FactState::Absent => json!({ "absent": true }),
         FactState::Unknown(cause) => json!({ "unknown": cause }),
-    }
-}
-
-/// Facts as they were recorded. `personal` are the opened ones; what is sealed and not among them is unknown.
-#[must_use]
-pub fn recorded_facts(public: &Value, personal: &BTreeMap<String, Value>) -> FactSet {
-    let mut facts = FactSet::default();
-    for (name, entry) in public.as_object().into_iter().flatten() {
-        let is_sealed = entry.get("personal").is_some();
-        let state = match personal.get(name).filter(|_| is_sealed) {
-            Some(opened) => recorded_state(name, opened),
-            None if is_sealed => FactState::Unknown("personal, and cannot be read".into()),
-            None => recorded_state(name, entry),
-        };
-        facts.put(FactName::new(name.as_str()), state);
-    }
-    facts
-}
-
-fn recorded_state(name: &str, entry: &Value) -> FactState {
-    if let Some(cause) = entry.get("unknown").and_then(Value::as_str) {
-        return FactState::Unknown(cause.to_owned().into());
-    }
-    let Some(value) = entry.get("value") else { return FactState::Absent };
-    let source = entry.get("source").and_then(|source| Source::deserialize(source).ok()).unwrap_or(Source::Record);
-    match fact_catalogue::find(name) {
-        Some(spec) => fact_catalogue::typed_state(spec.fact_type, value, source),
-        None => FactState::Unknown("this fact is not in the catalogue any more".into()),
     }
 }
 

@@ -12,6 +12,7 @@ pub fn stored_json(text: &str) -> Value {
 }
 
 /// A value that is read like that wherever it stands.
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredValue(
     /// The value.
     pub Value,

@@ -1,6 +1,5 @@
 //! How many decisions there are of a day: counted from rows, and held against counts that somebody kept.
 
-use super::leaf::{Record, Stream};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -23,14 +22,6 @@ impl CountedAs {
     pub fn new(day: &str, kind: &str, verdict: &str, rules: &Value) -> Self {
         Self { day: day.to_owned(), kind: kind.to_owned(), verdict: verdict.to_owned(), rules: rules.to_string() }
     }
-
-    /// What a row is counted as; nothing where it is no decision.
-    #[must_use]
-    pub fn of(record: &Record) -> Option<Self> {
-        let decided_at = record.text("decided_at").filter(|_| record.stream == Stream::Decision)?;
-        let rules = record.fields.get("rules")?;
-        Some(Self::new(decided_at.get(..10)?, record.text("kind")?, record.text("verdict")?, rules))
-    }
 }
 
 /// Counts of decisions.
@@ -38,10 +29,15 @@ impl CountedAs {
 pub struct Tally(BTreeMap<CountedAs, u64>);
 
 impl Tally {
-    /// One more.
-    pub fn add(&mut self, of: CountedAs) {
+    /// So many more.
+    pub fn add(&mut self, of: CountedAs, more: u64) {
         let count = self.0.entry(of).or_default();
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
+    }
+
+    /// Another's, too.
+    pub fn add_all(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(of, count)| self.add(of, count));
     }
 
     /// Where what somebody kept is something else than what was counted: that, and both counts, the kept one first.

@@ -92,8 +92,8 @@ pub struct Verification {
     anchored: bool,
     /// By month.
     missing: BTreeMap<String, Missing>,
-    /// How many rows of a month are in the log.
-    present: BTreeMap<String, u64>,
+    /// The months of which rows are in the log.
+    present: BTreeSet<String>,
     /// What operators wrote down of the months that they dropped.
     dropped: Vec<DroppedBy>,
     /// The months of which there is an archive.
@@ -118,7 +118,7 @@ impl Verification {
             outside: Vec::new(),
             anchored,
             missing: BTreeMap::new(),
-            present: BTreeMap::new(),
+            present: BTreeSet::new(),
             dropped: Vec::new(),
             archives: BTreeSet::new(),
             findings: Vec::new(),
@@ -174,12 +174,9 @@ impl Verification {
         self.dropped.push(dropped);
     }
 
-    /// A row of a month is in the log.
-    pub fn has_row_of(&mut self, month: &str) {
-        match self.present.get_mut(month) {
-            Some(count) => *count = count.saturating_add(1),
-            None => drop(self.present.insert(month.to_owned(), 1)),
-        }
+    /// Rows of a month are in the log.
+    pub fn has_rows_of(&mut self, month: String) {
+        self.present.insert(month);
     }
 
     /// There is an archive of a month, which must have all of it.
@@ -194,7 +191,7 @@ impl Verification {
         for (month, missing) in std::mem::take(&mut self.missing) {
             let Missing { digest, leaves, archived, some } = missing;
             let by = self.who_dropped(&month, digest).map(|dropped| (dropped.operator.clone(), dropped.at.clone()));
-            let is_whole = !self.present.contains_key(&month);
+            let is_whole = !self.present.contains(&month);
             if archived < leaves && self.archives.contains(&month) {
                 let why = format!("the archive of {month} lacks {} of its {leaves} rows", leaves.saturating_sub(archived));
                 self.found(Finding::Export { why });

@@ -9,6 +9,8 @@ use super::duration::parse_duration;
 use super::fact::{FactName, FactState, FactValue, Source};
 use super::kind::{Kind, KindSet};
 use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The type of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,13 +294,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// What the catalogue says of a name, families included.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static FactSpec> {
-    all().find(|spec| match spec.name.strip_suffix('*') {
-        Some(prefix) => name
-            .strip_prefix(prefix)
-            .is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || "{}*".contains(c))),
-        None => spec.name == name,
-    })
+    let is_of_family = |spec: &&FactSpec| {
+        let rest = spec.name.strip_suffix('*').and_then(|prefix| name.strip_prefix(prefix));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || "{}*".contains(c)))
+    };
+    BY_NAME.get(name).copied().filter(|spec| !spec.name.ends_with('*')).or_else(|| all().find(is_of_family))
 }
+
+/// Looked up several times for each operation.
+static BY_NAME: LazyLock<HashMap<&str, &FactSpec>> = LazyLock::new(|| all().map(|spec| (spec.name, spec)).collect());
 
 /// Whether the values of a fact are personal data. A name outside the catalogue is treated as personal.
 #[must_use]

@@ -1,6 +1,6 @@
 //! Recorded decisions, looked at again: what they stood on, and what another policy would have made of them.
 
-use crate::audit::{MasterKey, PersonKey, recorded_facts};
+use crate::audit::{MasterKey, PersonKey, RecordedFacts};
 use crate::domain::duration::format_duration;
 use crate::domain::fact::FactState;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
@@ -9,7 +9,6 @@ use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, arch
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +81,8 @@ impl History {
     }
 
     /// The personal facts of a decision, as far as they can be opened.
-    async fn open(&mut self, recorded: &Recorded) -> Result<BTreeMap<String, Value>, StoreError> {
-        let mut opened = BTreeMap::new();
+    async fn open(&mut self, recorded: &Recorded) -> Result<RecordedFacts, StoreError> {
+        let mut opened = RecordedFacts::default();
         let (Some(persons), Some(master_key)) = (recorded.facts_personal.as_object(), self.master_key.clone()) else {
             return Ok(opened);
         };
@@ -99,8 +98,8 @@ impl History {
             let key = self.person_keys.get(person).and_then(Option::as_ref);
             let plain =
                 key.zip(sealed.as_str()).and_then(|(key, sealed)| key.open(&format!("decision {}", recorded.id), sealed).ok());
-            if let Some(Ok(Value::Object(facts))) = plain.map(|plain| serde_json::from_slice(&plain)) {
-                opened.extend(facts);
+            if let Some(Ok(facts)) = plain.map(|plain| serde_json::from_slice(&plain)) {
+                opened.add_all(facts);
             }
         }
         Ok(opened)
@@ -165,21 +164,18 @@ impl History {
 pub(super) fn inquiry_of(
     recorded: &Recorded,
     policy: &Policy,
-    personal: &BTreeMap<String, Value>,
+    personal: &RecordedFacts,
     traced: Vec<TracedRule>,
 ) -> (Inquiry, bool) {
-    let mut facts = recorded_facts(&recorded.facts, personal);
+    let mut facts = recorded.facts.with(personal);
     let mut is_incomplete = false;
     for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
-        if recorded.facts.get(name.as_str()).is_none() {
+        if !recorded.facts.has(name) {
             is_incomplete = true;
             facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
         }
     }
-    is_incomplete |= facts.iter().any(|(name, state)| {
-        matches!(state, FactState::Unknown(_))
-            && recorded.facts.get(name.as_str()).is_some_and(|entry| entry.get("personal").is_some())
-    });
+    is_incomplete |= facts.iter().any(|(name, state)| matches!(state, FactState::Unknown(_)) && recorded.facts.is_sealed(name));
     let counts = recorded_counts(traced, policy);
     (Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete)
 }
@@ -215,11 +211,6 @@ struct TracedWindow {
 /// What limits saw, of a trace as text; most traces tell nothing of them.
 pub(super) fn traced_text(trace: &str) -> Vec<TracedRule> {
     if trace.contains("\"windows\"") { serde_json::from_str(trace).unwrap_or_default() } else { Vec::new() }
-}
-
-/// The same of a trace that was read.
-pub(super) fn traced(trace: &Value) -> Vec<TracedRule> {
-    Vec::deserialize(trace).unwrap_or_default()
 }
 
 /// What the limits of the recorded policy saw, where the other policy counts the same.

@@ -1,15 +1,14 @@
 //! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
 
-use super::history::{archived, inquiry_of, traced, traced_text};
-use crate::audit::{MasterKey, PersonKey, Record, WrappedKey};
+use super::history::{archived, inquiry_of, traced_text};
+use crate::audit::{DecisionLeaf, MasterKey, PersonKey, RecordedFacts, WrappedKey};
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::policy::{Evaluation, Input, Policy, judge};
 use crate::store::Recorded;
-use serde::Deserialize as _;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// What came out of one decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,20 +73,16 @@ impl Recheck {
         self.persons.insert(person.to_owned(), key);
     }
 
-    /// Decides again. What its rules saw is in the record, or beside it as text.
+    /// Decides again, with the ciphertexts that stand beside the leaf.
     #[must_use]
-    pub fn decision(&self, mut record: Record, trace: Option<&str>) -> Rechecked {
-        let traced = match trace {
-            Some(trace) => traced_text(trace),
-            None => record.fields.get("trace").map(traced).unwrap_or_default(),
-        };
-        let Some(recorded) = recorded(&mut record) else { return Rechecked::Unreadable };
+    pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value) -> Rechecked {
+        let Some(recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
         let (personal, is_erased) = self.opened(&recorded);
-        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced);
+        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced_text(&recorded.trace));
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
         let evaluation = judge(policy, input);
         let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));
@@ -106,14 +101,14 @@ impl Recheck {
     }
 
     /// The personal facts that can be read, and whether some were erased.
-    fn opened(&self, recorded: &Recorded) -> (BTreeMap<String, Value>, bool) {
-        let (mut opened, mut is_erased) = (BTreeMap::new(), false);
+    fn opened(&self, recorded: &Recorded) -> (RecordedFacts, bool) {
+        let (mut opened, mut is_erased) = (RecordedFacts::default(), false);
         for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
             match self.persons.get(person) {
                 Some(Some(key)) => {
                     let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
                     match plain.map(|plain| serde_json::from_slice(&plain)) {
-                        Some(Ok(Value::Object(facts))) => opened.extend(facts),
+                        Some(Ok(facts)) => opened.add_all(facts),
                         // The person has another key now; the one that sealed this was destroyed.
                         _ => is_erased = true,
                     }
@@ -131,22 +126,19 @@ fn is_certain(evaluation: &Evaluation) -> bool {
     evaluation.verdict == Verdict::Reject && evaluation.rules.iter().any(|rule| !evaluation.unknown.contains(rule))
 }
 
-/// Takes out of the record what is large.
-fn recorded(record: &mut Record) -> Option<Recorded> {
-    let facts = record.fields.remove("facts")?;
-    let facts_personal = record.sealed.take().unwrap_or(Value::Null);
-    let text = |name| record.text(name);
+/// Nothing where it is none that this program wrote.
+fn recorded(leaf: DecisionLeaf<'_>, facts_personal: Value) -> Option<Recorded> {
     Some(Recorded {
-        id: DecisionId::parse(text("id")?)?,
-        decided_at: text("decided_at")?.parse().ok()?,
-        kind: Kind::parse(text("kind")?)?,
-        verdict: Verdict::parse(text("verdict")?)?,
-        decided_by: text("decided_by")?.to_owned(),
-        rules: Vec::deserialize(record.fields.get("rules")?).ok()?,
-        policy_hash: text("policy_hash")?.to_owned(),
-        facts,
+        id: DecisionId::parse(&leaf.id)?,
+        decided_at: leaf.decided_at.parse().ok()?,
+        kind: Kind::parse(&leaf.kind)?,
+        verdict: Verdict::parse(&leaf.verdict)?,
+        decided_by: leaf.decided_by.into_owned(),
+        rules: serde_json::from_str(leaf.rules.get()).ok()?,
+        policy_hash: leaf.policy_hash.into_owned(),
+        facts: leaf.facts,
         facts_personal,
-        trace: String::new(),
+        trace: leaf.trace.get().to_owned(),
         outcome: None,
     })
 }

@@ -80,22 +80,28 @@ macro_rules! word {
         "(select value ->> 'place' as place, value ->> 'row_id' as row_id, value ->> 'row_at' as row_at, \
          value ->> 'row_number' as row_number, value ->> 'row_stream' as row_stream from json_each($1)) n"
     };
-    // The rows of leaves from one place to another; each leaf looks for its row by itself, however many rows there are.
+    // Leaves from one place to another, each with its row or with nothing; each looks for its row by itself, however many rows there are.
     (postgres DECISIONS_FROM_1_TO_2) => {
-        "(select leaf as place, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 1 order by leaf offset 0) n, \
-         lateral (select * from decisions d where d.decided_at = n.row_at and d.id = n.row_id offset 0) d"
+        "(select leaf as place, hash, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 1 order by leaf offset 0) n \
+         left join lateral (select * from decisions d where d.decided_at = n.row_at and d.id = n.row_id offset 0) d on true"
     };
     (sqlite DECISIONS_FROM_1_TO_2) => {
-        "(select leaf as place, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 1) n \
-         join decisions d on d.decided_at = n.row_at and d.id = n.row_id"
+        "(select leaf as place, hash, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 1) n \
+         left join decisions d on d.decided_at = n.row_at and d.id = n.row_id"
     };
     (postgres OUTCOMES_FROM_1_TO_2) => {
-        "(select leaf as place, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 2 order by leaf offset 0) n, \
-         lateral (select * from outcomes o where o.at = n.row_at and o.id = n.row_id offset 0) o"
+        "(select leaf as place, hash, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 2 order by leaf offset 0) n \
+         left join lateral (select * from outcomes o where o.at = n.row_at and o.id = n.row_id offset 0) o on true"
     };
     (sqlite OUTCOMES_FROM_1_TO_2) => {
-        "(select leaf as place, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 2) n \
-         join outcomes o on o.at = n.row_at and o.id = n.row_id"
+        "(select leaf as place, hash, id as row_id, at as row_at from leaves where leaf >= $1 and leaf < $2 and stream = 2) n \
+         left join outcomes o on o.at = n.row_at and o.id = n.row_id"
+    };
+    (postgres ROW_AT) => {
+        "to_char(n.row_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+    (sqlite ROW_AT) => {
+        "n.row_at"
     };
     (postgres AT) => {
         "to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"

@@ -1,5 +1,6 @@
 //! What is read back from the audit tables.
 
+use crate::audit::RecordedFacts;
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::{Outcome, Verdict};
@@ -34,7 +35,7 @@ pub struct Recorded {
     /// Which policy.
     pub policy_hash: String,
     /// The public facts.
-    pub facts: serde_json::Value,
+    pub facts: RecordedFacts,
     /// The sealed ones.
     pub facts_personal: serde_json::Value,
     /// What every rule saw, as JSON; empty where it was not asked for. Most of it is never looked at.

@@ -1,12 +1,13 @@
 //! Months that were dropped from the log, in the folders that `assent audit retain` wrote: their rows stand in where the log has
 //! none. Read from the front to the back, as the log itself is.
 
+use super::check::CheckedPage;
 use super::export::Manifest;
-use super::line;
 use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page};
-use crate::audit::{DroppedMonth, Finding, LeafRecord, MonthDigest, has_its_ciphertexts, leaf_hash};
+use crate::audit::{DroppedMonth, Finding, MonthDigest};
 use crate::cli::Failure;
+use crate::engine::Recheck;
 use std::path::{Path, PathBuf};
 
 /// A month, at the next of its rows.
@@ -110,17 +111,14 @@ impl Month {
 /// What stands in a month's folder, as it is on the disk; nothing where any of it is not what was sealed.
 pub(super) fn digest(folder: &Path) -> Result<Option<DroppedMonth>, Failure> {
     let mut month = Month::open(folder)?;
-    let mut digest = MonthDigest::default();
-    while let Some(Entry { seen, row }) = month.next.take() {
-        let Some(LeafRecord { bytes, sealed, .. }) = row else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes).ok();
-        let itself = text.filter(|text| line::itself(seen.stream, &seen.id, text).is_some());
-        let record = itself.and_then(|text| line::record(seen.stream, text, sealed));
-        let is_whole = record.is_some_and(|(record, _)| has_its_ciphertexts(&record));
-        if !is_whole || leaf_hash(&bytes) != seen.sealed {
+    let (mut digest, nothing_to_decide_by) = (MonthDigest::default(), Recheck::new(None));
+    while let Some(entry) = month.next.take() {
+        let (index, sealed) = (entry.seen.index, entry.seen.sealed);
+        let checked = CheckedPage::of(vec![entry], &nothing_to_decide_by);
+        if checked.leaves.iter().all(|one| one.seen.row != Some(sealed)) {
             return Ok(None);
         }
-        digest.add(seen.index, seen.sealed);
+        digest.add(index, sealed);
         month.advance()?;
     }
     Ok(month.findings.is_empty().then(|| digest.finish(&month.name)))

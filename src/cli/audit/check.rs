@@ -3,22 +3,17 @@
 use super::line;
 use super::source::{self, Entry, Page};
 use crate::audit::{
-    Checkpoint, CountedAs, DroppedBy, Finding, LeafRecord, Record, SeenLeaf, Stream, TreeHash, has_its_ciphertexts, leaf_hash,
-    month_of,
+    Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, Stream, Tally, TreeHash, leaf_hash, month_of,
 };
 use crate::engine::{Recheck, Rechecked};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An entry that was checked.
 pub(super) struct Checked {
     pub(super) seen: SeenLeaf,
     pub(super) again: Option<Rechecked>,
-    /// As what it is counted, where it stands in the log.
-    pub(super) counted: Option<CountedAs>,
-    /// The month of a row that stands in the log, of those that can be dropped.
-    pub(super) month: Option<String>,
-    /// A month that somebody dropped, if it says so.
-    pub(super) dropped: Option<DroppedBy>,
 }
 
 /// What a page came to; the order stays.
@@ -27,25 +22,25 @@ pub(super) struct CheckedPage {
     pub(super) leaves: Vec<Checked>,
     pub(super) checkpoints: Vec<Checkpoint>,
     pub(super) findings: Vec<Finding>,
+    /// The decisions that stand in the log.
+    pub(super) tally: Tally,
+    /// The months of which rows stand in the log, of those that can be dropped.
+    pub(super) months: BTreeSet<String>,
+    /// The months that somebody says to have dropped.
+    pub(super) dropped: Vec<DroppedBy>,
 }
 
 /// Checks a page.
 pub(super) fn page(page: Page, recheck: &Arc<Recheck>) -> CheckedPage {
     let Page { entries, checkpoints, findings, lines } = page;
-    let mut checked = CheckedPage { leaves: Vec::new(), checkpoints, findings };
     let read = |lines: Vec<Vec<u8>>| {
         let mut page = Page::default();
         lines.iter().for_each(|line| source::take(&mut page, line));
-        let leaves = page.entries.into_iter().map(|entry| one(entry, recheck)).collect();
-        CheckedPage { leaves, checkpoints: page.checkpoints, findings: page.findings }
+        CheckedPage { checkpoints: page.checkpoints, findings: page.findings, ..CheckedPage::of(page.entries, recheck) }
     };
-    for share in shared(entries, |entries| entries.into_iter().map(|entry| one(entry, recheck)).collect::<Vec<_>>()) {
-        checked.leaves.extend(share);
-    }
-    for share in shared(lines, read) {
-        checked.leaves.extend(share.leaves);
-        checked.checkpoints.extend(share.checkpoints);
-        checked.findings.extend(share.findings);
+    let mut checked = CheckedPage { checkpoints, findings, ..CheckedPage::default() };
+    for share in shared(entries, |entries| CheckedPage::of(entries, recheck)).into_iter().chain(shared(lines, read)) {
+        checked.add(share);
     }
     checked
 }
@@ -67,39 +62,64 @@ fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync
     })
 }
 
-fn one(entry: Entry, recheck: &Recheck) -> Checked {
-    let Entry { mut seen, row } = entry;
-    let Some(LeafRecord { bytes, sealed, .. }) = row else { return checked(seen, None, None, None, recheck) };
-    let text = std::str::from_utf8(&bytes).ok();
-    let itself = text.and_then(|text| line::itself(seen.stream, &seen.id, text));
-    let text = text.filter(|_| itself.is_some());
-    let month = month(&seen, itself.flatten());
-    // What says something else than the line around it was changed.
-    seen.row = Some(if text.is_some() { leaf_hash(&bytes) } else { NOTHING });
-    // Of an outcome nothing more is asked.
-    let asked = text.filter(|_| seen.stream != Stream::Outcome);
-    let read = asked.and_then(|text| line::record(seen.stream, text, sealed));
-    if asked.is_some() && read.is_none() {
-        seen.row = Some(NOTHING);
-    }
-    let (record, trace) = read.unzip();
-    checked(seen, record, trace, month, recheck)
-}
-
-/// The month of a row in the log, where its time is this.
-fn month(seen: &SeenLeaf, at: Option<&str>) -> Option<String> {
-    at.filter(|_| seen.stream.has_months() && seen.missing_at.is_none()).map(|at| month_of(at).to_owned())
-}
-
 /// The hash of no row.
 const NOTHING: TreeHash = TreeHash([0; 32]);
 
-fn checked(mut seen: SeenLeaf, record: Option<Record>, trace: Option<&str>, month: Option<String>, recheck: &Recheck) -> Checked {
-    if !record.as_ref().is_none_or(has_its_ciphertexts) {
-        seen.row = Some(NOTHING);
+impl CheckedPage {
+    pub(super) fn of(entries: Vec<Entry>, recheck: &Recheck) -> Self {
+        let mut checked = Self { leaves: Vec::with_capacity(entries.len()), ..Self::default() };
+        entries.into_iter().for_each(|entry| checked.check(entry, recheck));
+        checked
     }
-    let counted = record.as_ref().filter(|_| seen.missing_at.is_none()).and_then(CountedAs::of);
-    let dropped = record.as_ref().filter(|_| seen.row == Some(seen.sealed)).and_then(DroppedBy::of);
-    let again = record.filter(|record| record.stream == Stream::Decision).map(|record| recheck.decision(record, trace));
-    Checked { seen, again, counted, month, dropped }
+
+    fn add(&mut self, share: Self) {
+        self.leaves.extend(share.leaves);
+        self.checkpoints.extend(share.checkpoints);
+        self.findings.extend(share.findings);
+        self.tally.add_all(share.tally);
+        self.months.extend(share.months);
+        self.dropped.extend(share.dropped);
+    }
+
+    fn check(&mut self, entry: Entry, recheck: &Recheck) {
+        let Entry { mut seen, row, found_at } = entry;
+        let again = row.and_then(|row| self.row(&mut seen, row, found_at.as_deref(), recheck));
+        self.leaves.push(Checked { seen, again });
+    }
+
+    /// The hash of a row, and what it says; how it was decided again.
+    fn row(&mut self, seen: &mut SeenLeaf, row: LeafRecord, found_at: Option<&str>, recheck: &Recheck) -> Option<Rechecked> {
+        // What says something else than the line around it was changed.
+        seen.row = Some(NOTHING);
+        let text = std::str::from_utf8(&row.bytes).ok()?;
+        let at = if found_at.is_some() { found_at } else { line::itself(seen.stream, &seen.id, text)? };
+        let stands_in_the_log = seen.missing_at.is_none();
+        if let Some(month) = at.filter(|_| seen.stream.has_months() && stands_in_the_log).map(month_of)
+            && !self.months.contains(month)
+        {
+            self.months.insert(month.to_owned());
+        }
+        let hash = leaf_hash(&row.bytes);
+        if seen.stream != Stream::Decision {
+            // Nothing of these is sealed by itself.
+            seen.row = row.sealed.is_none().then_some(hash).or(seen.row);
+            if seen.stream == Stream::OperatorAction && seen.row == Some(seen.sealed) {
+                self.dropped.extend(row.record().as_ref().and_then(DroppedBy::of));
+            }
+            return None;
+        }
+        let Some(leaf) = DecisionLeaf::parse(text) else {
+            seen.row = Some(hash);
+            return Some(Rechecked::Unreadable);
+        };
+        // Where ciphertexts are missing there were none.
+        let sealed = row.sealed.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        if leaf.has_ciphertexts(&sealed) {
+            seen.row = Some(hash);
+        }
+        if let Some(counted) = leaf.counted_as().filter(|_| stands_in_the_log) {
+            self.tally.add(counted, 1);
+        }
+        Some(recheck.decision(leaf, sealed))
+    }
 }

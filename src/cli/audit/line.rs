@@ -1,13 +1,12 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{LeafRecord, Record, StoredValue, Stream, TreeHash, is_canonical};
+use crate::audit::{LeafRecord, Stream, TreeHash, is_canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 
 /// A line as it is read.
 #[derive(Debug, Deserialize)]
@@ -90,59 +89,4 @@ pub(super) fn itself<'r>(stream: Stream, id: &str, raw: &'r str) -> Option<Optio
     let of_stream = named.leaf.strip_prefix("assent.").and_then(|leaf| leaf.strip_suffix(".v1"));
     let is_itself = own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw);
     is_itself.then(|| named.decided_at.or(named.at))
-}
-
-/// The row of a line that is [`itself`]. Where ciphertexts are missing there were none.
-pub(super) fn record(stream: Stream, raw: &str, sealed: Option<Value>) -> Option<(Record, &str)> {
-    let Parts(fields, trace) = serde_json::from_str(raw).ok()?;
-    let sealed = sealed.or_else(|| (stream == Stream::Decision).then(|| Value::Object(Map::new())));
-    Some((Record { stream, fields, sealed }, trace.map_or("", RawValue::get)))
-}
-
-/// A row, and beside it what its rules saw as it stands there: most of a decision, of which little is read.
-struct Parts<'r>(Map<String, Value>, Option<&'r RawValue>);
-
-impl<'de> Deserialize<'de> for Parts<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Parts(Map::new(), None))
-    }
-}
-
-impl<'de> Visitor<'de> for Parts<'de> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a row")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
-        while let Some(name) = entries.next_key::<String>()? {
-            match name.as_str() {
-                "trace" => self.1 = Some(entries.next_value()?),
-                "shadow" => drop(entries.next_value::<IgnoredAny>()?),
-                _ => drop(self.0.insert(name, entries.next_value::<StoredValue>()?.0)),
-            }
-        }
-        Ok(self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::canonical;
-
-    #[test]
-    fn no_name_in_a_row_means_anything_to_whoever_reads_it() {
-        for facts in [
-            r#"{"x":{"$serde_json::private::RawValue":1}}"#,
-            r#"{"x":{"$serde_json::private::RawValue":"{}"}}"#,
-            r#"{"$serde_json::private::Number":"1"}"#,
-        ] {
-            let raw = format!(r#"{{"facts":{facts},"id":"1","leaf":"assent.decision.v1"}}"#);
-            assert!(is_canonical(&raw), "{raw}");
-            let (record, _) = record(Stream::Decision, &raw, None).unwrap();
-            assert_eq!(String::from_utf8(canonical(&record.fields)).unwrap(), raw);
-        }
-    }
 }

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) seen: SeenLeaf,
     /// The row, where there is one.
     pub(super) row: Option<LeafRecord>,
+    /// The row's time, where it was found by its table, its id and this: what a line of an export says of its row is looked at first.
+    pub(super) found_at: Option<String>,
 }
 
 /// Leaves that follow each other, and the checkpoints among them.
@@ -82,9 +84,9 @@ async fn database_page(store: &dyn Store, from: u64, to: u64) -> Result<Page, Fa
     let leaves = store.leaves_with_rows(from, to).await?;
     let checkpoints = store.checkpoints(from, to).await?;
     let entries = leaves.into_iter().map(|(leaf, row)| {
-        let missing_at = row.is_none().then_some(leaf.at);
+        let (found_at, missing_at) = if row.is_some() { (Some(leaf.at), None) } else { (None, Some(leaf.at)) };
         let seen = SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None, missing_at };
-        Entry { seen, row }
+        Entry { seen, row, found_at }
     });
     Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
 }
@@ -157,6 +159,7 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
     let row = bytes.map(|bytes| LeafRecord { stream, bytes, sealed: line.sealed });
     let missing_at = row.is_none().then(|| line.at.unwrap_or_default().to_owned());
-    page.entries.push(Entry { seen: SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at }, row });
+    let seen = SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at };
+    page.entries.push(Entry { seen, row, found_at: None });
     Some(())
 }

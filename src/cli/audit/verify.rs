@@ -213,21 +213,15 @@ impl Run {
                     self.verification.checkpoint(checkpoint);
                 }
                 self.verification.leaf(&one.seen);
-                if let Some(counted) = one.counted {
-                    self.tally.add(counted);
-                }
-                if let Some(month) = &one.month {
-                    self.verification.has_row_of(month);
-                }
-                if let Some(dropped) = one.dropped {
-                    self.verification.month_dropped(dropped);
-                }
                 if let Some(again) = one.again {
                     self.again(&one.seen.id, again);
                 }
             }
             checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
             checked.findings.into_iter().for_each(|finding| self.verification.found(finding));
+            self.tally.add_all(checked.tally);
+            checked.months.into_iter().for_each(|month| self.verification.has_rows_of(month));
+            checked.dropped.into_iter().for_each(|dropped| self.verification.month_dropped(dropped));
             self.progress.share(self.verification.size(), self.total, "leaves");
         }
         Ok(())

@@ -107,9 +107,10 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreEr
     connect(url, connections, &SESSION).await
 }
 
-/// As [`open`], for questions about whole tables, which are planned as the server thinks best.
+/// As [`open`], for questions about whole tables, which are planned as the server thinks best, but for one process each: the server
+/// takes several to count for less, and reads all leaves with them for each page of some.
 pub(super) async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
-    connect(url, connections, &[("jit", "off")]).await
+    connect(url, connections, &[("jit", "off"), ("max_parallel_workers_per_gather", "0")]).await
 }
 
 async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Result<Arc<dyn Store>, StoreError> {
@@ -163,10 +164,12 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
 fn plain(row: &PgRow) -> Result<Row, StoreError> {
     let cell = |column: &sqlx::postgres::PgColumn| {
         let index = column.ordinal();
+        // Of these types it is known already that they fit.
         Ok(match column.type_info().name() {
-            "INT8" => row.try_get::<Option<i64>, _>(index)?.map_or(Cell::Null, Cell::Int),
-            "BYTEA" => row.try_get::<Option<Vec<u8>>, _>(index)?.map_or(Cell::Null, Cell::Bytes),
-            "BOOL" => row.try_get::<Option<bool>, _>(index)?.map_or(Cell::Null, |value| Cell::Int(value.into())),
+            "TEXT" => row.try_get_unchecked::<Option<String>, _>(index)?.map_or(Cell::Null, Cell::Text),
+            "INT8" => row.try_get_unchecked::<Option<i64>, _>(index)?.map_or(Cell::Null, Cell::Int),
+            "BYTEA" => row.try_get_unchecked::<Option<Vec<u8>>, _>(index)?.map_or(Cell::Null, Cell::Bytes),
+            "BOOL" => row.try_get_unchecked::<Option<bool>, _>(index)?.map_or(Cell::Null, |value| Cell::Int(value.into())),
             _ => row.try_get::<Option<String>, _>(index)?.map_or(Cell::Null, Cell::Text),
         })
     };

@@ -9,7 +9,6 @@ use crate::store::StoreError;
 use crate::store::connection::{Arg, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::recorded::{PolicyActivation, Recorded, RecordedRange};
-use serde_json::Value;
 
 const LAST: Sql = sql!("select hash from policy_activations order by id desc limit 1");
 const ACTIVATE: Sql = sql!("insert into policy_activations (at, hash, replica) values ($1" AS_TIME ", $2, $3)");
@@ -57,7 +56,6 @@ pub(super) fn page(range: &RecordedRange) -> (Sql, Vec<Arg>) {
 }
 
 pub(super) fn recorded(row: &Row) -> Result<Recorded, StoreError> {
-    let json = |index| row.parsed(index, |text| serde_json::from_str::<Value>(text).ok());
     Ok(Recorded {
         id: row.parsed(0, DecisionId::parse)?,
         decided_at: row.parsed(1, |text| text.parse().ok())?,
@@ -66,8 +64,8 @@ pub(super) fn recorded(row: &Row) -> Result<Recorded, StoreError> {
         decided_by: row.text(4)?.to_owned(),
         rules: row.parsed(5, |text| serde_json::from_str(text).ok())?,
         policy_hash: row.text(6)?.to_owned(),
-        facts: json(7)?,
-        facts_personal: json(8)?,
+        facts: row.parsed(7, |text| serde_json::from_str(text).ok())?,
+        facts_personal: row.parsed(8, |text| serde_json::from_str(text).ok())?,
         trace: row.text(9)?.to_owned(),
         outcome: row.opt_parsed(10, Outcome::parse)?,
     })

@@ -36,7 +36,8 @@ async fn decisions_are_read_page_by_page_in_their_order(backend: Backend) {
     }
     let one = store.recorded(made[2]).await.unwrap().unwrap();
     assert_eq!((one.id, one.verdict, one.rules.clone()), (made[2], Verdict::Approve, vec!["r".to_owned()]));
-    assert_eq!(one.facts["actor.id"], json!({"value": "ann", "source": "details"}));
+    let facts = serde_json::from_value(json!({ "actor.id": { "value": "ann", "source": "details" } })).unwrap();
+    assert_eq!(one.facts, facts);
     assert_eq!(store.recorded(DecisionId::generate()).await.unwrap(), None);
     let mut range = RecordedRange { since: one.decided_at, after: None, limit: 2, with_trace: true };
     let mut read = vec![];

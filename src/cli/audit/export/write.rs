@@ -105,7 +105,7 @@ impl Files<'_> {
     }
 
     fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
-        let Entry { seen, row } = entry;
+        let Entry { seen, row, .. } = entry;
         if self.format == Format::Jsonl {
             let missing_at = seen.missing_at.as_deref();
             return self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, row.as_ref(), missing_at));

@@ -25,6 +25,8 @@ const COSIGN: Sql =
 const LEAVES: Sql = sql!(
     "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3"
 );
+/// Those of the small tables.
+const OTHER_LEAVES: Sql = sql!("select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 and stream > 2");
 const LEAF_OF: Sql = sql!(
     "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1"
 );
@@ -86,18 +88,6 @@ pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
     Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })
 }
 
-impl<D: Driver> SqlStore<D> {
-    /// Puts the rows of these tables in the places of their leaves.
-    async fn find_rows(&self, leaves: &[LeafRow], tables: &[Stream], found: &mut [Option<LeafRecord>]) -> Result<(), StoreError> {
-        for (stream, sql, args) in rows::asked(leaves, tables.iter().copied()) {
-            for row in self.driver.read(sql, args).await? {
-                rows::put(found, stream, &row, |found| found)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
@@ -146,26 +136,27 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError> {
         let mut found = vec![None; leaves.len()];
-        self.find_rows(leaves, &Stream::ALL, &mut found).await?;
+        for (stream, sql, args) in rows::asked(leaves, Stream::ALL) {
+            for row in self.driver.read(sql, args).await? {
+                rows::put(&mut found, stream, &row, |found| found)?;
+            }
+        }
         Ok(found)
     }
 
     async fn leaves_with_rows(&self, from: u64, below: u64) -> Result<Vec<(LeafRow, Option<LeafRecord>)>, StoreError> {
-        let leaves = self.leaves(from, below).await?;
-        let mut found = vec![None; leaves.len()];
-        for (stream, sql) in rows::IN_ORDER.into_iter().filter(|(stream, _)| leaves.iter().any(|leaf| leaf.stream == *stream)) {
+        let mut leaves = Vec::new();
+        for (stream, sql) in rows::IN_ORDER {
             for row in self.driver.read(sql, args![number(from)?, number(below)?]).await? {
-                let leaf = index(Some(&row), 0)?;
-                let place = leaves.binary_search_by_key(&leaf, |leaf| leaf.index).ok();
-                if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                    *slot = Some(rows::made(stream, &row)?);
-                }
+                leaves.push(rows::in_order(stream, &row)?);
             }
         }
-        let others: Vec<_> =
-            Stream::ALL.into_iter().filter(|stream| rows::IN_ORDER.iter().all(|(one, _)| one != stream)).collect();
-        self.find_rows(&leaves, &others, &mut found).await?;
-        Ok(leaves.into_iter().zip(found).collect())
+        let others = self.driver.read(OTHER_LEAVES, args![number(from)?, number(below)?]).await?;
+        let others = others.iter().map(leaf).collect::<Result<Vec<_>, _>>()?;
+        let rows = self.rows(&others).await?;
+        leaves.extend(others.into_iter().zip(rows));
+        leaves.sort_by_key(|(leaf, _)| leaf.index);
+        Ok(leaves)
     }
 
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError> {

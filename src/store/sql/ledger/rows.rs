@@ -1,5 +1,6 @@
 //! Rows of the audit tables as the tree sees them: one statement a table, its columns in the order of [`Stream::columns`].
 
+use super::sealing::{hash, index};
 use crate::audit::{Form, LeafRecord, Stored, Stream};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Row, args};
@@ -7,10 +8,11 @@ use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::LeafRow;
 use serde_json::{Value, json};
 
+/// What comes first, with the row's id; its time; where it is from.
 macro_rules! decisions {
-    ($($from:tt)+) => {
+    ([$($id:tt)+] [$($at:tt)+] $($from:tt)+) => {
         sql!(
-            "select n.place, id" AS_TEXT ", " DECIDED_AT ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
+            "select n.place, " $($id)+ ", " $($at)+ ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
             "actor_id, subject_id, requester_id, verdict, decided_by, rules" AS_TEXT ", reason, policy_hash, evaluator_version, facts" AS_TEXT
             ", facts_personal" AS_TEXT ", trace" AS_TEXT ", shadow" AS_TEXT " from " $($from)+
         )
@@ -18,23 +20,42 @@ macro_rules! decisions {
 }
 
 macro_rules! outcomes {
-    ($($from:tt)+) => {
+    ([$($id:tt)+] [$($at:tt)+] $($from:tt)+) => {
         sql!(
-            "select n.place, id" AS_TEXT ", decision_id" AS_TEXT ", " AT ", kind, operation_id, outcome, error_code, detail, reconciled from "
+            "select n.place, " $($id)+ ", decision_id" AS_TEXT ", " $($at)+ ", kind, operation_id, outcome, error_code, detail, reconciled from "
             $($from)+
         )
     };
 }
 
-/// The rows of the two large tables whose leaves stand from one place to another, each beginning with its leaf's.
-pub(in crate::store::sql) const IN_ORDER: [(Stream, Sql); 2] =
-    [(Stream::Decision, decisions!(DECISIONS_FROM_1_TO_2)), (Stream::Outcome, outcomes!(OUTCOMES_FROM_1_TO_2))];
+/// The leaves of the two large tables from one place to another: place, hash, and the columns of the row. Where there is none the
+/// leaf has its id and its time.
+pub(in crate::store::sql) const IN_ORDER: [(Stream, Sql); 2] = [
+    (Stream::Decision, decisions!(["n.hash, n.row_id" AS_TEXT] [ROW_AT] DECISIONS_FROM_1_TO_2)),
+    (Stream::Outcome, outcomes!(["n.hash, n.row_id" AS_TEXT] [ROW_AT] OUTCOMES_FROM_1_TO_2)),
+];
+
+/// A leaf of these, and its row.
+pub(in crate::store::sql) fn in_order(stream: Stream, row: &Row) -> Result<(LeafRow, Option<LeafRecord>), StoreError> {
+    let columns = columns(stream, row, 2)?;
+    let of_form =
+        |wanted| stream.columns().iter().zip(&columns).find_map(move |((_, form), column)| (*form == wanted).then_some(*column));
+    let (Some(Stored::Text(id)), Some(Stored::Text(at))) = (of_form(Form::Text), of_form(Form::Time)) else {
+        return Err(StoreError::Corrupt("a leaf names no row".into()));
+    };
+    let leaf = LeafRow { index: index(Some(row), 0)?, stream, id: id.to_owned(), at: at.to_owned(), hash: hash(row, 1)? };
+    // Every row has a kind.
+    let has_row = stream.columns().iter().zip(&columns).any(|((name, _), column)| *name == "kind" && *column != Stored::Null);
+    Ok((leaf, has_row.then(|| LeafRecord::new(stream, &columns))))
+}
 
 /// Each begins with the place of the row among those that are asked for.
 const fn statement(stream: Stream) -> Sql {
     match stream {
-        Stream::Decision => decisions!(ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id"),
-        Stream::Outcome => outcomes!(ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"),
+        Stream::Decision => {
+            decisions!(["id" AS_TEXT] [DECIDED_AT] ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id")
+        }
+        Stream::Outcome => outcomes!(["id" AS_TEXT] [AT] ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"),
         Stream::Review => sql!(
             "select n.place, id" AS_TEXT ", " AT ", decision_id" AS_TEXT ", kind, operation_id, flow_id" AS_TEXT ", verdict, reviewer, user_id, "
             "comment, " VALID_UNTIL " from " ROWS_OF_1 " join reviews r on r.id = n.row_id and r.at = n.row_at"
@@ -69,14 +90,9 @@ pub(in crate::store::sql) fn put<T>(
 ) -> Result<(), StoreError> {
     let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
     if let Some(slot) = found.get_mut(place) {
-        *slot = Some(of(made(stream, row)?));
+        *slot = Some(of(LeafRecord::new(stream, &columns(stream, row, 1)?)));
     }
     Ok(())
-}
-
-/// The leaf that a row makes.
-pub(in crate::store::sql) fn made(stream: Stream, row: &Row) -> Result<LeafRecord, StoreError> {
-    Ok(LeafRecord::new(stream, &columns(stream, row)?))
 }
 
 /// Rows by their places among these leaves, as an argument.
@@ -97,9 +113,10 @@ fn number(id: &str) -> Option<u64> {
     u64::try_from(uuid::Uuid::try_parse(id).ok()?.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
 }
 
-fn columns(stream: Stream, row: &Row) -> Result<Vec<Stored<'_>>, StoreError> {
+/// The columns of a row, which begin at a place.
+fn columns(stream: Stream, row: &Row, first: usize) -> Result<Vec<Stored<'_>>, StoreError> {
     let column = |(position, (_, form)): (usize, &(&str, Form))| {
-        let index = position.saturating_add(1);
+        let index = position.saturating_add(first);
         Ok(match form {
             Form::Integer | Form::Flag => row.opt_int(index)?.map_or(Stored::Null, Stored::Number),
             Form::Text | Form::Time | Form::Json | Form::Sealed => row.opt_text(index)?.map_or(Stored::Null, Stored::Text),

@@ -1,0 +1,123 @@
+//! The facts of a decision, read back from its row. What does not stand there is not made up.
+
+use super::stored::StoredValue;
+use crate::domain::fact::{FactName, FactSet, FactState, Source};
+use crate::domain::fact_catalogue;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+
+/// Facts by name, as they were recorded.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct RecordedFacts(BTreeMap<String, RecordedFact>);
+
+/// One fact: its value and where it came from, or why it has none.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct RecordedFact {
+    #[serde(default)]
+    value: Option<StoredValue>,
+    #[serde(default, deserialize_with = "source")]
+    source: Option<Source>,
+    #[serde(default)]
+    unknown: Option<String>,
+    /// Its value stands elsewhere, sealed.
+    #[serde(default)]
+    personal: bool,
+}
+
+/// Where a fact came from; nothing where that is a place that this release does not know.
+fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Source>, D::Error> {
+    let StoredValue(name) = StoredValue::deserialize(deserializer)?;
+    Ok(Source::deserialize(name).ok())
+}
+
+impl RecordedFacts {
+    /// Whether anything was recorded of a fact.
+    #[must_use]
+    pub fn has(&self, name: &FactName) -> bool {
+        self.0.contains_key(name.as_str())
+    }
+
+    /// Whether a fact's value was sealed.
+    #[must_use]
+    pub fn is_sealed(&self, name: &FactName) -> bool {
+        self.0.get(name.as_str()).is_some_and(|fact| fact.personal)
+    }
+
+    /// Others, too.
+    pub fn add_all(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// As a policy asks for them. `opened` are the personal ones; what is sealed and not among them is unknown.
+    #[must_use]
+    pub fn with(&self, opened: &Self) -> FactSet {
+        let mut facts = FactSet::default();
+        for (name, fact) in &self.0 {
+            let state = match opened.0.get(name).filter(|_| fact.personal) {
+                Some(opened) => opened.state(name),
+                None if fact.personal => FactState::Unknown("personal, and cannot be read".into()),
+                None => fact.state(name),
+            };
+            facts.put(FactName::new(name.as_str()), state);
+        }
+        facts
+    }
+}
+
+impl RecordedFact {
+    fn state(&self, name: &str) -> FactState {
+        if let Some(cause) = &self.unknown {
+            return FactState::Unknown(cause.clone().into());
+        }
+        let Some(StoredValue(value)) = &self.value else { return FactState::Absent };
+        match fact_catalogue::find(name) {
+            Some(spec) => fact_catalogue::typed_state(spec.fact_type, value, self.source.unwrap_or(Source::Record)),
+            None => FactState::Unknown("this fact is not in the catalogue any more".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fact::FactValue;
+
+    fn read(text: &str) -> RecordedFacts {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_fact_is_what_was_recorded_of_it() {
+        let facts = read(
+            r#"{"actor.email":{"personal":true,"source":"users"},"operation.id":{"absent":true},"tresor.id":{"unknown":"time-out"},
+                "tresor.member_count":{"source":"a place of tomorrow","value":3},"tresor.creator_id":{"value":null,"source":"record"},
+                "gone":{"value":1,"source":"record"}}"#,
+        );
+        let state = |facts: &FactSet, name: &str| facts.get(&FactName::new(name)).clone();
+        let sealed = facts.with(&RecordedFacts::default());
+        assert_eq!(state(&sealed, "actor.email"), FactState::Unknown("personal, and cannot be read".into()));
+        assert_eq!(state(&sealed, "operation.id"), FactState::Absent);
+        assert_eq!(state(&sealed, "tresor.id"), FactState::Unknown("time-out".into()));
+        assert_eq!(state(&sealed, "tresor.member_count"), FactState::Known(FactValue::Int(3), Source::Record));
+        assert_eq!(state(&sealed, "tresor.creator_id"), FactState::Absent);
+        assert_eq!(state(&sealed, "gone"), FactState::Unknown("this fact is not in the catalogue any more".into()));
+        // Of what was opened only what was sealed counts.
+        let opened = read(
+            r#"{"actor.email":{"value":"ann@example.com","source":"users"},"tresor.member_count":{"value":9,"source":"members"}}"#,
+        );
+        let open = facts.with(&opened);
+        assert_eq!(state(&open, "actor.email"), FactState::Known(FactValue::Text("ann@example.com".into()), Source::Users));
+        assert_eq!(state(&open, "tresor.member_count"), FactState::Known(FactValue::Int(3), Source::Record));
+    }
+
+    #[test]
+    fn what_is_no_record_of_facts_is_not_read() {
+        for odd in [r#""text""#, r#"{"operation.id":1}"#, r#"{"operation.id":{"unknown":1}}"#, "[]"] {
+            assert!(serde_json::from_str::<RecordedFacts>(odd).is_err(), "{odd}");
+        }
+        let magic = r#"{"context.x":{"value":{"$serde_json::private::RawValue":"\"approve\""},"source":"stated"}}"#;
+        let facts = read(magic).with(&RecordedFacts::default());
+        assert!(matches!(facts.get(&FactName::new("context.x")), FactState::Unknown(_)), "{facts:?}");
+    }
+}

@@ -3,8 +3,11 @@
 use super::stored::StoredValue;
 use crate::domain::fact::{FactName, FactSet, FactState, Source};
 use crate::domain::fact_catalogue;
+use serde::de::value::StrDeserializer;
+use serde::de::{Error, IntoDeserializer as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Facts by name, as they were recorded.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -27,8 +30,20 @@ struct RecordedFact {
 
 /// Where a fact came from; nothing where that is a place that this release does not know.
 fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Source>, D::Error> {
-    let StoredValue(name) = StoredValue::deserialize(deserializer)?;
-    Ok(Source::deserialize(name).ok())
+    struct Named;
+    impl Visitor<'_> for Named {
+        type Value = Option<Source>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("where a fact came from")
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<Option<Source>, E> {
+            let name: StrDeserializer<'_, E> = name.into_deserializer();
+            Ok(Source::deserialize(name).ok())
+        }
+    }
+    deserializer.deserialize_str(Named)
 }
 
 impl RecordedFacts {

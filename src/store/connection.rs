@@ -58,22 +58,28 @@ macro_rules! args {
 }
 pub(super) use args;
 
-/// One cell of a row.
-#[derive(Debug, Clone)]
-pub(super) enum Cell {
+/// One cell of a row, where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'r> {
     Null,
     Int(i64),
-    Text(String),
-    Bytes(Vec<u8>),
+    Text(&'r str),
+    Bytes(&'r [u8]),
+}
+
+/// A row as its database gives it, which is looked at without being copied first.
+pub(super) trait Cells: std::fmt::Debug + Send + Sync {
+    /// Nothing where there is no such column.
+    fn cell(&self, index: usize) -> Result<Option<Cell<'_>>, StoreError>;
 }
 
 /// One row; columns are taken by position.
-#[derive(Debug, Clone)]
-pub(super) struct Row(pub(super) Vec<Cell>);
+#[derive(Debug)]
+pub(super) struct Row(pub(super) Box<dyn Cells>);
 
 impl Row {
-    fn cell(&self, index: usize) -> Result<&Cell, StoreError> {
-        self.0.get(index).ok_or_else(|| StoreError::Corrupt(format!("column {index} is missing")))
+    fn cell(&self, index: usize) -> Result<Cell<'_>, StoreError> {
+        self.0.cell(index)?.ok_or_else(|| StoreError::Corrupt(format!("column {index} is missing")))
     }
 
     pub(super) fn int(&self, index: usize) -> Result<i64, StoreError> {
@@ -82,7 +88,7 @@ impl Row {
 
     pub(super) fn opt_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
         match self.cell(index)? {
-            Cell::Int(value) => Ok(Some(*value)),
+            Cell::Int(value) => Ok(Some(value)),
             Cell::Null => Ok(None),
             _ => Err(StoreError::Corrupt(format!("column {index} is no number"))),
         }

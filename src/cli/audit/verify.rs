@@ -2,10 +2,11 @@
 //! checkpoints that were kept elsewhere; and whether every decision follows from its facts and its policy.
 
 use super::archive::Archives;
+use super::check::{self, CheckedPage};
 use super::export::Manifest;
 use super::lines::Lines;
 use super::source::{self, Source};
-use super::{check, is_of_log, open, verifiers, verifiers_elsewhere};
+use super::{is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
@@ -191,40 +192,50 @@ impl Run {
         }
     }
 
-    /// Reads a page while the one before is checked.
+    /// Reads a page while the one before is checked, and takes in what came of one while the next is.
     async fn all(&mut self, source: &mut Source, keys: Option<&dyn Store>) -> Result<(), Failure> {
         let mut page = source.next().await?;
-        while let Some(mut here) = page {
-            if !self.archives.is_empty() {
-                here.read();
-                self.archives.fill(&mut here)?;
+        let mut checked = None;
+        loop {
+            let mut checking = None;
+            if let Some(mut here) = page {
+                if !self.archives.is_empty() {
+                    here.read();
+                    self.archives.fill(&mut here)?;
+                }
+                if let Some(store) = keys {
+                    self.fetch_keys(store, &here).await?;
+                }
+                let recheck = Arc::clone(&self.recheck);
+                checking = Some(tokio::task::spawn_blocking(move || check::page(here, &recheck)));
             }
-            if let Some(store) = keys {
-                self.fetch_keys(store, &here).await?;
+            if let Some(before) = checked.take() {
+                self.take_in(before);
             }
-            let recheck = Arc::clone(&self.recheck);
-            let checking = tokio::task::spawn_blocking(move || check::page(here, &recheck));
+            let Some(checking) = checking else { return Ok(()) };
             page = source.next().await?;
-            let checked = checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?;
-            let mut checkpoints = checked.checkpoints.iter().peekable();
-            for one in checked.leaves {
-                // Those that cover what came before may stand at the beginning of a page.
-                while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
-                    self.verification.checkpoint(checkpoint);
-                }
-                self.verification.leaf(&one.seen);
-                if let Some(again) = one.again {
-                    self.again(&one.seen.id, again);
-                }
-            }
-            checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
-            checked.findings.into_iter().for_each(|finding| self.verification.found(finding));
-            self.tally.add_all(checked.tally);
-            checked.months.into_iter().for_each(|month| self.verification.has_rows_of(month));
-            checked.dropped.into_iter().for_each(|dropped| self.verification.month_dropped(dropped));
-            self.progress.share(self.verification.size(), self.total, "leaves");
+            checked = Some(checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?);
         }
-        Ok(())
+    }
+
+    fn take_in(&mut self, checked: CheckedPage) {
+        let mut checkpoints = checked.checkpoints.iter().peekable();
+        for one in checked.leaves {
+            // Those that cover what came before may stand at the beginning of a page.
+            while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
+                self.verification.checkpoint(checkpoint);
+            }
+            self.verification.leaf(&one.seen);
+            if let Some(again) = one.again {
+                self.again(&one.seen.id, again);
+            }
+        }
+        checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
+        checked.findings.into_iter().for_each(|finding| self.verification.found(finding));
+        self.tally.add_all(checked.tally);
+        checked.months.into_iter().for_each(|month| self.verification.has_rows_of(month));
+        checked.dropped.into_iter().for_each(|dropped| self.verification.month_dropped(dropped));
+        self.progress.share(self.verification.size(), self.total, "leaves");
     }
 
     async fn fetch_keys(&mut self, store: &dyn Store, page: &source::Page) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Postgres: the product's database. Only the connection is here; the SQL is shared.
 
 use super::Store;
-use super::connection::{Arg, Cell, Driver, Row, Transaction, beside_newer, compare_migrations};
+use super::connection::{Arg, Cell, Cells, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
@@ -10,7 +10,7 @@ use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Column as _, ConnectOptions as _, Connection as _, Postgres, Row as _, TypeInfo as _};
+use sqlx::{Column as _, ConnectOptions as _, Connection as _, Decode, Postgres, Row as _, TypeInfo as _, ValueRef as _};
 use std::str::FromStr as _;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl KeptConnections {
         match answer.and_then(|rows| rows.map_err(StoreError::from)) {
             Ok(rows) => {
                 self.idle().push((connection, Instant::now()));
-                rows.iter().map(plain).collect()
+                Ok(plain(rows))
             }
             Err(error) => {
                 if matches!(error, StoreError::Unreachable(_)) {
@@ -161,19 +161,34 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
     })
 }
 
-fn plain(row: &PgRow) -> Result<Row, StoreError> {
-    let cell = |column: &sqlx::postgres::PgColumn| {
-        let index = column.ordinal();
-        // Of these types it is known already that they fit.
-        Ok(match column.type_info().name() {
-            "TEXT" => row.try_get_unchecked::<Option<String>, _>(index)?.map_or(Cell::Null, Cell::Text),
-            "INT8" => row.try_get_unchecked::<Option<i64>, _>(index)?.map_or(Cell::Null, Cell::Int),
-            "BYTEA" => row.try_get_unchecked::<Option<Vec<u8>>, _>(index)?.map_or(Cell::Null, Cell::Bytes),
-            "BOOL" => row.try_get_unchecked::<Option<bool>, _>(index)?.map_or(Cell::Null, |value| Cell::Int(value.into())),
-            _ => row.try_get::<Option<String>, _>(index)?.map_or(Cell::Null, Cell::Text),
-        })
-    };
-    row.columns().iter().map(cell).collect::<Result<_, StoreError>>().map(Row)
+#[derive(Debug)]
+struct PostgresRow(PgRow);
+
+impl Cells for PostgresRow {
+    fn cell(&self, index: usize) -> Result<Option<Cell<'_>>, StoreError> {
+        let Some(column) = self.0.columns().get(index) else { return Ok(None) };
+        let value = self.0.try_get_raw(index)?;
+        if value.is_null() {
+            return Ok(Some(Cell::Null));
+        }
+        let other = || StoreError::Corrupt(format!("column {index} is not what its type says"));
+        Ok(Some(match column.type_info().name() {
+            "INT8" => Cell::Int(<i64 as Decode<Postgres>>::decode(value).map_err(|_| other())?),
+            "BOOL" => Cell::Int(<bool as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
+            "BYTEA" => Cell::Bytes(<&[u8] as Decode<Postgres>>::decode(value).map_err(|_| other())?),
+            "JSONB" => {
+                // The version of its form, and its text.
+                let text = value.as_bytes().ok().and_then(|bytes| bytes.strip_prefix(&[1]));
+                Cell::Text(text.and_then(|text| std::str::from_utf8(text).ok()).ok_or_else(other)?)
+            }
+            "TEXT" | "VARCHAR" | "NAME" => Cell::Text(value.as_str().map_err(|_| other())?),
+            name => return Err(StoreError::Corrupt(format!("column {index} is of the type {name}, which nobody reads"))),
+        }))
+    }
+}
+
+fn plain(rows: Vec<PgRow>) -> Vec<Row> {
+    rows.into_iter().map(|row| Row(Box::new(PostgresRow(row)))).collect()
 }
 
 #[async_trait]
@@ -210,13 +225,13 @@ impl Driver for PostgresDriver {
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&self.pool).await?.iter().map(plain).collect()
+        Ok(plain(bind(sql, args).fetch_all(&self.pool).await?))
     }
 
     async fn ask(&self, postgres: String, _sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         // Of constant pieces; what anybody said is in the arguments.
         let query = bound(sqlx::query(sqlx::AssertSqlSafe(postgres)), args);
-        query.fetch_all(&self.questions).await?.iter().map(plain).collect()
+        Ok(plain(query.fetch_all(&self.questions).await?))
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {
@@ -315,7 +330,7 @@ struct PostgresTransaction {
 #[async_trait]
 impl Transaction for PostgresTransaction {
     async fn rows(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        bind(sql, args).fetch_all(&mut *self.transaction).await?.iter().map(plain).collect()
+        Ok(plain(bind(sql, args).fetch_all(&mut *self.transaction).await?))
     }
 
     async fn run(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@
 mod writer;
 
 use super::Store;
-use super::connection::{Arg, Cell, Driver, Row, Transaction, beside_newer, compare_migrations};
+use super::connection::{Arg, Cell, Cells, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
@@ -70,19 +70,40 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
     })
 }
 
+/// A cell that was taken out of its row, as that is of the thread that reads.
+#[derive(Debug)]
+enum Kept {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Cells for Vec<Kept> {
+    fn cell(&self, index: usize) -> Result<Option<Cell<'_>>, StoreError> {
+        Ok(self.get(index).map(|cell| match cell {
+            Kept::Null => Cell::Null,
+            Kept::Int(value) => Cell::Int(*value),
+            Kept::Text(value) => Cell::Text(value),
+            Kept::Bytes(value) => Cell::Bytes(value),
+        }))
+    }
+}
+
 fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
     let cell = |index| {
         let raw = row.try_get_raw(index)?;
         if raw.is_null() {
-            return Ok(Cell::Null);
+            return Ok(Kept::Null);
         }
         Ok(match raw.type_info().name() {
-            "INTEGER" | "BOOLEAN" => Cell::Int(row.try_get(index)?),
-            "BLOB" => Cell::Bytes(row.try_get(index)?),
-            _ => Cell::Text(row.try_get(index)?),
+            "INTEGER" | "BOOLEAN" => Kept::Int(row.try_get(index)?),
+            "BLOB" => Kept::Bytes(row.try_get(index)?),
+            _ => Kept::Text(row.try_get(index)?),
         })
     };
-    (0..row.len()).map(cell).collect::<Result<_, StoreError>>().map(Row)
+    let cells = (0..row.len()).map(cell).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(Row(Box::new(cells)))
 }
 
 #[async_trait]

@@ -13,8 +13,8 @@ macro_rules! decisions {
     ([$($id:tt)+] [$($at:tt)+] $($from:tt)+) => {
         sql!(
             "select n.place, " $($id)+ ", " $($at)+ ", tenant, kind, operation_id, flow_id" AS_TEXT ", attempt" AS_NUMBER ", tresor_id, "
-            "actor_id, subject_id, requester_id, verdict, decided_by, rules" AS_TEXT ", reason, policy_hash, evaluator_version, facts" AS_TEXT
-            ", facts_personal" AS_TEXT ", trace" AS_TEXT ", shadow" AS_TEXT " from " $($from)+
+            "actor_id, subject_id, requester_id, verdict, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow from "
+            $($from)+
         )
     };
 }
@@ -68,7 +68,7 @@ const fn statement(stream: Stream) -> Sql {
             "select n.place, id, " AT ", hash, replica from " ROWS_OF_1 " join policy_activations a on a.id = n.row_number and a.at = n.row_at"
         ),
         Stream::ConfigurationChange => sql!(
-            "select n.place, id" AS_TEXT ", " AT ", replica, version, body" AS_TEXT " from " ROWS_OF_1
+            "select n.place, id" AS_TEXT ", " AT ", replica, version, body from " ROWS_OF_1
             " join configuration_changes c on c.id = n.row_id and c.at = n.row_at"
         ),
     }

@@ -26,6 +26,8 @@ enum Activity {
     Create,
     Update,
     Delete,
+    /// Of entities alone.
+    Activate,
     Other(&'static str),
 }
 
@@ -35,13 +37,14 @@ impl Activity {
             Activity::Create => (1, "Create"),
             Activity::Update => (3, "Update"),
             Activity::Delete => (4, "Delete"),
+            Activity::Activate => (10, "Activate"),
             Activity::Other(name) => (99, name),
         }
     }
 
     fn of_kind(kind: &str) -> Self {
         match kind {
-            "tresor_creation" | "invitation_link_creation" | "registration" => Activity::Create,
+            "tresor_creation" | "invitation_link_creation" => Activity::Create,
             "kick" | "invitation_link_revocation" => Activity::Delete,
             _ => Activity::Update,
         }
@@ -58,8 +61,11 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
             (API_ACTIVITY, Activity::of_kind(text("kind").unwrap_or_default()))
         }
         Stream::OperatorAction => (API_ACTIVITY, Activity::Other("Operate")),
-        Stream::PolicyActivation | Stream::ConfigurationChange => (ENTITY_MANAGEMENT, Activity::Update),
+        Stream::PolicyActivation => (ENTITY_MANAGEMENT, Activity::Activate),
+        Stream::ConfigurationChange => (ENTITY_MANAGEMENT, Activity::Update),
     };
+    // Operations begin there, and what people and daemons do here.
+    let origin = if matches!(record.stream, Stream::Decision | Stream::Outcome) { "ZeroKit" } else { "Assent" };
     let (activity_id, activity_name) = activity.named();
     let time = text("decided_at").or_else(|| text("at")).and_then(|at| at.parse::<Timestamp>().ok());
     event.extend(
@@ -71,11 +77,12 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
             ("class_name", json!(class.name)),
             ("class_uid", json!(class.uid)),
             ("type_uid", json!(class.uid.saturating_mul(100).saturating_add(activity_id))),
+            ("type_name", json!(format!("{}: {}", class.name, if activity_id == 99 { "Other" } else { activity_name }))),
             ("severity", json!("Informational")),
             ("severity_id", json!(1)),
             ("time", json!(time.map(Timestamp::as_millisecond))),
             ("metadata", metadata(record, index, log)),
-            ("actor", json!({ "user": { "uid": text("actor_id").or_else(|| text("user_id")), "name": text("reviewer").or_else(|| text("operator")) }, "app_name": "Assent" })),
+            ("actor", json!({ "user": { "uid": text("actor_id").or_else(|| text("user_id")), "name": text("reviewer").or_else(|| text("operator")) }, "app_name": origin })),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
@@ -89,17 +96,17 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
             "resources": [{ "uid": text("target") }],
         }),
         Stream::PolicyActivation => json!({
-            "entity": { "uid": text("hash"), "type": "policy" },
+            "entity": { "uid": text("hash"), "type": "Policy", "type_id": 5, "policy": { "uid": text("hash") } },
             "message": "a policy is in force",
         }),
         Stream::ConfigurationChange => json!({
-            "entity": { "uid": text("replica"), "type": "configuration", "version": text("version") },
+            "entity": { "uid": text("replica"), "type": "configuration", "type_id": 99, "version": text("version") },
             "message": "a daemon was told something new",
         }),
     };
     event.extend(own.as_object().cloned().unwrap_or_default());
     if class.uid == API_ACTIVITY.uid {
-        event.insert("src_endpoint".to_owned(), json!({ "svc_name": "ZeroKit" }));
+        event.insert("src_endpoint".to_owned(), json!({ "svc_name": origin }));
     }
     let mut event = without_nothing(Value::Object(event));
     if let Some(entries) = event.as_object_mut() {
@@ -109,10 +116,11 @@ pub fn ocsf_event(record: &Record, index: u64, log: &str) -> Value {
 }
 
 fn metadata(record: &Record, index: u64, log: &str) -> Value {
+    let profiles: &[&str] = if matches!(record.stream, Stream::Decision | Stream::Review) { &["security_control"] } else { &[] };
     let id = record.fields.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
     json!({
         "version": OCSF_VERSION,
-        "profiles": ["security_control"],
+        "profiles": profiles,
         "product": { "name": "Assent", "vendor_name": "Assent" },
         "uid": id,
         "sequence": index,
@@ -136,7 +144,9 @@ fn ruling(record: &Record, why: Option<&str>) -> Map<String, Value> {
     let (action_id, action, disposition_id, disposition) = match record.text("verdict") {
         Some("approve") => (1, "Allowed", 8, "Approved"),
         Some("reject") => (2, "Denied", 25, "Rejected"),
-        _ => (0, "Unknown", 14, "Delayed"),
+        // What becomes of it is somebody else's to say, later.
+        Some("escalate") => (4, "Modified", 14, "Delayed"),
+        _ => (0, "Unknown", 0, "Unknown"),
     };
     [
         ("action", json!(action)),
@@ -153,13 +163,12 @@ fn ruling(record: &Record, why: Option<&str>) -> Map<String, Value> {
 
 fn decision(record: &Record) -> Value {
     let text = |name: &str| record.text(name);
-    let rules = record.fields.get("rules").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let resources: Vec<_> = [("tresor", text("tresor_id")), ("user", text("subject_id"))]
         .into_iter()
         .filter_map(|(kind, uid)| Some(json!({ "type": kind, "uid": uid? })))
         .collect();
     let mut own = ruling(record, text("reason"));
-    own.insert("policy".to_owned(), json!({ "uid": text("policy_hash"), "name": rules.collect::<Vec<_>>().join(", ") }));
+    own.insert("policy".to_owned(), json!({ "uid": text("policy_hash"), "data": { "rules": record.fields.get("rules") } }));
     own.insert("resources".to_owned(), json!(resources));
     Value::Object(own)
 }
@@ -186,6 +195,7 @@ fn without_nothing(value: Value) -> Value {
         Value::Null => false,
         Value::Object(entries) => !entries.is_empty(),
         Value::Array(items) => !items.is_empty(),
+        Value::String(text) => !text.is_empty(),
         _ => true,
     };
     match value {

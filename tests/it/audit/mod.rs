@@ -4,6 +4,7 @@ mod attacks;
 mod docs;
 mod formats;
 mod independent;
+mod ocsf;
 mod personal;
 mod retention;
 mod roles;

@@ -44,10 +44,10 @@ pub struct DecisionRecord {
     pub facts: Value,
     /// The personal facts, sealed under their persons' keys; `{}` where there are none.
     pub facts_personal: Value,
-    /// What every rule saw.
-    pub trace: Value,
-    /// What every shadow rule saw.
-    pub shadow: Value,
+    /// What every rule saw, as JSON.
+    pub trace: String,
+    /// What every shadow rule saw, as JSON.
+    pub shadow: String,
 }
 
 fn fact_json(state: &FactState) -> Value {

@@ -172,8 +172,8 @@ impl Engine {
             evaluator_version: EVALUATOR_VERSION.to_owned(),
             facts: public_facts(&gathered.facts),
             facts_personal,
-            trace: serde_json::to_value(trace).map_err(|error| error.to_string())?,
-            shadow: serde_json::to_value(shadow).map_err(|error| error.to_string())?,
+            trace: serde_json::to_string(&trace).map_err(|error| error.to_string())?,
+            shadow: serde_json::to_string(&shadow).map_err(|error| error.to_string())?,
         })
     }
 }

@@ -288,8 +288,8 @@ async fn record(tx: &mut dyn Transaction, ruling: &Ruling) -> Result<(), StoreEr
         record.evaluator_version.as_str(),
         record.facts.to_string(),
         record.facts_personal.to_string(),
-        record.trace.to_string(),
-        record.shadow.to_string(),
+        record.trace.as_str(),
+        record.shadow.as_str(),
     ];
     tx.run(RECORD, args).await.map(|_| ())
 }

@@ -108,8 +108,8 @@ impl Case {
             evaluator_version: "1".into(),
             facts: json!({"actor.id": {"value": "ann", "source": "details"}}),
             facts_personal: json!({}),
-            trace: json!([]),
-            shadow: json!([]),
+            trace: "[]".into(),
+            shadow: "[]".into(),
         };
         Ruling {
             record,

@@ -127,8 +127,8 @@ fn records(standing: &[Standing<'_>]) -> Vec<Arg> {
         text(|ruling| Some(ruling.record.evaluator_version.clone())),
         text(|ruling| Some(ruling.record.facts.to_string())),
         text(|ruling| Some(ruling.record.facts_personal.to_string())),
-        text(|ruling| Some(ruling.record.trace.to_string())),
-        text(|ruling| Some(ruling.record.shadow.to_string())),
+        text(|ruling| Some(ruling.record.trace.clone())),
+        text(|ruling| Some(ruling.record.shadow.clone())),
     ]
 }
 

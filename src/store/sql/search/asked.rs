@@ -12,17 +12,14 @@ pub(super) struct Asked<'q> {
     pub(super) after: Option<&'q Cursor>,
     pub(super) choices: Vec<Choice>,
     pub(super) spans: Vec<Span>,
+    /// The hashes of the reasons that have the text, as an array, where they are known and not too many. A hash is no text: what it
+    /// finds is held against that, too.
+    pub(super) reasons: Option<String>,
 }
 
 impl<'q> Asked<'q> {
-    /// `policies` are those that begin as the one that is asked for, `reasons` the hashes of those that have the text, if somebody
-    /// knows.
-    pub(super) fn new(
-        query: &'q DecisionQuery,
-        after: Option<&'q Cursor>,
-        policies: Vec<String>,
-        reasons: Option<&[i64]>,
-    ) -> Self {
+    /// `policies` are those that begin as the one that is asked for.
+    pub(super) fn new(query: &'q DecisionQuery, after: Option<&'q Cursor>, policies: Vec<String>) -> Self {
         fn of(alternatives: &'static [Alternative], value: Option<String>) -> Choice {
             value.into_iter().flat_map(|value| alternatives.iter().map(move |one| (one, value.clone()))).collect()
         }
@@ -31,11 +28,17 @@ impl<'q> Asked<'q> {
             of(&DOMAIN, query.domain.as_ref().map(|domain| domain.to_lowercase())),
             of(&RULE, query.rule.clone()),
             policies.into_iter().map(|hash| (&POLICY, hash)).collect(),
-            reasons.map_or_else(Vec::new, with_reasons),
         ];
-        // A text that no reason has is in no decision.
-        let spans = if reasons.is_some_and(<[i64]>::is_empty) { Vec::new() } else { vec![(query.since, query.until)] };
-        Self { query, after, spans, choices: choices.into_iter().filter(|choice| !choice.is_empty()).collect() }
+        let spans = vec![(query.since, query.until)];
+        Self { query, after, spans, reasons: None, choices: choices.into_iter().filter(|choice| !choice.is_empty()).collect() }
+    }
+}
+
+impl Asked<'_> {
+    /// Whether nothing but a text is asked for, of whatever time.
+    pub(super) fn is_text_alone(&self) -> bool {
+        let DecisionQuery { since, until, text, .. } = self.query.clone();
+        *self.query == DecisionQuery { since, until, text, ..DecisionQuery::default() }
     }
 }
 
@@ -43,18 +46,6 @@ impl<'q> Asked<'q> {
 pub(super) fn having(text: &str) -> String {
     format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }
-
-/// Those with one of these reasons, each by itself and in order where they are few.
-fn with_reasons(hashes: &[i64]) -> Choice {
-    if hashes.len() <= MOST_PARTS {
-        return hashes.iter().map(|hash| (&REASON, hash.to_string())).collect();
-    }
-    let listed: Vec<_> = hashes.iter().map(i64::to_string).collect();
-    vec![(&REASONS, format!("{{{}}}", listed.join(",")))]
-}
-
-/// In how many parts a statement may be; SQLite has room for 500.
-pub(super) const MOST_PARTS: usize = 8;
 
 /// How much of a text stands in an index; of a longer one the beginning finds it, and the rest is looked at.
 const INDEXED: usize = 100;
@@ -134,12 +125,3 @@ const POLICY: Alternative = Alternative {
     whole: "",
     is_unordered: false,
 };
-/// A hash is no text: what it finds is held against that, too. SQLite is never asked.
-const REASON: Alternative = Alternative {
-    postgres: " and hashtextextended(d.reason, 0) = ?::bigint",
-    sqlite: " and ? is not null",
-    whole: "",
-    is_unordered: false,
-};
-/// The server knows how common each is, and so whether to go by them or by time.
-const REASONS: Alternative = Alternative { postgres: " and hashtextextended(d.reason, 0) = any(?::bigint[])", ..REASON };

@@ -58,7 +58,7 @@ impl Words {
              union select id, at from unsealed_history where stream = 1) w join decisions d on d.decided_at = w.at and d.id = w.id",
         );
         let whole = (days.from.and_then(midnight), days.to.and_then(midnight));
-        let asked = Asked::new(query, None, Vec::new(), None);
+        let asked = Asked::new(query, None, Vec::new());
         self.conditions(&asked, whole);
         asked.choices.iter().for_each(|choice| self.any_of(choice));
         self.alike(" and not exists (select 1 from leaves l where l.id = w.id and l.at = w.at and l.stream = 1)");

@@ -8,22 +8,29 @@ mod words;
 use super::{SqlStore, ledger};
 use crate::audit::{LeafRecord, Stream, TreeHash};
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver, Row, args};
+use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::LeafRow;
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 use asked::{Asked, having};
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use spans::{Span, latest_first};
 use std::collections::BTreeSet;
 use words::Words;
 
+const TIMES: Sql = Sql {
+    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+               to_char(max(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
+    sqlite: "select min(decided_at), max(decided_at) from decisions",
+};
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
 /// The hashes of the reasons that have a text; nothing that is known where nobody lists reasons.
 const REASONS: Sql = Sql {
     postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 limit $2",
     sqlite: "select null where $1 is not null and $2 is not null",
 };
-/// A text that more reasons have is looked for in the decisions themselves: it is common.
+/// A text that more reasons have is looked for in the decisions themselves.
 const MOST_REASONS: i64 = 1_000;
 
 /// A decision by its place, as rows of leaves are asked for.
@@ -79,19 +86,36 @@ impl<D: Driver> SqlStore<D> {
                 policies.push(policy.clone());
             }
         }
-        let reasons = match &query.text {
-            Some(text) => self.reasons(text).await?,
-            None => None,
-        };
-        Ok(Asked::new(query, after, policies, reasons.as_deref()))
+        let mut asked = Asked::new(query, after, policies);
+        if let Some(text) = &query.text {
+            asked.reasons = self.reasons(text).await?;
+        }
+        Ok(asked)
     }
 
     /// The hashes of the reasons that have a text, where they are known and not too many.
-    async fn reasons(&self, text: &str) -> Result<Option<Vec<i64>>, StoreError> {
+    async fn reasons(&self, text: &str) -> Result<Option<String>, StoreError> {
         let rows = self.ask(REASONS, args![having(text), MOST_REASONS.saturating_add(1)]).await?;
         let hashes = rows.iter().map(|row| row.opt_int(0)).collect::<Result<Option<BTreeSet<_>>, _>>()?;
         let is_few = i64::try_from(rows.len()).is_ok_and(|count| count <= MOST_REASONS);
-        Ok(hashes.filter(|_| is_few).map(Vec::from_iter))
+        let listed = |hashes: BTreeSet<i64>| hashes.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        Ok(hashes.filter(|_| is_few).map(|hashes| format!("{{{}}}", listed(hashes))))
+    }
+
+    /// The times to look at, one after the other.
+    async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
+        let Asked { query, after, .. } = asked;
+        if query.text.is_none() || asked.reasons.is_some() {
+            return Ok(vec![(query.since, query.until)]);
+        }
+        let times = first(self.ask(TIMES, args![]).await?);
+        let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
+        let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
+        // Whatever is of the very last moment is behind it.
+        let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
+        let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
+        let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
+        Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top))
     }
 
     /// As the question itself is asked: nobody who works waits for it, and that server process has looked up all the months.
@@ -120,15 +144,32 @@ impl<D: Driver> SqlStore<D> {
 #[async_trait]
 impl<D: Driver> Search for SqlStore<D> {
     async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
-        self.found(page(&self.asked(query, after).await?, limit)).await
+        let mut found = Vec::new();
+        let mut asked = self.asked(query, after).await?;
+        for span in self.spans(&asked).await? {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+            if left == 0 {
+                break;
+            }
+            asked.spans = vec![span];
+            found.extend(self.found(page(&asked, left)).await?);
+        }
+        Ok(found)
     }
 
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
-        let Words { postgres, sqlite, args } = page(&self.asked(query, None).await?, limit);
-        let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
-        let rows = self.driver.ask(postgres, sqlite, args).await?;
-        // SQLite says it in its last column.
-        rows.iter().map(|row| Ok(row.text(3).or_else(|_| row.text(0))?.to_owned())).collect()
+        let mut plan = Vec::new();
+        let mut asked = self.asked(query, None).await?;
+        for span in self.spans(&asked).await? {
+            asked.spans = vec![span];
+            let Words { postgres, sqlite, args } = page(&asked, limit);
+            let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
+            for row in self.driver.ask(postgres, sqlite, args).await? {
+                // SQLite says it in its last column.
+                plan.push(row.text(3).or_else(|_| row.text(0))?.to_owned());
+            }
+        }
+        Ok(plan)
     }
 
     async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError> {

@@ -1,12 +1,32 @@
-//! The times that a question is about, and the days of them that are counted already.
+//! The times that a question is about: days that are counted already, and months that are looked at one by one.
 
 use crate::store::search::DecisionQuery;
-use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// From when on, and until when.
 pub(super) type Span = (Option<Timestamp>, Option<Timestamp>);
+
+/// A server cannot tell whether a text is common or was long ago: so the last day is looked at first, and then one month after the
+/// other, the latest first.
+pub(super) fn latest_first(from: Timestamp, top: Timestamp) -> Vec<Span> {
+    let (mut spans, mut at) = (Vec::new(), top);
+    if let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
+        && since > from
+    {
+        spans.push((Some(since), Some(top)));
+        at = since;
+    }
+    while at > from {
+        let before = TimeZone::UTC.to_datetime(at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at));
+        let Some(month) = midnight(before.date().first_of_month()) else { break };
+        let since = month.max(from);
+        spans.push((Some(since), Some(at)));
+        at = since;
+    }
+    spans
+}
 
 /// The whole days of a time that is asked for, and the parts of days besides.
 pub(super) struct WholeDays {

@@ -1,10 +1,13 @@
 //! Statements that are put together, in both dialects: only constant text goes into them, what anybody said are arguments.
 
-use super::asked::{Alternative, Asked, Choice, MOST_PARTS, having};
+use super::asked::{Alternative, Asked, Choice, having};
 use super::spans::Span;
 use crate::store::connection::Arg;
 use crate::store::search::Cursor;
 use crate::store::sql::audit_time;
+
+/// In how many parts a statement may be; SQLite has room for 500, and text multiplies them.
+const MOST_PARTS: usize = 8;
 
 /// A statement in both dialects that is put together; only constant text goes into it.
 #[derive(Debug)]
@@ -100,6 +103,8 @@ impl Words {
             self.alike(select);
             self.alike(" where false");
         }
+        let listed = asked.reasons.as_deref();
+        let is_each = listed.is_some() && asked.is_text_alone();
         let parts = asked.spans.iter().flat_map(|span| first.iter().map(move |chosen| (*span, *chosen)));
         for (number, (span, chosen)) in parts.enumerate() {
             if number > 0 {
@@ -107,14 +112,25 @@ impl Words {
             }
             // SQLite takes no part of a union in brackets.
             self.say("(", "select * from (");
+            if let Some(listed) = listed.filter(|_| is_each) {
+                // Each reason by itself, as its decisions stand in order: however many there are, only the first are looked at.
+                let each = "select r.* from unnest(?::bigint[]) as listed(hash), lateral (";
+                self.with(each, "select * from (", listed);
+            }
             self.alike(select);
             self.conditions(asked, span);
             others.iter().for_each(|choice| self.any_of(choice));
             if let Some(way) = chosen {
                 self.holds(way);
             }
+            match listed {
+                Some(_) if is_each => self.alike(" and hashtextextended(d.reason, 0) = listed.hash"),
+                // With others, of which the server knows how many decisions each finds.
+                Some(listed) => self.with(" and hashtextextended(d.reason, 0) = any(?::bigint[])", " and ? is not null", listed),
+                None => {}
+            }
             end(self, chosen.is_some_and(|(alternative, _)| alternative.is_unordered));
-            self.alike(")");
+            self.alike(if is_each { ") r)" } else { ")" });
         }
     }
 }

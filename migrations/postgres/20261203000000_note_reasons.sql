@@ -1,5 +1,10 @@
 -- Text in reasons: each reason once, and decisions by its hash. A policy has few reasons, and many decisions have the same; an index of
 -- letters over all of them cost every writer more than the rest of them, and found common letters everywhere.
+
+-- Whoever decides waits for this, so it waits for nobody for long: where somebody reads all there is, it fails, and is run again.
+set local lock_timeout = '5s';
+lock table decisions in access exclusive mode;
+
 create table decision_reasons (
     reason  text not null           -- may stand twice, where two were the first at the same time
 );
@@ -61,11 +66,13 @@ begin
     end if;
 end $$;
 
--- A daemon that works meanwhile has to note reasons before somebody grants it that.
-do $$ declare daemon text; begin
-    for daemon in select distinct grantee from information_schema.role_table_grants where table_schema = current_schema()
-        and table_name = 'unsealed' and privilege_type = 'INSERT' and grantee not in (current_user, 'PUBLIC') loop
-        execute format('grant select, insert on decision_reasons to %I', daemon);
+-- Whoever may add decisions notes reasons, and whoever may read them looks there: before somebody grants it.
+do $$ declare may record; begin
+    for may in select case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as who,
+                      case a.privilege_type when 'INSERT' then 'select, insert' else 'select' end as what
+               from pg_class c, aclexplode(c.relacl) a
+               where c.oid = 'decisions'::regclass and a.privilege_type in ('SELECT', 'INSERT') and a.grantee <> c.relowner loop
+        execute format('grant %s on decision_reasons to %s', may.what, may.who);
     end loop;
 end $$;
 

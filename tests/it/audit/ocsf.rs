@@ -177,7 +177,8 @@ fn hold(object: &Object, entries: &Map<String, Value>, path: &str, faults: &mut 
             Number => value.is_i64() || value.is_u64(),
             Named(caption, names) => {
                 let known = names.iter().find(|(number, _)| value == number).map(|(_, name)| Value::from(*name));
-                entries.get(*caption).is_some_and(|said| known.map_or(value == 99 && said.is_string(), |known| *said == known))
+                let is_other = value == 99 && !["severity", "class_name", "category_name"].contains(caption);
+                entries.get(*caption).is_some_and(|said| known.map_or(is_other && said.is_string(), |known| *said == known))
             }
             Of(inner) => value.as_object().map(|entries| hold(inner, entries, &path, faults)).is_some(),
             Objects(inner) => value.as_array().is_some_and(|items| {

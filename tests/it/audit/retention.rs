@@ -265,3 +265,30 @@ async fn reasons_that_were_a_dropped_months_alone_go_with_it() {
     assert_eq!(auditor.stage.database.texts(listed).await, after, "what was decided since stands on these");
     auditor.stage.daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_under_a_dropped_month_is_seen_whatever_is_missing_in_it() {
+    let (auditor, _, _) = old_log().await;
+    let columns = "decided_at, id, tenant, kind, operation_id, flow_id, attempt, verdict, decided_by, rules, reason, policy_hash, evaluator_version, \
+                   facts, facts_personal, trace, shadow";
+    let old = "create table kept as select * from decisions where decided_at < '2020-01-01' order by decided_at limit 1";
+    auditor.stage.database.try_run(old).await.unwrap();
+    let archive = auditor.path("archive");
+    assert_eq!(auditor.audit(&retain(&archive, &["--yes"])).await.status, 0);
+    assert_eq!(auditor.audit(&["verify"]).await.status, 0);
+    for forged in [
+        "alter table decisions alter kind drop not null".to_owned(),
+        format!(
+            "do $$ begin set local session_replication_role = replica; insert into decisions ({columns}) select {} from kept; end $$",
+            columns.replace("kind,", "null,").replace("verdict,", "'reject',")
+        ),
+    ] {
+        auditor.stage.database.try_run(&forged).await.unwrap();
+    }
+    for more in [&[][..], &["--archive", &archive]] {
+        let ran = auditor.audit(&[&["verify"], more].concat()).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.out.contains("was changed after it was sealed"), "{}", ran.out);
+    }
+    auditor.stage.daemon.stop().await;
+}

@@ -25,8 +25,8 @@ const COSIGN: Sql =
 const LEAVES: Sql = sql!(
     "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3"
 );
-/// Those of the small tables.
-const OTHER_LEAVES: Sql = sql!("select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 and stream > 2");
+/// Those of the small tables, and of none.
+const OTHER_LEAVES: Sql = sql!("select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 and (stream is null or stream not in (1, 2))");
 const LEAF_OF: Sql = sql!(
     "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1"
 );

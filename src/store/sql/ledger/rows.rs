@@ -28,24 +28,23 @@ macro_rules! outcomes {
     };
 }
 
-/// The leaves of the two large tables from one place to another: place, hash, and the columns of the row. Where there is none the
-/// leaf has its id and its time.
+/// The leaves of the two large tables from one place to another: place, hash, whether there is a row, and its columns. Where there is
+/// none the leaf has its id and its time. No column of the row itself says that it is there: whoever changes rows changes those.
 pub(in crate::store::sql) const IN_ORDER: [(Stream, Sql); 2] = [
-    (Stream::Decision, decisions!(["n.hash, n.row_id" AS_TEXT] [ROW_AT] DECISIONS_FROM_1_TO_2)),
-    (Stream::Outcome, outcomes!(["n.hash, n.row_id" AS_TEXT] [ROW_AT] OUTCOMES_FROM_1_TO_2)),
+    (Stream::Decision, decisions!(["n.hash, d.id is not null, n.row_id" AS_TEXT] [ROW_AT] DECISIONS_FROM_1_TO_2)),
+    (Stream::Outcome, outcomes!(["n.hash, o.id is not null, n.row_id" AS_TEXT] [ROW_AT] OUTCOMES_FROM_1_TO_2)),
 ];
 
 /// A leaf of these, and its row.
 pub(in crate::store::sql) fn in_order(stream: Stream, row: &Row) -> Result<(LeafRow, Option<LeafRecord>), StoreError> {
-    let columns = columns(stream, row, 2)?;
+    let columns = columns(stream, row, 3)?;
     let of_form =
         |wanted| stream.columns().iter().zip(&columns).find_map(move |((_, form), column)| (*form == wanted).then_some(*column));
     let (Some(Stored::Text(id)), Some(Stored::Text(at))) = (of_form(Form::Text), of_form(Form::Time)) else {
         return Err(StoreError::Corrupt("a leaf names no row".into()));
     };
     let leaf = LeafRow { index: index(Some(row), 0)?, stream, id: id.to_owned(), at: at.to_owned(), hash: hash(row, 1)? };
-    // Every row has a kind.
-    let has_row = stream.columns().iter().zip(&columns).any(|((name, _), column)| *name == "kind" && *column != Stored::Null);
+    let has_row = row.int(2)? != 0;
     Ok((leaf, has_row.then(|| LeafRecord::new(stream, &columns))))
 }
 

@@ -22,6 +22,11 @@ pub enum StoreError {
     /// Two transactions stood in each other's way; the same may succeed at once.
     #[error("the transaction lost against another one")]
     Contention,
+    /// Somebody else holds what would have to be changed.
+    #[error(
+        "somebody reads or writes tables that have to be changed; run it again when long queries, dumps and vacuums are over"
+    )]
+    Held,
     /// The policy was replaced while an operation was decided by it.
     #[error("the policy was replaced meanwhile; the operation is decided again")]
     PolicyMoved,
@@ -62,6 +67,8 @@ impl From<sqlx::Error> for StoreError {
                     "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "518" => StoreError::Contention,
                     // Idle in a transaction, shutting down, starting up, too many connections; SQLite cannot open the file.
                     "25P03" | "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
+                    // Lock not available in time.
+                    "55P03" => StoreError::Held,
                     // Undefined table: nobody migrated.
                     "42P01" => StoreError::SchemaOutdated,
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
@@ -80,7 +87,7 @@ impl From<sqlx::Error> for StoreError {
 impl From<sqlx::migrate::MigrateError> for StoreError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         match error {
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error.into(),
             error => StoreError::SchemaForeign(error.to_string()),
         }
     }

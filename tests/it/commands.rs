@@ -123,6 +123,34 @@ async fn a_database_that_nobody_migrated_says_how() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_others_stand_in_the_way_of_says_so() {
+    let database = harness::Database::new(harness::Backend::Postgres).await;
+    // As before the newest tables came, while somebody reads for long.
+    let before = "delete from _sqlx_migrations where version >= 20261203000000; drop table decision_reasons; \
+                  drop trigger decisions_note_reasons on decisions; drop function assent_note_reasons(); drop index decisions_reason";
+    for statement in before.split("; ") {
+        database.try_run(statement).await.unwrap();
+    }
+    let mut reader = <sqlx::PgConnection as sqlx::Connection>::connect(&database.url).await.unwrap();
+    for statement in ["begin", "select count(*) from decisions"] {
+        sqlx::query(statement).execute(&mut reader).await.unwrap();
+    }
+    let migrate =
+        async || assent(&["migrate", "--config", "/nowhere/config.yaml"], &[("ASSENT_DATABASE__URL", &database.url)]).await;
+    let ran = migrate().await;
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            2,
+            "error: somebody reads or writes tables that have to be changed; run it again when long queries, dumps and vacuums are over\n"
+        )
+    );
+    sqlx::query("commit").execute(&mut reader).await.unwrap();
+    let ran = migrate().await;
+    assert_eq!((ran.status, ran.out.as_str()), (0, "2 migrations applied; the schema is up to date\n"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn policies_are_checked_and_tested() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();

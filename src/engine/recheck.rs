@@ -76,13 +76,14 @@ impl Recheck {
     /// Decides again, with the ciphertexts that stand beside the leaf.
     #[must_use]
     pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value) -> Rechecked {
+        let traced = traced_text(leaf.trace.get());
         let Some(recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
         let (personal, is_erased) = self.opened(&recorded);
-        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced_text(&recorded.trace));
+        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced);
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
         let evaluation = judge(policy, input);
         let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));
@@ -138,7 +139,7 @@ fn recorded(leaf: DecisionLeaf<'_>, facts_personal: Value) -> Option<Recorded> {
         policy_hash: leaf.policy_hash.into_owned(),
         facts: leaf.facts,
         facts_personal,
-        trace: leaf.trace.get().to_owned(),
+        trace: String::new(),
         outcome: None,
     })
 }

@@ -6,7 +6,7 @@ use crate::store::connection::Arg;
 use crate::store::search::Cursor;
 use crate::store::sql::audit_time;
 
-/// In how many parts a statement may be; SQLite has room for 500, and text multiplies them.
+/// In how many parts a statement may be; SQLite has room for 500.
 const MOST_PARTS: usize = 8;
 
 /// A statement in both dialects that is put together; only constant text goes into it.

@@ -4,10 +4,13 @@
 
 use super::canonical::canonical;
 use super::leaf::{Form, Record, Stream, hashed};
-use super::plain::rewrite;
+use super::plain::{ordinary, rewrite};
 use super::stored::stored_json;
+use super::time::{audit_time, spelled};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::LazyLock;
+use uuid::Uuid;
 
 /// One column of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +21,10 @@ pub enum Stored<'r> {
     Number(i64),
     /// Text; JSON, too.
     Text(&'r str),
+    /// An id, where the database has a type for it.
+    Id(Uuid),
+    /// A time, where the database has a type for it.
+    Time(Timestamp),
 }
 
 /// A row that is a leaf, or will be.
@@ -35,7 +42,9 @@ impl LeafRecord {
     /// From [`Stream::columns`], in their order.
     #[must_use]
     pub fn new(stream: Stream, columns: &[Stored<'_>]) -> Self {
-        let mut bytes = Vec::with_capacity(512);
+        // Names, ids and times come on top of the texts.
+        let texts = columns.iter().map(|column| if let Stored::Text(text) = column { text.len() } else { 0 });
+        let mut bytes = Vec::with_capacity(texts.sum::<usize>().saturating_add(700));
         if let Some(sealed) = write(stream, columns, &mut bytes) {
             return Self { stream, bytes, sealed };
         }
@@ -62,6 +71,8 @@ fn value(form: Form, column: Stored<'_>) -> Value {
         // What is no JSON was not written by us; as text it fits no leaf.
         (Form::Json | Form::Sealed, Stored::Text(text)) => stored_json(text),
         (_, Stored::Text(text)) => text.into(),
+        (_, Stored::Id(id)) => id.to_string().into(),
+        (_, Stored::Time(time)) => audit_time(time).into(),
     }
 }
 
@@ -84,13 +95,18 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Op
     let mut sealed = None;
     for (name, column) in members {
         out.push(if out.is_empty() { b'{' } else { b',' });
-        text(name, out)?;
+        quoted(&[name.as_bytes()], out);
         out.push(b':');
         let Some((form, place)) = column else {
-            text(&format!("assent.{}.v1", stream.as_str()), out)?;
+            quoted(&[b"assent.", stream.as_str().as_bytes(), b".v1"], out);
             continue;
         };
         match (form, columns.get(*place)?) {
+            // Most decisions have nothing that is personal.
+            (Form::Sealed, Stored::Text("{}")) => {
+                out.extend(b"{}");
+                sealed = Some(Value::Object(serde_json::Map::new()));
+            }
             (Form::Sealed, Stored::Text(json)) => {
                 let ciphertexts = stored_json(json);
                 let Value::Object(hashes) = hashed(&ciphertexts) else { return None };
@@ -100,6 +116,10 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Op
             (Form::Sealed, _) => return None,
             (_, Stored::Null) => out.extend(b"null"),
             (Form::Text | Form::Time, Stored::Text(plain)) => text(plain, out)?,
+            (Form::Text, Stored::Id(id)) => {
+                quoted(&[id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes()], out);
+            }
+            (Form::Time, Stored::Time(time)) => quoted(&[&spelled(*time)?], out),
             (Form::Json, Stored::Text(json)) => rewrite(json, out)?,
             (Form::Flag, Stored::Number(0)) => out.extend(b"false"),
             (Form::Flag, Stored::Number(1)) => out.extend(b"true"),
@@ -113,7 +133,18 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Op
     Some(sealed)
 }
 
+/// Text that has nothing in it that JSON escapes.
+fn quoted(plain: &[&[u8]], out: &mut Vec<u8>) {
+    out.push(b'"');
+    plain.iter().for_each(|part| out.extend_from_slice(part));
+    out.push(b'"');
+}
+
 fn text(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    if ordinary(text.as_bytes()) == text.len() {
+        quoted(&[text.as_bytes()], out);
+        return Some(());
+    }
     serde_json::to_writer(out, text).ok()
 }
 
@@ -180,6 +211,26 @@ mod tests {
                 prop_assert_eq!(&made.sealed, &slow.sealed);
                 prop_assert_eq!(made.record().unwrap().leaf(), slow.leaf());
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_and_a_time_are_what_their_text_is(id in any::<u128>(), micros in -99_999_999_999_999_999_i64..253_402_207_200_000_000) {
+            let (id, time) = (Uuid::from_u128(id), Timestamp::from_microsecond(micros).unwrap());
+            let (id_text, time_text) = (id.to_string(), audit_time(time));
+            let leaf = |id, time| {
+                let columns = [id, time, Stored::Null, Stored::Text("approve"), Stored::Text("{}")];
+                LeafRecord::new(Stream::ConfigurationChange, &columns)
+            };
+            let typed = leaf(Stored::Id(id), Stored::Time(time));
+            prop_assert_eq!(&typed, &leaf(Stored::Text(&id_text), Stored::Text(&time_text)));
+            // Where a table has other types than it was made with.
+            let columns = [Stored::Id(id), Stored::Time(time), Stored::Id(id), Stored::Time(time), Stored::Id(id)];
+            let odd = LeafRecord::new(Stream::ConfigurationChange, &columns);
+            let odd_text = Stored::Text(&id_text);
+            let columns = [odd_text, Stored::Text(&time_text), odd_text, Stored::Text(&time_text), odd_text];
+            prop_assert_eq!(odd, LeafRecord::new(Stream::ConfigurationChange, &columns));
         }
     }
 

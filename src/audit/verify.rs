@@ -11,6 +11,7 @@ use super::tree::Frontier;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tlog_tiles::Hash;
+use uuid::Uuid;
 
 /// How many findings are kept; more are counted.
 const MOST_FINDINGS: usize = 1_000;
@@ -23,7 +24,7 @@ pub struct SeenLeaf {
     /// Of which table.
     pub stream: Stream,
     /// The row.
-    pub id: String,
+    pub id: Uuid,
     /// The hash that was sealed.
     pub sealed: Hash,
     /// The hash of the row as it is now, in the log or where it was taken to; nothing where there is none.
@@ -143,7 +144,7 @@ impl Verification {
 
     /// The next leaf; in the order of their places.
     pub fn leaf(&mut self, leaf: &SeenLeaf) {
-        let (index, table, id) = (leaf.index, leaf.stream.table(), || leaf.id.clone());
+        let (index, table, id) = (leaf.index, leaf.stream.table(), || leaf.id.to_string());
         if index != self.next {
             self.found(Finding::Gap { index: self.next, next: index });
         }
@@ -304,7 +305,14 @@ mod tests {
 
     fn seen(index: u64, text: &str) -> SeenLeaf {
         let sealed = record_hash(text.as_bytes());
-        SeenLeaf { index, stream: Stream::Decision, id: format!("d{index}"), sealed, row: Some(sealed), missing_at: None }
+        SeenLeaf {
+            index,
+            stream: Stream::Decision,
+            id: Uuid::from_u128(index.into()),
+            sealed,
+            row: Some(sealed),
+            missing_at: None,
+        }
     }
 
     fn checked(leaves: &[SeenLeaf], signed: &[(u64, Hash)], outside: &[(u64, Hash)]) -> Vec<String> {
@@ -344,8 +352,8 @@ mod tests {
         assert_eq!(
             checked(&changed, &signed, &[]),
             [
-                "row `d2` of `decisions` (leaf 2) was changed after it was sealed",
-                "row `d5` of `decisions` (leaf 5) is gone, or its time was changed"
+                "row `00000000-0000-0000-0000-000000000002` of `decisions` (leaf 2) was changed after it was sealed",
+                "row `00000000-0000-0000-0000-000000000005` of `decisions` (leaf 5) is gone, or its time was changed"
             ]
         );
         let mut resealed = leaves.clone();

@@ -2,10 +2,14 @@
 
 use super::dialect::Sql;
 use super::error::StoreError;
+use crate::audit::{Stored, audit_time};
 use crate::domain::ids::RecordId;
 use crate::fault::Step;
 use async_trait::async_trait;
+use jiff::Timestamp;
+use std::borrow::Cow;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// One argument of a statement.
 #[derive(Debug, Clone)]
@@ -65,6 +69,8 @@ pub(super) enum Cell<'r> {
     Int(i64),
     Text(&'r str),
     Bytes(&'r [u8]),
+    Id(Uuid),
+    Time(Timestamp),
 }
 
 /// A row as its database gives it, which is looked at without being copied first.
@@ -119,15 +125,50 @@ impl Row {
         }
     }
 
+    /// An id; as text it is one only where it is spelled as we spell it.
+    pub(super) fn id(&self, index: usize) -> Result<Uuid, StoreError> {
+        let spelled = |text: &str| text.parse().ok().filter(|id: &Uuid| id.to_string() == text);
+        if let Cell::Id(id) = self.cell(index)? { Ok(id) } else { self.parsed(index, spelled) }
+    }
+
+    /// A time; as text it is one only where it is spelled as we spell it.
+    pub(super) fn time(&self, index: usize) -> Result<Timestamp, StoreError> {
+        let spelled = |text: &str| text.parse().ok().filter(|time| audit_time(*time) == text);
+        if let Cell::Time(time) = self.cell(index)? { Ok(time) } else { self.parsed(index, spelled) }
+    }
+
+    /// A text, an id or a time as text.
+    fn opt_spelled(&self, index: usize) -> Result<Option<Cow<'_, str>>, StoreError> {
+        match self.cell(index)? {
+            Cell::Text(value) => Ok(Some(value.into())),
+            Cell::Id(id) => Ok(Some(id.to_string().into())),
+            Cell::Time(time) => Ok(Some(audit_time(time).into())),
+            Cell::Null => Ok(None),
+            Cell::Int(_) | Cell::Bytes(_) => Err(StoreError::Corrupt(format!("column {index} is no text"))),
+        }
+    }
+
+    /// The column as a leaf takes it.
+    pub(super) fn stored(&self, index: usize) -> Result<Stored<'_>, StoreError> {
+        match self.cell(index)? {
+            Cell::Null => Ok(Stored::Null),
+            Cell::Int(value) => Ok(Stored::Number(value)),
+            Cell::Text(value) => Ok(Stored::Text(value)),
+            Cell::Id(id) => Ok(Stored::Id(id)),
+            Cell::Time(time) => Ok(Stored::Time(time)),
+            Cell::Bytes(_) => Err(StoreError::Corrupt(format!("column {index} is no text"))),
+        }
+    }
+
     /// The column read by `parse`, which knows what may stand in it.
     pub(super) fn parsed<T>(&self, index: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
-        let text = self.text(index)?;
-        parse(text).ok_or_else(|| StoreError::Corrupt(format!("column {index} holds `{text}`")))
+        self.opt_parsed(index, parse)?.ok_or_else(|| StoreError::Corrupt(format!("column {index} is null")))
     }
 
     /// Like [`Row::parsed`] for a column that may be null.
     pub(super) fn opt_parsed<T>(&self, index: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
-        if self.opt_text(index)?.is_none() { Ok(None) } else { self.parsed(index, parse).map(Some) }
+        let Some(text) = self.opt_spelled(index)? else { return Ok(None) };
+        parse(&text).map(Some).ok_or_else(|| StoreError::Corrupt(format!("column {index} holds `{text}`")))
     }
 }
 

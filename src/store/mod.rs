@@ -22,7 +22,7 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
-pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray};
+pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrder, RowsSeen, Sealed, Stray};
 pub use operating::{
     EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Rekeyed, Rekeying, Reseal, Resolved, Review,
     Reviewed,

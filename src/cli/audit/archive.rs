@@ -1,7 +1,7 @@
 //! Months that were dropped from the log, in the folders that `assent audit retain` wrote: their rows stand in where the log has
 //! none. Read from the front to the back, as the log itself is.
 
-use super::check::CheckedPage;
+use super::check::{CheckedPage, added};
 use super::export::Manifest;
 use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page};
@@ -100,6 +100,7 @@ impl Month {
                     source::take(&mut page, &line);
                     self.next = page.entries.pop();
                     self.findings.append(&mut page.findings);
+                    self.findings.extend(page.strays.into_iter().map(added));
                 }
                 Some(Next::Other(path)) => self.findings.push(source::other_file(&path)),
             }

@@ -3,13 +3,17 @@
 use super::line;
 use super::source::{self, Entry, Page};
 use crate::audit::{
-    Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, Stream, Tally, TreeHash, hashed, leaf_hash, month_of,
-    stored_json,
+    Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, Stream, Tally, TreeHash, audit_time, hashed, leaf_hash,
+    month_of, stored_json,
 };
+use crate::cli::Failure;
 use crate::engine::{Recheck, Rechecked};
+use crate::store::Stray;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// An entry that was checked.
 pub(super) struct Checked {
@@ -31,36 +35,51 @@ pub(super) struct CheckedPage {
     pub(super) dropped: Vec<DroppedBy>,
 }
 
-/// Checks a page.
-pub(super) fn page(page: Page, recheck: &Arc<Recheck>) -> CheckedPage {
-    let Page { entries, checkpoints, findings, lines } = page;
-    let read = |lines: Vec<Vec<u8>>| {
-        let mut page = Page::default();
-        lines.iter().for_each(|line| source::take(&mut page, line));
-        CheckedPage { checkpoints: page.checkpoints, findings: page.findings, ..CheckedPage::of(page.entries, recheck) }
-    };
-    let mut checked = CheckedPage { checkpoints, findings, ..CheckedPage::default() };
-    for share in shared(entries, |entries| CheckedPage::of(entries, recheck)).into_iter().chain(shared(lines, read)) {
-        checked.add(share);
-    }
-    checked
+/// A page that is being checked, each processor its share of it.
+pub(super) struct Checking {
+    checked: CheckedPage,
+    shares: Vec<JoinHandle<CheckedPage>>,
 }
 
-/// Has every processor do a share; what came out, in the order of what went in.
-fn shared<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(Vec<T>) -> R + Sync) -> Vec<R> {
+impl Checking {
+    /// Begins with a page.
+    pub(super) fn of(page: Page, recheck: &Arc<Recheck>) -> Self {
+        let Page { entries, checkpoints, mut findings, strays, lines } = page;
+        findings.extend(strays.into_iter().map(added));
+        let mut shares: Vec<_> = shared(entries, recheck, CheckedPage::of).collect();
+        shares.extend(shared(lines, recheck, CheckedPage::of_lines));
+        Self { checked: CheckedPage { checkpoints, findings, ..CheckedPage::default() }, shares }
+    }
+
+    /// What it came to.
+    pub(super) async fn end(self) -> Result<CheckedPage, Failure> {
+        let Self { mut checked, shares } = self;
+        for share in shares {
+            // Whoever panicked has checked nothing, and a row that is not checked must not pass.
+            checked.add(share.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?);
+        }
+        Ok(checked)
+    }
+}
+
+/// Has every processor do a share; they stand in the order of what went in.
+fn shared<T: Send + 'static>(
+    mut items: Vec<T>,
+    recheck: &Arc<Recheck>,
+    check: fn(Vec<T>, &Recheck) -> CheckedPage,
+) -> impl Iterator<Item = JoinHandle<CheckedPage>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = items.len().div_ceil(threads).max(1);
-    let mut shares = Vec::new();
-    while !items.is_empty() {
+    std::iter::from_fn(move || {
         let rest = items.split_off(share.min(items.len()));
-        shares.push(std::mem::replace(&mut items, rest));
-    }
-    let work = &work;
-    std::thread::scope(|scope| {
-        let running: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
-        // A thread that panicked has checked nothing, and a row that is not checked must not pass.
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let (some, recheck) = (std::mem::replace(&mut items, rest), Arc::clone(recheck));
+        (!some.is_empty()).then(|| tokio::task::spawn_blocking(move || check(some, &recheck)))
     })
+}
+
+/// A row in a table that nobody sealed.
+pub(super) fn added(stray: Stray) -> Finding {
+    Finding::Added { table: stray.stream.table(), id: stray.id }
 }
 
 /// The hash of no row.
@@ -71,6 +90,13 @@ impl CheckedPage {
         let mut checked = Self { leaves: Vec::with_capacity(entries.len()), ..Self::default() };
         entries.into_iter().for_each(|entry| checked.check(entry, recheck));
         checked
+    }
+
+    fn of_lines(lines: Vec<Vec<u8>>, recheck: &Recheck) -> Self {
+        let mut page = Page::default();
+        lines.iter().for_each(|line| source::take(&mut page, line));
+        page.findings.extend(page.strays.into_iter().map(added));
+        Self { checkpoints: page.checkpoints, findings: page.findings, ..Self::of(page.entries, recheck) }
     }
 
     fn add(&mut self, share: Self) {
@@ -84,16 +110,17 @@ impl CheckedPage {
 
     fn check(&mut self, entry: Entry, recheck: &Recheck) {
         let Entry { mut seen, row, found_at } = entry;
-        let again = row.and_then(|row| self.row(&mut seen, row, found_at.as_deref(), recheck));
+        let again = row.and_then(|row| self.row(&mut seen, row, found_at, recheck));
         self.leaves.push(Checked { seen, again });
     }
 
     /// The hash of a row, and what it says; how it was decided again.
-    fn row(&mut self, seen: &mut SeenLeaf, row: LeafRecord, found_at: Option<&str>, recheck: &Recheck) -> Option<Rechecked> {
+    fn row(&mut self, seen: &mut SeenLeaf, row: LeafRecord, found_at: Option<Timestamp>, recheck: &Recheck) -> Option<Rechecked> {
         // What says something else than the line around it was changed.
         seen.row = Some(NOTHING);
         let text = std::str::from_utf8(&row.bytes).ok()?;
-        let at = if found_at.is_some() { found_at } else { line::itself(seen.stream, &seen.id, text)? };
+        let found_at = found_at.map(audit_time);
+        let at = if found_at.is_some() { found_at.as_deref() } else { line::itself(seen.stream, seen.id, text)? };
         let stands_in_the_log = seen.missing_at.is_none();
         if let Some(month) = at.filter(|_| seen.stream.has_months() && stands_in_the_log).map(month_of)
             && !self.months.contains(month)

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use uuid::Uuid;
 
 /// A line as it is read.
 #[derive(Debug, Deserialize)]
@@ -33,7 +34,7 @@ pub(super) struct Line<'t> {
 struct LeafLine<'l> {
     index: u64,
     table: &'l str,
-    id: &'l str,
+    id: Uuid,
     hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<&'l str>,
@@ -43,7 +44,7 @@ struct LeafLine<'l> {
 }
 
 /// A leaf and its row, or the time of one that is not there.
-pub(super) fn leaf(index: u64, stream: Stream, id: &str, hash: TreeHash, row: Option<&LeafRecord>, at: Option<&str>) -> String {
+pub(super) fn leaf(index: u64, stream: Stream, id: Uuid, hash: TreeHash, row: Option<&LeafRecord>, at: Option<&str>) -> String {
     let record = row.and_then(|row| serde_json::from_slice(&row.bytes).ok());
     let sealed = row.and_then(|row| row.sealed.as_ref()).filter(|sealed| sealed.as_object().is_none_or(|map| !map.is_empty()));
     let line = LeafLine { index, table: stream.as_str(), id, hash: STANDARD.encode(hash.0), at, record, sealed };
@@ -65,6 +66,12 @@ pub(super) fn outside(count: u64) -> String {
     serde_json::json!({ "outside": count }).to_string()
 }
 
+/// An id, spelled as we spell it: the same in other letters is another text under a hash.
+pub(super) fn spelled(id: &str) -> Option<Uuid> {
+    let read: Uuid = id.parse().ok()?;
+    (read.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == id).then_some(read)
+}
+
 /// A hash of the tree.
 pub(super) fn hash(text: &str) -> Option<TreeHash> {
     STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
@@ -72,7 +79,7 @@ pub(super) fn hash(text: &str) -> Option<TreeHash> {
 
 /// The time of a line's row, if that is in canonical form, of this table and of this id: else what is hashed is not what is
 /// looked at.
-pub(super) fn itself<'r>(stream: Stream, id: &str, raw: &'r str) -> Option<Option<&'r str>> {
+pub(super) fn itself<'r>(stream: Stream, id: Uuid, raw: &'r str) -> Option<Option<&'r str>> {
     #[derive(Deserialize)]
     struct Named<'r> {
         leaf: &'r str,
@@ -83,8 +90,8 @@ pub(super) fn itself<'r>(stream: Stream, id: &str, raw: &'r str) -> Option<Optio
     }
     let named: Named<'_> = serde_json::from_str(raw).ok()?;
     let own_id = match named.id.get().parse::<u64>() {
-        Ok(number) => uuid::Uuid::from_u128(number.into()).to_string(),
-        Err(_) => named.id.get().trim_matches('"').to_owned(),
+        Ok(number) => Uuid::from_u128(number.into()),
+        Err(_) => spelled(named.id.get().trim_matches('"'))?,
     };
     let of_stream = named.leaf.strip_prefix("assent.").and_then(|leaf| leaf.strip_suffix(".v1"));
     let is_itself = own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw);

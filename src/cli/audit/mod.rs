@@ -10,6 +10,7 @@ mod line;
 mod lines;
 mod prove;
 mod query;
+mod reader;
 mod rekey;
 mod retain;
 mod source;

@@ -39,7 +39,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         None => Archives::open(&options.archive)?.take(leaf.index)?.and_then(|entry| Some(entry.row?.bytes)),
     };
     let bytes = bytes.ok_or_else(|| {
-        let row = format!("row `{}` is gone from `{}`", leaf.id, leaf.stream.table());
+        let row = format!("row `{}` is gone from `{}`", leaf.place.id, leaf.stream.table());
         wrong(&format!("{row}; if `assent audit retain` took it out, `--archive` names where to"))
     })?;
     let nodes = store.nodes(&path(leaf.index, checkpoint.size)).await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             println!(
                 "{} {} is leaf {} of {}: {}",
                 leaf.stream.as_str(),
-                leaf.id,
+                leaf.place.id,
                 leaf.index,
                 proof.checkpoint.size,
                 path.display()

@@ -2,17 +2,12 @@
 
 use super::line::{self, Line};
 use super::lines::{Lines, Next};
+use super::reader::{PAGE, Reader};
 use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream};
 use crate::cli::Failure;
-use crate::store::{LEAVES_AT_ONCE, Store};
-use std::collections::VecDeque;
-use std::sync::Arc;
-use tokio::task::JoinHandle;
+use crate::store::{RowsSeen, Store, Stray};
+use jiff::Timestamp;
 
-/// How many leaves are read at once.
-const PAGE: u64 = LEAVES_AT_ONCE as u64;
-/// How many pages of a database are read at the same time.
-const AHEAD: usize = 2;
 /// How many rows without a leaf are named, of each table.
 pub(super) const MOST_STRAYS: u32 = 100;
 /// How many archived policies are read at once.
@@ -24,7 +19,7 @@ pub(super) struct Entry {
     /// The row, where there is one.
     pub(super) row: Option<LeafRecord>,
     /// The row's time, where it was found by its table, its id and this: what a line of an export says of its row is looked at first.
-    pub(super) found_at: Option<String>,
+    pub(super) found_at: Option<Timestamp>,
 }
 
 /// Leaves that follow each other, and the checkpoints among them.
@@ -32,8 +27,10 @@ pub(super) struct Entry {
 pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     pub(super) checkpoints: Vec<Checkpoint>,
-    /// What cannot be read, and what is in the tables alone.
+    /// What cannot be read.
     pub(super) findings: Vec<Finding>,
+    /// What is in the tables alone.
+    pub(super) strays: Vec<Stray>,
     /// Lines of an export that are still to be read; a page has these or entries.
     pub(super) lines: Vec<Vec<u8>>,
 }
@@ -51,44 +48,14 @@ impl Source {
             Source::Export(lines) => export_page(lines),
         }
     }
-}
 
-/// Pages of a database, of which some are read while one is looked at.
-pub(super) struct Reader {
-    store: Arc<dyn Store>,
-    /// The first leaf that nobody reads yet, and the one to end before.
-    next: u64,
-    end: u64,
-    reading: VecDeque<JoinHandle<Result<Page, Failure>>>,
-}
-
-impl Reader {
-    pub(super) fn new(store: Arc<dyn Store>, next: u64, end: u64) -> Self {
-        Self { store, next, end, reading: VecDeque::new() }
-    }
-
-    async fn next(&mut self) -> Result<Option<Page>, Failure> {
-        while self.reading.len() < AHEAD && self.next < self.end {
-            let (from, to) = (self.next, self.next.saturating_add(PAGE).min(self.end));
-            let store = Arc::clone(&self.store);
-            self.reading.push_back(tokio::spawn(async move { database_page(store.as_ref(), from, to).await }));
-            self.next = to;
+    /// What was seen of the tables besides their leaves.
+    pub(super) fn seen(&mut self) -> Vec<RowsSeen> {
+        match self {
+            Source::Database(reader) => reader.seen(),
+            Source::Export(_) => Vec::new(),
         }
-        let Some(page) = self.reading.pop_front() else { return Ok(None) };
-        page.await.map_err(|_| Failure::no("a page could not be read; this is a bug"))?.map(Some)
     }
-}
-
-async fn database_page(store: &dyn Store, from: u64, to: u64) -> Result<Page, Failure> {
-    // Where leaves are missing, the next one that is there says so.
-    let leaves = store.leaves_with_rows(from, to).await?;
-    let checkpoints = store.checkpoints(from, to).await?;
-    let entries = leaves.into_iter().map(|(leaf, row)| {
-        let (found_at, missing_at) = if row.is_some() { (Some(leaf.at), None) } else { (None, Some(leaf.at)) };
-        let seen = SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row: None, missing_at };
-        Entry { seen, row, found_at }
-    });
-    Ok(Page { entries: entries.collect(), checkpoints, ..Page::default() })
 }
 
 impl Page {
@@ -150,9 +117,9 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
         page.findings.push(Finding::Outside { count });
         return Some(());
     }
-    let (stream, id) = (Stream::parse(line.table?)?, line.id?.into_owned());
+    let (stream, id) = (Stream::parse(line.table?)?, line::spelled(&line.id?)?);
     if line.unsealed == Some(true) {
-        page.findings.push(Finding::Added { table: stream.table(), id });
+        page.strays.push(Stray { stream, id: id.to_string() });
         return Some(());
     }
     let sealed = line::hash(line.hash?)?;

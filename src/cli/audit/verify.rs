@@ -2,9 +2,10 @@
 //! checkpoints that were kept elsewhere; and whether every decision follows from its facts and its policy.
 
 use super::archive::Archives;
-use super::check::{self, CheckedPage};
+use super::check::{self, CheckedPage, Checking};
 use super::export::Manifest;
 use super::lines::Lines;
+use super::reader::Reader;
 use super::source::{self, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified};
@@ -17,8 +18,13 @@ use crate::store::Store;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// How many pages wait to be checked while another is read.
+const AT_ONCE: usize = 1;
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -105,14 +111,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             })
             .await?;
             run.open_archives(&options.archive)?;
-            let mut source = Source::Database(source::Reader::new(Arc::clone(&log.store), 0, size));
+            let mut source = Source::Database(Reader::new(Arc::clone(&log.store), 0, size));
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
             if count > 0 {
                 run.verification.found(Finding::Outside { count });
             }
-            for stray in store.strays(source::MOST_STRAYS).await? {
-                run.verification.found(Finding::Added { table: stray.stream.table(), id: stray.id });
+            for stray in store.strays(&source.seen(), source::MOST_STRAYS).await? {
+                run.verification.found(check::added(stray));
             }
             run.counts(kept);
             run.report(Some(store.unsealed().await?), options.json)
@@ -192,30 +198,35 @@ impl Run {
         }
     }
 
-    /// Reads a page while the one before is checked, and takes in what came of one while the next is.
+    /// Reads a page while those before are checked.
     async fn all(&mut self, source: &mut Source, keys: Option<&dyn Store>) -> Result<(), Failure> {
-        let mut page = source.next().await?;
-        let mut checked = None;
-        loop {
-            let mut checking = None;
-            if let Some(mut here) = page {
-                if !self.archives.is_empty() {
-                    here.read();
-                    self.archives.fill(&mut here)?;
-                }
-                if let Some(store) = keys {
-                    self.fetch_keys(store, &here).await?;
-                }
-                let recheck = Arc::clone(&self.recheck);
-                checking = Some(tokio::task::spawn_blocking(move || check::page(here, &recheck)));
+        let mut checking = VecDeque::new();
+        while let Some(mut page) = source.next().await? {
+            if !self.archives.is_empty() {
+                page.read();
+                self.archives.fill(&mut page)?;
             }
-            if let Some(before) = checked.take() {
-                self.take_in(before);
+            let persons = if keys.is_some() { self.unknown_persons(&page) } else { BTreeSet::new() };
+            let at_once = if persons.is_empty() { AT_ONCE } else { 0 };
+            while checking.len() > at_once {
+                self.take_in_first(&mut checking).await?;
             }
-            let Some(checking) = checking else { return Ok(()) };
-            page = source.next().await?;
-            checked = Some(checking.await.map_err(|_| Failure::no("a row could not be checked; this is a bug"))?);
+            if let Some(store) = keys {
+                self.fetch_keys(store, persons).await?;
+            }
+            checking.push_back(Checking::of(page, &self.recheck));
         }
+        while !checking.is_empty() {
+            self.take_in_first(&mut checking).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_in_first(&mut self, checking: &mut VecDeque<Checking>) -> Result<(), Failure> {
+        if let Some(first) = checking.pop_front() {
+            self.take_in(first.end().await?);
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, checked: CheckedPage) {
@@ -227,7 +238,7 @@ impl Run {
             }
             self.verification.leaf(&one.seen);
             if let Some(again) = one.again {
-                self.again(&one.seen.id, again);
+                self.again(one.seen.id, again);
             }
         }
         checkpoints.for_each(|checkpoint| self.verification.checkpoint(checkpoint));
@@ -238,12 +249,14 @@ impl Run {
         self.progress.share(self.verification.size(), self.total, "leaves");
     }
 
-    async fn fetch_keys(&mut self, store: &dyn Store, page: &source::Page) -> Result<(), Failure> {
-        let mut persons = std::collections::BTreeSet::new();
-        for entry in &page.entries {
-            let sealed = entry.row.as_ref().and_then(|row| row.sealed.as_ref());
-            persons.extend(sealed.into_iter().flat_map(|sealed| self.recheck.unknown_persons(sealed)));
-        }
+    /// The persons of a page whose keys were not asked for yet.
+    fn unknown_persons(&self, page: &source::Page) -> BTreeSet<String> {
+        let sealed = page.entries.iter().filter_map(|entry| entry.row.as_ref()?.sealed.as_ref());
+        sealed.flat_map(|sealed| self.recheck.unknown_persons(sealed)).collect()
+    }
+
+    /// Nothing is being checked meanwhile.
+    async fn fetch_keys(&mut self, store: &dyn Store, persons: BTreeSet<String>) -> Result<(), Failure> {
         for person in persons {
             let wrapped = match UserId::new(person.as_str()) {
                 Ok(user) => store.person_key(&user).await?,
@@ -256,14 +269,14 @@ impl Run {
         Ok(())
     }
 
-    fn again(&mut self, id: &str, again: Rechecked) {
+    fn again(&mut self, id: Uuid, again: Rechecked) {
         let count = match again {
             Rechecked::Same => &mut self.again.same,
             Rechecked::ByPeople => &mut self.again.by_people,
             Rechecked::Erased => &mut self.again.erased,
             Rechecked::Sealed => &mut self.again.sealed,
             Rechecked::Differs(recorded, evaluated) => {
-                return self.verification.found(Finding::Verdict { id: id.to_owned(), recorded, evaluated });
+                return self.verification.found(Finding::Verdict { id: id.to_string(), recorded, evaluated });
             }
             Rechecked::NoPolicy(hash) => {
                 let why = format!("is not in the archive, or was changed there; decision `{id}` stands on it");
@@ -271,7 +284,7 @@ impl Run {
             }
             Rechecked::Unreadable => {
                 let (recorded, evaluated) = ("what cannot be read".to_owned(), "nothing".to_owned());
-                return self.verification.found(Finding::Verdict { id: id.to_owned(), recorded, evaluated });
+                return self.verification.found(Finding::Verdict { id: id.to_string(), recorded, evaluated });
             }
         };
         *count = count.saturating_add(1);

@@ -8,6 +8,7 @@ use super::sql::SqlStore;
 use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Decode, Postgres, Row as _, TypeInfo as _, ValueRef as _};
@@ -16,6 +17,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
@@ -161,6 +163,9 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
     })
 }
 
+/// In microseconds: the server counts from 2000.
+const FROM_1970_TO_2000: i64 = 946_684_800_000_000;
+
 #[derive(Debug)]
 struct PostgresRow(PgRow);
 
@@ -172,8 +177,17 @@ impl Cells for PostgresRow {
             return Ok(Some(Cell::Null));
         }
         let other = || StoreError::Corrupt(format!("column {index} is not what its type says"));
+        // In the order of how many there are.
         Ok(Some(match column.type_info().name() {
+            "TEXT" | "VARCHAR" | "NAME" => Cell::Text(value.as_str().map_err(|_| other())?),
             "INT8" => Cell::Int(<i64 as Decode<Postgres>>::decode(value).map_err(|_| other())?),
+            "INT2" => Cell::Int(<i16 as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
+            "UUID" => Cell::Id(Uuid::from_slice(value.as_bytes().map_err(|_| other())?).map_err(|_| other())?),
+            "TIMESTAMPTZ" => {
+                let micros = value.as_bytes().ok().and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
+                let since_1970 = micros.and_then(|micros| micros.checked_add(FROM_1970_TO_2000));
+                Cell::Time(since_1970.and_then(|micros| Timestamp::from_microsecond(micros).ok()).ok_or_else(other)?)
+            }
             "BOOL" => Cell::Int(<bool as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
             "BYTEA" => Cell::Bytes(<&[u8] as Decode<Postgres>>::decode(value).map_err(|_| other())?),
             "JSONB" => {
@@ -181,7 +195,6 @@ impl Cells for PostgresRow {
                 let text = value.as_bytes().ok().and_then(|bytes| bytes.strip_prefix(&[1]));
                 Cell::Text(text.and_then(|text| std::str::from_utf8(text).ok()).ok_or_else(other)?)
             }
-            "TEXT" | "VARCHAR" | "NAME" => Cell::Text(value.as_str().map_err(|_| other())?),
             name => return Err(StoreError::Corrupt(format!("column {index} is of the type {name}, which nobody reads"))),
         }))
     }

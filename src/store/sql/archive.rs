@@ -12,16 +12,15 @@ use crate::store::recorded::{PolicyActivation, Recorded, RecordedRange};
 
 const LAST: Sql = sql!("select hash from policy_activations order by id desc limit 1");
 const ACTIVATE: Sql = sql!("insert into policy_activations (at, hash, replica) values ($1" AS_TIME ", $2, $3)");
-pub(super) const LAST_ACTIVATION: Sql = sql!(
-    "select a.hash, p.body, " ACTIVATED_AT " from policy_activations a join policies p on p.hash = a.hash order by a.id desc limit 1"
-);
+pub(super) const LAST_ACTIVATION: Sql =
+    sql!("select a.hash, p.body, a.at from policy_activations a join policies p on p.hash = a.hash order by a.id desc limit 1");
 pub(super) const POLICY: Sql = sql!("select body from policies where hash = $1");
 pub(super) const DECISION: Sql = sql!(
-    "select id" AS_TEXT ", " DECIDED_AT ", kind, verdict, decided_by, rules" AS_TEXT ", policy_hash, facts" AS_TEXT ", facts_personal" AS_TEXT
+    "select id, decided_at, kind, verdict, decided_by, rules" AS_TEXT ", policy_hash, facts" AS_TEXT ", facts_personal" AS_TEXT
     ", trace" AS_TEXT ", null from decisions where id = $1" AS_UUID
 );
 const PAGE: Sql = sql!(
-    "select id" AS_TEXT ", " DECIDED_AT ", kind, verdict, decided_by, rules" AS_TEXT ", policy_hash, facts" AS_TEXT ", facts_personal" AS_TEXT
+    "select id, decided_at, kind, verdict, decided_by, rules" AS_TEXT ", policy_hash, facts" AS_TEXT ", facts_personal" AS_TEXT
     ", case when $5 = 1 then trace" AS_TEXT " else '' end, case when $5 = 1 then "
     "(select o.outcome from outcomes o where o.decision_id = decisions.id order by o.at desc, o.id desc limit 1) end "
     "from decisions where decided_at >= $1" AS_TIME

@@ -33,7 +33,7 @@ use super::types::{
     LastFailure, Lease, NewOperation, OperationView, Ordered, Passed, Received, Sent,
 };
 use super::{Judge, Store, StoreError};
-use crate::audit::WrappedKey;
+use crate::audit::{WrappedKey, audit_time};
 use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
@@ -70,11 +70,6 @@ impl<D: Driver> SqlStore<D> {
     fn is_archived(&self, hash: &str) -> bool {
         self.archived.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
     }
-}
-
-/// A time as audit tables take it: RFC 3339, UTC, microseconds, so that texts sort as times do.
-fn audit_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn timestamp(micros: i64) -> Result<Timestamp, StoreError> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 const MONTHS: Sql = Sql { postgres: "select month from assent_months()", sqlite: "select '' where 1 = 0" };
 /// A month's leaves. The times in a leaf's row are its own row's, and so is the month.
 const LEAVES: Sql = sql!(
-    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and stream in (1, 2) and at >= $2" AS_TIME
+    "select leaf, stream, id, at, hash from leaves where leaf >= $1 and stream in (1, 2) and at >= $2" AS_TIME
     " and at < $3" AS_TIME " order by leaf limit $4"
 );
 const UNSEALED: Sql = sql!(

@@ -4,8 +4,8 @@
 use super::Auditor;
 use crate::harness::command::{Ran, assent};
 use crate::harness::{Backend, Database, log_key, on_both, postgres};
-use assent::audit::{LogKey, Nodes, Stream, edge, leaf_hash};
-use assent::store::{LeafRow, Store};
+use assent::audit::{LogKey, Nodes, Stream, audit_time, edge, leaf_hash};
+use assent::store::{LeafRow, RowPlace, Store};
 use std::sync::Arc;
 
 on_both!(whoever_owns_the_database_changes_nothing_unseen, forgeries_beside_the_tree_are_seen);
@@ -124,7 +124,8 @@ impl Copy<'_> {
             let hash = leaf_hash(&row.bytes);
             nodes.add(index, hash).unwrap();
             let bytes = self.scene.sql("decode('HEX', 'hex')", "x'HEX'").replace("HEX", &hex::encode(hash.0));
-            let LeafRow { id, at, stream, .. } = leaf;
+            let LeafRow { place: RowPlace { id, at }, stream, .. } = leaf;
+            let at = audit_time(*at);
             let number = stream.number();
             statements.push(format!(
                 "insert into leaves (leaf, at, id, stream, hash) values ({index}, '{at}', '{id}', {number}, {bytes})"
@@ -213,6 +214,30 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     )
     .await;
     copy.is_caught("insert in the past", &format!("row `{fresh}` of `decisions` was never sealed")).await;
+
+    let copy = scene.copy().await;
+    copy.run(
+        &format!(
+            "insert into decisions (id, decided_at, {columns}) select '{fresh}', decided_at + interval '1 microsecond', {columns} from decisions where id = {{one}}"
+        ),
+        &format!(
+            "insert into decisions (id, decided_at, {columns}) select '{fresh}', decided_at, {columns} from decisions where id = {{one}}"
+        ),
+    )
+    .await;
+    copy.is_caught("insert in between", &format!("row `{fresh}` of `decisions` was never sealed")).await;
+
+    // SQLite cannot be talked out of a key.
+    if backend == Backend::Postgres {
+        let copy = scene.copy().await;
+        copy.both(&format!(
+            "alter table decisions drop constraint decisions_pkey; insert into decisions (id, decided_at, {columns}) select id, decided_at, {} \
+             from decisions where id = {{one}}",
+            columns.replace("verdict", "'approve'")
+        ))
+        .await;
+        copy.is_caught("a second row of the same id and time", "row `{one}` of `decisions` was never sealed").await;
+    }
 
     let copy = scene.copy().await;
     copy.both("update leaves set leaf = leaf + 1000000 where id in ({one}, {other})").await;

@@ -76,7 +76,7 @@ async fn proofs_hold_for_any_leaf_of_a_tree_of_any_size() {
     let verifier = key.verifier().unwrap();
     let mut checkpoints = vec![];
     let insert = "insert into operator_actions (id, at, operator, action, target) with recursive n(i) as (select 1 union all select i + 1 from n \
-                  where i < COUNT) select lower(hex(randomblob(16))), '2026-01-01T00:00:00.000000Z', 'anna', 'test', i from n";
+                  where i < COUNT) select printf('00000000-0000-4000-8000-%s', lower(hex(randomblob(6)))), '2026-01-01T00:00:00.000000Z', 'anna', 'test', i from n";
     for grows_by in [1, 1, 5, 93, 156, 1, 3, 252, 489] {
         database.try_run(&insert.replace("COUNT", &grows_by.to_string())).await.unwrap();
         let Sealed::Leaves { checkpoint, .. } = store.seal(&key, None, 100_000).await.unwrap() else {

@@ -5,6 +5,7 @@ mod docs;
 mod formats;
 mod independent;
 mod ocsf;
+mod order;
 mod personal;
 mod retention;
 mod roles;

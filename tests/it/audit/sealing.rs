@@ -40,7 +40,7 @@ async fn every_row_for_auditors_becomes_a_leaf(backend: Backend) {
         // Nobody has reviewed anything here.
         assert!(sealed > 0 || stream == Stream::Review, "{table}");
     }
-    let sealed: BTreeSet<_> = leaves.iter().map(|leaf| leaf.id.clone()).collect();
+    let sealed: BTreeSet<_> = leaves.iter().map(|leaf| leaf.place.id.to_string()).collect();
     assert!(decisions.iter().all(|id| sealed.contains(id)));
     let checkpoint = store.last_checkpoint().await.unwrap().unwrap();
     assert_eq!((checkpoint.size, checkpoint.origin.as_str()), (leaves.len() as u64, log_key().name()));
@@ -220,13 +220,13 @@ async fn writers_that_roll_back_and_dawdle_leave_no_row_out_and_none_twice() {
         for leaf in page {
             assert_eq!(leaf.index, from, "dense");
             from += 1;
-            assert!(seen.insert(leaf.id), "none twice");
+            assert!(seen.insert(leaf.place.id.to_string()), "none twice");
         }
     }
     let mut pool = database.texts("select id::text from operator_actions").await;
     pool.sort();
     assert!(pool.iter().eq(seen.iter()), "none left out");
-    assert_eq!(store.strays(10).await.unwrap(), []);
+    assert_eq!(store.strays(&[], 10).await.unwrap(), []);
     let last = store.last_checkpoint().await.unwrap().unwrap();
     let nodes = store.nodes(&assent::audit::edge(last.size)).await.unwrap();
     let root: TreeHash = nodes.root(last.size).unwrap();

@@ -50,18 +50,25 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
         let rows = store.rows(&leaves).await.unwrap();
         let mut checkpoints = store.checkpoints(from, to).await.unwrap().into_iter().peekable();
         for (leaf, row) in leaves.into_iter().zip(rows) {
-            if !ids.insert((leaf.stream, leaf.id.clone())) {
+            if !ids.insert((leaf.stream, leaf.place.id)) {
                 wrong.push(format!("{leaf:?} is not the first leaf of its row"));
             }
             let row = row.map(|row| leaf_hash(&row.bytes));
-            run.leaf(&SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.id, sealed: leaf.hash, row, missing_at: None });
+            run.leaf(&SeenLeaf {
+                index: leaf.index,
+                stream: leaf.stream,
+                id: leaf.place.id,
+                sealed: leaf.hash,
+                row,
+                missing_at: None,
+            });
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size == run.size()) {
                 run.checkpoint(&checkpoint);
             }
         }
     }
     wrong.extend(run.finish().findings.iter().map(ToString::to_string));
-    wrong.extend(store.strays(10).await.unwrap().iter().map(|stray| format!("{stray:?} is no leaf")));
+    wrong.extend(store.strays(&[], 10).await.unwrap().iter().map(|stray| format!("{stray:?} is no leaf")));
     wrong
 }
 

@@ -35,7 +35,7 @@ pub(in crate::cli::audit) async fn month(
         next = last.index.saturating_add(1);
         for (leaf, found) in leaves.iter().zip(store.rows(&leaves).await?) {
             let found = found.filter(|found| leaf_hash(&found.bytes) == leaf.hash).ok_or_else(|| {
-                let row = format!("row `{}` of `{}` is not what was sealed", leaf.id, leaf.stream.table());
+                let row = format!("row `{}` of `{}` is not what was sealed", leaf.place.id, leaf.stream.table());
                 Failure::no(format!("{row}, and what may be evidence is not dropped; `assent audit verify` says more"))
             })?;
             from.get_or_insert(leaf.index);
@@ -47,7 +47,7 @@ pub(in crate::cli::audit) async fn month(
                 }
             }
             if let Some((_, file)) = &mut open {
-                let line = line::leaf(leaf.index, leaf.stream, &leaf.id, leaf.hash, Some(&found), None);
+                let line = line::leaf(leaf.index, leaf.stream, leaf.place.id, leaf.hash, Some(&found), None);
                 file.row(format!("{line}\n").as_bytes())?;
             }
             digest.add(leaf.index, leaf.hash);

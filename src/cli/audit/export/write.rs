@@ -7,15 +7,16 @@ use super::{csv, parquet};
 use crate::audit::{Checkpoint, Stream, ocsf_event};
 use crate::cli::Failure;
 use crate::cli::audit::line;
-use crate::cli::audit::source::{self, Entry, Page, Source};
+use crate::cli::audit::reader::Reader;
+use crate::cli::audit::source::{self, Entry, Page};
 use crate::cli::progress::Progress;
-use crate::store::Store;
+use crate::store::{Store, Stray};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How many leaves a part has.
+/// How many leaves a part has: whole pages.
 const PART: u64 = 100_000;
 
 /// Writes all that is missing; the manifest then.
@@ -31,14 +32,16 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
     };
     let size = manifest.size();
     let mut from = manifest.parts.last().map_or(0, |part| part.to);
+    let mut reader = Reader::new(Arc::clone(store), from, size);
     while from < size {
         let to = from.saturating_add(PART).min(size);
-        let mut source = Source::Database(source::Reader::new(Arc::clone(store), from, to));
         let mut files =
             Files { folder, format, number: from / PART, log: manifest.log(), lines: BTreeMap::new(), tables: BTreeMap::new() };
         // What is counted in a part that is not finished must not count.
         let mut counted = manifest.clone();
-        while let Some(page) = source.next().await? {
+        while reader.taken() < to
+            && let Some(page) = reader.next().await?
+        {
             for entry in &page.entries {
                 counted.count(entry.seen.stream, entry.seen.sealed);
                 counted.gone = counted.gone.saturating_add(u64::from(entry.row.is_none()));
@@ -48,8 +51,8 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
             progress.share(last, size, "leaves");
         }
         if to == size && format == Format::Jsonl {
-            for stray in store.strays(source::MOST_STRAYS).await? {
-                files.line(&line::stray(stray.stream, &stray.id))?;
+            for stray in store.strays(&reader.seen(), source::MOST_STRAYS).await? {
+                files.stray(&stray)?;
             }
             let outside = store.leaves_outside().await?;
             if outside > 0 {
@@ -88,6 +91,7 @@ struct Files<'f> {
 
 impl Files<'_> {
     fn page(&mut self, page: Page) -> Result<(), Failure> {
+        page.strays.iter().try_for_each(|stray| self.stray(stray))?;
         let mut checkpoints = page.checkpoints.iter().peekable();
         for entry in page.entries {
             let covered = entry.seen.index.saturating_add(1);
@@ -100,6 +104,10 @@ impl Files<'_> {
         checkpoints.try_for_each(|checkpoint| self.checkpoint(checkpoint))
     }
 
+    fn stray(&mut self, stray: &Stray) -> Result<(), Failure> {
+        if self.format == Format::Jsonl { self.line(&line::stray(stray.stream, &stray.id)) } else { Ok(()) }
+    }
+
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
         if self.format == Format::Jsonl { self.line(&line::checkpoint(&checkpoint.note)) } else { Ok(()) }
     }
@@ -108,7 +116,7 @@ impl Files<'_> {
         let Entry { seen, row, .. } = entry;
         if self.format == Format::Jsonl {
             let missing_at = seen.missing_at.as_deref();
-            return self.line(&line::leaf(seen.index, seen.stream, &seen.id, seen.sealed, row.as_ref(), missing_at));
+            return self.line(&line::leaf(seen.index, seen.stream, seen.id, seen.sealed, row.as_ref(), missing_at));
         }
         let Some(row) = row else { return Ok(()) };
         let record = row.record().ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 pub(super) mod rows;
 mod sealing;
+mod strays;
 
 use super::{SqlStore, audit_time, transaction_now};
 use crate::audit::{Checkpoint, CountedAs, LeafRecord, LogKey, Nodes, Run, Stream, canonical, stored_json};
@@ -10,7 +11,7 @@ use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, Sealed, Stray};
+use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrder, RowsSeen, Sealed, Stray};
 use async_trait::async_trait;
 use sealing::{hash, index, note};
 
@@ -22,14 +23,9 @@ const COSIGNED: Sql = sql!("select line from cosignatures where size = $1 order 
 const CHECKPOINTS: Sql = sql!("select note from checkpoints where size > $1 and size <= $2 order by size");
 const COSIGN: Sql =
     sql!("insert into cosignatures (size, line, at) values ($1, $2, $3" AS_TIME ") on conflict (size, line) do nothing");
-const LEAVES: Sql = sql!(
-    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3"
-);
-/// Those of the small tables, and of none.
-const OTHER_LEAVES: Sql = sql!("select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where leaf >= $1 and leaf < $2 and (stream is null or stream not in (1, 2))");
-const LEAF_OF: Sql = sql!(
-    "select leaf, stream" AS_NUMBER ", id" AS_TEXT ", " AT ", hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1"
-);
+const LEAVES: Sql = sql!("select leaf, stream, id, at, hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3");
+const LEAF_OF: Sql =
+    sql!("select leaf, stream, id, at, hash from leaves where id = $1" AS_UUID " and stream = $2 order by leaf limit 1");
 const OUTSIDE: Sql =
     sql!("select count(*) from leaves where leaf < 0 or leaf >= (select coalesce(max(size), 0) from checkpoints)");
 const SEALED_COUNTS: Sql = sql!(
@@ -41,51 +37,10 @@ const LAST_CONFIGURATION: Sql =
     sql!("select body" AS_TEXT ", version from configuration_changes order by at desc, id desc limit 1");
 const CONFIGURED: Sql = sql!("insert into configuration_changes (id, at, replica, version, body) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5" AS_JSON ")");
 
-/// Rows of a table without a leaf under a checkpoint that do not wait for one. The time is part of a row's name, too: nobody may
-/// put another row of the same id beside it.
-macro_rules! strays {
-    ($table:literal, $number:literal, $at:literal) => {
-        strays!($table, $number, $at, "t.id", "t.id")
-    };
-    ($table:literal, $number:literal, $at:literal, $postgres_id:literal, $sqlite_id:literal) => {
-        Sql {
-            postgres: concat!(strays!(with $table, $number, $at, $postgres_id), "select id::text from strays limit $1"),
-            sqlite: concat!(strays!(with $table, $number, $at, $sqlite_id), "select cast(id as text) from strays limit $1"),
-        }
-    };
-    // Those without a leaf are few: only they are held against what waits, of which nobody has made statistics.
-    (with $table:literal, $number:literal, $at:literal, $id:literal) => {
-        concat!(
-            "with rest as materialized (select t.id, t.", $at, " as at, ", $id, " as row_id from ", $table, " t where not exists (select 1 from \
-             leaves l where l.id = ", $id, " and l.at = t.", $at, " and l.stream = ", $number, " and l.leaf >= 0 and l.leaf < (select \
-             coalesce(max(size), 0) from checkpoints))), strays as materialized (select r.id from rest r where not exists (select 1 from unsealed u \
-             where u.id = r.row_id and u.at = r.at and u.stream = ", $number, ") and not exists (select 1 from unsealed_history u where \
-             u.id = r.row_id and u.at = r.at and u.stream = ", $number, ")) "
-        )
-    };
-}
-
-const fn strays(stream: Stream) -> Sql {
-    match stream {
-        Stream::Decision => strays!("decisions", "1", "decided_at"),
-        Stream::Outcome => strays!("outcomes", "2", "at"),
-        Stream::Review => strays!("reviews", "3", "at"),
-        Stream::OperatorAction => strays!("operator_actions", "4", "at"),
-        Stream::PolicyActivation => strays!(
-            "policy_activations",
-            "5",
-            "at",
-            "('00000000-0000-0000-0000-' || lpad(to_hex(t.id), 12, '0'))::uuid",
-            "printf('00000000-0000-0000-0000-%012x', t.id)"
-        ),
-        Stream::ConfigurationChange => strays!("configuration_changes", "6", "at"),
-    }
-}
-
 pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
     let stream = Stream::of_number(row.int(1)?).ok_or_else(|| StoreError::Corrupt("a leaf has no table".into()))?;
-    let (id, at) = (row.text(2)?.to_owned(), row.text(3)?.to_owned());
-    Ok(LeafRow { index: index(Some(row), 0)?, stream, id, at, hash: hash(row, 4)? })
+    let place = RowPlace { id: row.id(2)?, at: row.time(3)? };
+    Ok(LeafRow { index: index(Some(row), 0)?, stream, place, hash: hash(row, 4)? })
 }
 
 #[async_trait]
@@ -137,26 +92,19 @@ impl<D: Driver> Ledger for SqlStore<D> {
     async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError> {
         let mut found = vec![None; leaves.len()];
         for (stream, sql, args) in rows::asked(leaves, Stream::ALL) {
-            for row in self.driver.read(sql, args).await? {
-                rows::put(&mut found, stream, &row, |found| found)?;
+            let (rows, before) = (self.driver.read(sql, args).await?, found.iter().flatten().count());
+            for row in &rows {
+                rows::put(&mut found, stream, row, |found| found)?;
+            }
+            if found.iter().flatten().count().saturating_sub(before) < rows.len() {
+                return Err(StoreError::Corrupt(format!("a row of `{}` stands there twice", stream.table())));
             }
         }
         Ok(found)
     }
 
-    async fn leaves_with_rows(&self, from: u64, below: u64) -> Result<Vec<(LeafRow, Option<LeafRecord>)>, StoreError> {
-        let mut leaves = Vec::new();
-        for (stream, sql) in rows::IN_ORDER {
-            for row in self.driver.read(sql, args![number(from)?, number(below)?]).await? {
-                leaves.push(rows::in_order(stream, &row)?);
-            }
-        }
-        let others = self.driver.read(OTHER_LEAVES, args![number(from)?, number(below)?]).await?;
-        let others = others.iter().map(leaf).collect::<Result<Vec<_>, _>>()?;
-        let rows = self.rows(&others).await?;
-        leaves.extend(others.into_iter().zip(rows));
-        leaves.sort_by_key(|(leaf, _)| leaf.index);
-        Ok(leaves)
+    async fn rows_from(&self, stream: Stream, from: RowPlace, limit: u32) -> Result<Option<RowsInOrder>, StoreError> {
+        rows::from(self.driver.as_ref(), stream, from, limit).await
     }
 
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError> {
@@ -171,14 +119,8 @@ impl<D: Driver> Ledger for SqlStore<D> {
         Ok(nodes)
     }
 
-    async fn strays(&self, limit: u32) -> Result<Vec<Stray>, StoreError> {
-        let mut found = Vec::new();
-        for stream in Stream::ALL {
-            for row in self.driver.read(strays(stream), args![i64::from(limit)]).await? {
-                found.push(Stray { stream, id: row.text(0)?.to_owned() });
-            }
-        }
-        Ok(found)
+    async fn strays(&self, seen: &[RowsSeen], limit: u32) -> Result<Vec<Stray>, StoreError> {
+        strays::find(self.driver.as_ref(), seen, limit).await
     }
 
     async fn sealed_counts(&self) -> Result<(u64, Vec<(CountedAs, u64)>), StoreError> {

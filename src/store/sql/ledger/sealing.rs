@@ -1,25 +1,23 @@
 //! The sealer's transaction: takes waiting rows, makes leaves of them, signs what the tree is then.
 
 use super::rows;
-use crate::audit::{Checkpoint, LogKey, Nodes, Place, Run, Stream, TreeHash, canonical, edge, leaf_hash};
+use crate::audit::{Checkpoint, LogKey, Nodes, Place, Run, Stream, TreeHash, audit_time, canonical, edge, leaf_hash};
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::{LeafRow, Sealed};
-use crate::store::sql::{audit_time, transaction_now};
+use crate::store::ledger::{LeafRow, RowPlace, Sealed};
+use crate::store::sql::transaction_now;
 use serde_json::{Map, Value, json};
 
 /// Held to the end of the transaction. SQLite has one writer.
 const ELECT: Sql = Sql { postgres: "select pg_try_advisory_xact_lock(hashtext('assent_seal'))", sqlite: "select 1" };
 const TAKE: Sql = Sql {
-    postgres: "delete from unsealed where ctid = any(array(select ctid from unsealed limit $1)) returning stream::bigint, id::text, \
-               to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    postgres: "delete from unsealed where ctid = any(array(select ctid from unsealed limit $1)) returning stream, id, at",
     sqlite: "delete from unsealed where rowid in (select rowid from unsealed order by rowid limit $1) returning stream, id, at",
 };
 const TAKE_HISTORY: Sql = Sql {
-    postgres: "delete from unsealed_history where ctid = any(array(select ctid from unsealed_history limit $1)) returning stream::bigint, \
-               id::text, to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    postgres: "delete from unsealed_history where ctid = any(array(select ctid from unsealed_history limit $1)) returning stream, id, at",
     sqlite: "delete from unsealed_history where rowid in (select rowid from unsealed_history order by rowid limit $1) \
              returning stream, id, at",
 };
@@ -76,11 +74,12 @@ pub(super) async fn seal<D: Driver>(
         return Ok(Sealed::Nothing);
     }
     let is_full = taken.len() as u64 >= u64::from(limit);
-    let mut leaves = taken.iter().filter_map(|row| waiting(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+    let mut leaves = taken.iter().filter_map(waiting).collect::<Vec<_>>();
     // As far as one can see they stand in the order of their times.
-    leaves.sort_by(|one, other| (&one.at, one.stream, &one.id).cmp(&(&other.at, other.stream, &other.id)));
+    let order = |leaf: &LeafRow| (leaf.place.at, leaf.stream, leaf.place.id);
+    leaves.sort_by_key(order);
     // Once for each row, however often it waits.
-    leaves.dedup_by(|one, other| (&one.at, one.stream, &one.id) == (&other.at, other.stream, &other.id));
+    leaves.dedup_by_key(|leaf| order(leaf));
     let mut is_new = vec![true; leaves.len()];
     for row in tx.rows(SEALED_BEFORE, args![rows::wanted_of(&leaves)]).await? {
         if let Some(slot) = usize::try_from(row.int(0)?).ok().and_then(|place| is_new.get_mut(place)) {
@@ -167,12 +166,13 @@ fn root_of_nothing() -> TreeHash {
 }
 
 /// A row that waits; what names none is dropped, as nothing can be sealed of it.
-fn waiting(row: &Row) -> Result<Option<LeafRow>, StoreError> {
-    let (Some(stream), Some(id), Some(at)) = (Stream::of_number(row.int(0)?), row.opt_text(1)?, row.opt_text(2)?) else {
+fn waiting(row: &Row) -> Option<LeafRow> {
+    let stream = row.int(0).ok().and_then(Stream::of_number);
+    let (Some(stream), Ok(id), Ok(at)) = (stream, row.id(1), row.time(2)) else {
         tracing::error!("what waits to be sealed names no row; run `assent audit verify`");
-        return Ok(None);
+        return None;
     };
-    Ok(Some(LeafRow { index: 0, stream, id: id.to_owned(), at: at.to_owned(), hash: TreeHash([0; 32]) }))
+    Some(LeafRow { index: 0, stream, place: RowPlace { at, id }, hash: TreeHash([0; 32]) })
 }
 
 /// A tree to which leaves are added.
@@ -207,8 +207,9 @@ impl Grown {
 
 /// What is sealed of a row that somebody removed before it was: that it was there. It fits no row, and a check says so.
 fn missing(leaf: &LeafRow) -> Vec<u8> {
-    tracing::error!(audit.table = leaf.stream.table(), audit.id = %leaf.id, "a row was removed before it was sealed; run `assent audit verify`");
-    let fields: Map<_, _> = [("leaf", "assent.removed.v1"), ("table", leaf.stream.table()), ("id", &leaf.id)]
+    tracing::error!(audit.table = leaf.stream.table(), audit.id = %leaf.place.id, "a row was removed before it was sealed; run `assent audit verify`");
+    let id = leaf.place.id.to_string();
+    let fields: Map<_, _> = [("leaf", "assent.removed.v1"), ("table", leaf.stream.table()), ("id", id.as_str())]
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .into_iter()
         .collect();
@@ -216,8 +217,8 @@ fn missing(leaf: &LeafRow) -> Vec<u8> {
 }
 
 fn leaf_json(leaf: &LeafRow) -> Value {
-    let LeafRow { index, stream, id, at, hash } = leaf;
-    json!({ "leaf": index, "at": at, "id": id, "stream": stream.number(), "hash": hex::encode(hash.0) })
+    let LeafRow { index, stream, place, hash } = leaf;
+    json!({ "leaf": index, "at": audit_time(place.at), "id": place.id, "stream": stream.number(), "hash": hex::encode(hash.0) })
 }
 
 fn node_json((place, hash): &(Place, TreeHash)) -> Value {

@@ -6,11 +6,11 @@ mod spans;
 mod words;
 
 use super::{SqlStore, ledger};
-use crate::audit::{LeafRecord, Stream, TreeHash};
+use crate::audit::{LeafRecord, Stream, TreeHash, audit_time};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::ledger::LeafRow;
+use crate::store::ledger::{LeafRow, RowPlace};
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
 use asked::{Asked, having};
 use async_trait::async_trait;
@@ -19,11 +19,7 @@ use spans::{Span, latest_first};
 use std::collections::BTreeSet;
 use words::Words;
 
-const TIMES: Sql = Sql {
-    postgres: "select to_char(min(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-               to_char(max(decided_at) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from decisions",
-    sqlite: "select min(decided_at), max(decided_at) from decisions",
-};
+const TIMES: Sql = sql!("select min(decided_at), max(decided_at) from decisions");
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
 /// The hashes of the reasons that have a text; nothing that is known where nobody lists reasons.
 const REASONS: Sql = Sql {
@@ -35,8 +31,8 @@ const MOST_REASONS: i64 = 1_000;
 
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
-    let (id, at) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
-    Ok(LeafRow { index: 0, stream: Stream::Decision, id, at, hash: TreeHash([0; 32]) })
+    let place = RowPlace { id: row.id(0)?, at: row.time(1)? };
+    Ok(LeafRow { index: 0, stream: Stream::Decision, place, hash: TreeHash([0; 32]) })
 }
 
 fn outcome(row: &Row) -> Result<Option<FoundOutcome>, StoreError> {
@@ -44,15 +40,11 @@ fn outcome(row: &Row) -> Result<Option<FoundOutcome>, StoreError> {
     Ok(Some(FoundOutcome {
         outcome: outcome.to_owned(),
         error_code: row.opt_text(3)?.map(str::to_owned),
-        at: row.text(4)?.to_owned(),
+        at: audit_time(row.time(4)?),
     }))
 }
 
-const POSTGRES_HEAD: &str = concat!(
-    "select p.id::text, to_char(p.decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), o.outcome, o.error_code, ",
-    "to_char(o.at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from ("
-);
-const SQLITE_HEAD: &str = "select p.id, p.decided_at, o.outcome, o.error_code, o.at from (";
+const HEAD: &str = "select p.id, p.decided_at, o.outcome, o.error_code, o.at from (";
 const POSTGRES_TAIL: &str = ") p left join lateral (select * from outcomes where outcomes.decision_id = p.id order by outcomes.at desc, \
                              outcomes.id desc limit 1) o on true order by p.decided_at desc, p.id desc";
 const SQLITE_TAIL: &str = ") p left join outcomes o on o.id = (select id from outcomes where outcomes.decision_id = p.id order by outcomes.at \
@@ -60,7 +52,7 @@ const SQLITE_TAIL: &str = ") p left join outcomes o on o.id = (select id from ou
 
 /// The statement for a page.
 fn page(asked: &Asked<'_>, limit: u32) -> Words {
-    let mut words = Words::new(POSTGRES_HEAD, SQLITE_HEAD);
+    let mut words = Words::new(HEAD, HEAD);
     words.alike("select * from (");
     words.each_of(asked, "select d.id, d.decided_at from decisions d", |words, is_unordered| {
         if is_unordered {
@@ -173,7 +165,7 @@ impl<D: Driver> Search for SqlStore<D> {
     }
 
     async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError> {
-        let mut words = Words::new(POSTGRES_HEAD, SQLITE_HEAD);
+        let mut words = Words::new(HEAD, HEAD);
         words.with(
             "select d.id, d.decided_at from decisions d where d.id = ?::uuid",
             "select d.id, d.decided_at from decisions d where d.id = ?",

@@ -1,0 +1,81 @@
+//! Rows without a leaf under a checkpoint that do not wait for one. The time is part of a row's name, too: nobody may put another
+//! row of the same id beside it.
+
+use super::rows;
+use crate::audit::{Stream, TreeHash, audit_time};
+use crate::store::StoreError;
+use crate::store::connection::{Arg, Driver, args};
+use crate::store::dialect::{Sql, sql};
+use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, RowPlace, RowsSeen, Stray};
+
+/// Those of a table, which is `t`, with the id that it has in the tree, and the name of its time; conditions that begin with `and`.
+macro_rules! strays {
+    ([$($from:tt)+] [$($id:tt)+] $at:literal $number:literal [$($and:tt)+] $limit:literal) => {
+        // Those without a leaf are few: only they are held against what waits, of which nobody has made statistics.
+        sql!(
+            "with rest as materialized (select t.id, t." $at " as at, " $($id)+ " as row_id from " $($from)+ " where not exists (select 1 from \
+             leaves l where l.id = " $($id)+ " and l.at = t." $at " and l.stream = " $number " and l.leaf >= 0 and l.leaf < (select \
+             coalesce(max(size), 0) from checkpoints))" $($and)+ "), strays as materialized (select r.id from rest r where not exists (select 1 \
+             from unsealed u where u.id = r.row_id and u.at = r.at and u.stream = " $number ") and not exists (select 1 from unsealed_history u \
+             where u.id = r.row_id and u.at = r.at and u.stream = " $number ")) select id" AS_TEXT " from strays limit " $limit
+        )
+    };
+}
+
+/// Those of a whole table; of one that is kept by months only where it was not seen.
+const fn unseen(stream: Stream) -> Sql {
+    match stream {
+        Stream::Decision => strays!(
+            ["decisions t"] ["t.id"] "decided_at" "1" [" and (t.decided_at <= $2" AS_TIME " or t.decided_at >= $3" AS_TIME ")"] "$1"
+        ),
+        Stream::Outcome => {
+            strays!(["outcomes t"] ["t.id"] "at" "2" [" and (t.at <= $2" AS_TIME " or t.at >= $3" AS_TIME ")"] "$1")
+        }
+        Stream::Review => strays!(["reviews t"] ["t.id"] "at" "3" [""] "$1"),
+        Stream::OperatorAction => strays!(["operator_actions t"] ["t.id"] "at" "4" [""] "$1"),
+        Stream::PolicyActivation => strays!(["policy_activations t"] [ACTIVATION_ID] "at" "5" [""] "$1"),
+        Stream::ConfigurationChange => strays!(["configuration_changes t"] ["t.id"] "at" "6" [""] "$1"),
+    }
+}
+
+/// Those among rows that are asked for.
+const fn among(stream: Stream) -> Option<Sql> {
+    match stream {
+        Stream::Decision => Some(strays!(
+            [ROWS_OF_1 " join decisions t on t.decided_at = n.row_at and t.id = n.row_id"] ["t.id"] "decided_at" "1" [""] "$2"
+        )),
+        Stream::Outcome => Some(strays!(
+            [ROWS_OF_1 " join outcomes t on t.at = n.row_at and t.id = n.row_id"] ["t.id"] "at" "2" [""] "$2"
+        )),
+        _ => None,
+    }
+}
+
+pub(super) async fn find<D: Driver>(driver: &D, seen: &[RowsSeen], limit: u32) -> Result<Vec<Stray>, StoreError> {
+    let (mut found, limit) = (Vec::new(), i64::from(limit));
+    for stream in Stream::ALL {
+        let seen = seen.iter().find(|seen| seen.stream == stream);
+        for (sql, args) in asked(stream, seen, limit) {
+            for row in driver.read(sql, args).await? {
+                found.push(Stray { stream, id: row.text(0)?.to_owned() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn asked(stream: Stream, seen: Option<&RowsSeen>, limit: i64) -> Vec<(Sql, Vec<Arg>)> {
+    let leaf = |place: &RowPlace| LeafRow { index: 0, stream, place: *place, hash: TreeHash([0; 32]) };
+    let mut asked = Vec::new();
+    if let (Some(seen), Some(among)) = (seen, among(stream)) {
+        for some in seen.unclaimed.chunks(LEAVES_AT_ONCE as usize) {
+            asked.push((among, args![rows::wanted_of(&some.iter().map(leaf).collect::<Vec<_>>()), limit]));
+        }
+    }
+    // Until a moment and from it on is always.
+    let always = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH);
+    let (after, before) = seen.map_or(always, |seen| (seen.after, seen.before));
+    let times = if stream.has_months() { args![limit, audit_time(after), audit_time(before)] } else { args![limit] };
+    asked.push((unseen(stream), times));
+    asked
+}

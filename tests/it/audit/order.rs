@@ -1,0 +1,53 @@
+//! A log whose rows were sealed in another order than that of their times, as after an import or with clocks that disagree: `verify`
+//! reads rows as they follow each other in time, and nothing it finds may depend on that.
+
+use super::Auditor;
+use crate::harness::command::assent;
+use crate::harness::{Backend, log_key};
+use assent::store::Sealed;
+
+/// Twice as many as rows ever wait for their leaves, at times that have nothing to do with the order in which they are written.
+const SHUFFLED: &str = "insert into outcomes select ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, null, \
+    '2026-05-01Z'::timestamptz + (i * 7919 % 16000) * interval '1 minute', 'share', 'op-' || i, 'applied', null, null, false \
+    from generate_series(0, 15999) i";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_were_not_sealed_in_the_order_of_their_times_are_checked_as_well() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    auditor.some_decisions().await;
+    let Auditor { stage, config, folder, .. } = auditor;
+    stage.daemon.stop().await;
+    let (database, store) = (&stage.database, stage.database.open().await);
+    let audit = async |args: &[&str]| assent(&[&["audit"], args, &["--config", &config]].concat(), &[]).await;
+    database.try_run(SHUFFLED).await.unwrap();
+    while let Sealed::Leaves { .. } = store.seal(&log_key(), None, 1_000).await.unwrap() {}
+    let sound = audit(&["verify"]).await;
+    assert_eq!(sound.status, 0, "{}{}", sound.out, sound.err);
+    let export = folder.path().join("export").display().to_string();
+    let ran = audit(&["export", &export]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let ran = audit(&["verify", "--export", &export]).await;
+    assert_eq!((ran.status, ran.out.lines().nth(1)), (0, sound.out.lines().nth(1)), "{}", ran.out);
+
+    let as_superuser = async |sql: &str| {
+        database.try_run(&format!("do $$ begin set local session_replication_role = replica; {sql}; end $$")).await.unwrap();
+    };
+    let id = |number: u32| format!("00000000-0000-7000-8000-{number:012x}");
+    // One of the first and one of the last times, and in between.
+    let (gone, changed, new) = (id(3), id(9_000), id(99_999));
+    as_superuser(&format!("delete from outcomes where id = '{gone}'")).await;
+    as_superuser(&format!("update outcomes set outcome = 'failed' where id = '{changed}'")).await;
+    as_superuser(&format!(
+        "insert into outcomes select '{new}', decision_id, at, kind, operation_id, outcome, error_code, detail, reconciled from outcomes \
+         where id = '{}'",
+        id(5_000)
+    ))
+    .await;
+    let ran = audit(&["verify"]).await;
+    let mut found: Vec<_> = ran.out.lines().filter(|line| line.starts_with('x')).collect();
+    found.sort_unstable();
+    let [a, b, c] = found[..] else { panic!("{}", ran.out) };
+    assert!(a.contains(&gone) && a.ends_with("is gone, or its time was changed"), "{a}");
+    assert!(b.contains(&changed) && b.ends_with("was changed after it was sealed"), "{b}");
+    assert!(c.contains(&new) && c.contains("was never sealed"), "{c}");
+}

@@ -28,7 +28,7 @@ pub enum Stored<'r> {
 }
 
 /// A row that is a leaf, or will be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LeafRecord {
     /// Which table.
     pub stream: Stream,
@@ -36,21 +36,46 @@ pub struct LeafRecord {
     pub bytes: Vec<u8>,
     /// The ciphertexts whose hashes stand in the leaf.
     pub sealed: Option<Value>,
+    /// Where the values of the leaf's members end, in the order of [`MEMBERS`]; nothing where it was not written member by member.
+    ends: Vec<usize>,
 }
 
 impl LeafRecord {
+    /// From a leaf as it was written elsewhere.
+    #[must_use]
+    pub const fn read(stream: Stream, bytes: Vec<u8>, sealed: Option<Value>) -> Self {
+        Self { stream, bytes, sealed, ends: Vec::new() }
+    }
+
     /// From [`Stream::columns`], in their order.
     #[must_use]
     pub fn new(stream: Stream, columns: &[Stored<'_>]) -> Self {
         // Names, ids and times come on top of the texts.
         let texts = columns.iter().map(|column| if let Stored::Text(text) = column { text.len() } else { 0 });
         let mut bytes = Vec::with_capacity(texts.sum::<usize>().saturating_add(700));
-        if let Some(sealed) = write(stream, columns, &mut bytes) {
-            return Self { stream, bytes, sealed };
+        let mut ends = Vec::with_capacity(columns.len().saturating_add(1));
+        if let Some(sealed) = write(stream, columns, &mut bytes, &mut ends) {
+            return Self { stream, bytes, sealed, ends };
         }
         let values = stream.columns().iter().zip(columns).map(|((_, form), column)| value(*form, *column)).collect();
         let record = Record::new(stream, values);
-        Self { stream, bytes: record.leaf(), sealed: record.sealed }
+        Self::read(stream, record.leaf(), record.sealed)
+    }
+
+    /// The leaf as text, and its members' values as they stand there, by the places of their names in `names`, which are in the order
+    /// of the alphabet. Nothing where that would take reading it.
+    pub(super) fn members<const N: usize>(&self, names: &[&str; N]) -> Option<[&str; N]> {
+        let (text, mut names) = (std::str::from_utf8(&self.bytes).ok()?, names.iter().enumerate().peekable());
+        let mut values = [""; N];
+        let mut begin = 1;
+        for ((name, _), end) in members_of(self.stream)?.iter().zip(&self.ends) {
+            if let Some((place, _)) = names.next_if(|(_, wanted)| *wanted == name) {
+                // After the name, its quotes and the colon.
+                *values.get_mut(place)? = text.get(begin + name.len() + 3..*end)?;
+            }
+            begin = end + 1;
+        }
+        names.next().is_none().then_some(values)
     }
 
     /// The row by its columns. Nothing where the bytes are no leaf.
@@ -90,10 +115,12 @@ static MEMBERS: LazyLock<Vec<Members>> = LazyLock::new(|| {
 });
 
 /// Writes the leaf; the ciphertexts. Nothing where it has to be read first.
-fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Option<Value>> {
-    let members = Stream::ALL.iter().position(|one| *one == stream).and_then(|place| MEMBERS.get(place))?;
+fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Option<Option<Value>> {
     let mut sealed = None;
-    for (name, column) in members {
+    for (name, column) in members_of(stream)? {
+        if !out.is_empty() {
+            ends.push(out.len());
+        }
         out.push(if out.is_empty() { b'{' } else { b',' });
         quoted(&[name.as_bytes()], out);
         out.push(b':');
@@ -129,8 +156,13 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>) -> Option<Op
             _ => return None,
         }
     }
+    ends.push(out.len());
     out.push(b'}');
     Some(sealed)
+}
+
+fn members_of(stream: Stream) -> Option<&'static Members> {
+    Stream::ALL.iter().position(|one| *one == stream).and_then(|place| MEMBERS.get(place))
 }
 
 /// Text that has nothing in it that JSON escapes.
@@ -221,16 +253,16 @@ mod tests {
             let (id_text, time_text) = (id.to_string(), audit_time(time));
             let leaf = |id, time| {
                 let columns = [id, time, Stored::Null, Stored::Text("approve"), Stored::Text("{}")];
-                LeafRecord::new(Stream::ConfigurationChange, &columns)
+                LeafRecord::new(Stream::ConfigurationChange, &columns).bytes
             };
             let typed = leaf(Stored::Id(id), Stored::Time(time));
             prop_assert_eq!(&typed, &leaf(Stored::Text(&id_text), Stored::Text(&time_text)));
             // Where a table has other types than it was made with.
             let columns = [Stored::Id(id), Stored::Time(time), Stored::Id(id), Stored::Time(time), Stored::Id(id)];
-            let odd = LeafRecord::new(Stream::ConfigurationChange, &columns);
+            let odd = LeafRecord::new(Stream::ConfigurationChange, &columns).bytes;
             let odd_text = Stored::Text(&id_text);
             let columns = [odd_text, Stored::Text(&time_text), odd_text, Stored::Text(&time_text), odd_text];
-            prop_assert_eq!(odd, LeafRecord::new(Stream::ConfigurationChange, &columns));
+            prop_assert_eq!(odd, LeafRecord::new(Stream::ConfigurationChange, &columns).bytes);
         }
     }
 

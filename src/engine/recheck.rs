@@ -76,7 +76,7 @@ impl Recheck {
     /// Decides again, with the ciphertexts that stand beside the leaf.
     #[must_use]
     pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value) -> Rechecked {
-        let traced = traced_text(leaf.trace.get());
+        let traced = traced_text(leaf.trace);
         let Some(recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
@@ -135,7 +135,7 @@ fn recorded(leaf: DecisionLeaf<'_>, facts_personal: Value) -> Option<Recorded> {
         kind: Kind::parse(&leaf.kind)?,
         verdict: Verdict::parse(&leaf.verdict)?,
         decided_by: leaf.decided_by.into_owned(),
-        rules: serde_json::from_str(leaf.rules.get()).ok()?,
+        rules: serde_json::from_str(leaf.rules).ok()?,
         policy_hash: leaf.policy_hash.into_owned(),
         facts: leaf.facts,
         facts_personal,

@@ -110,17 +110,27 @@ impl CheckedPage {
 
     fn check(&mut self, entry: Entry, recheck: &Recheck) {
         let Entry { mut seen, row, found_at } = entry;
-        let again = row.and_then(|row| self.row(&mut seen, row, found_at, recheck));
+        let again = row.and_then(|mut row| {
+            let sealed = row.sealed.take();
+            self.row(&mut seen, &row, sealed, found_at, recheck)
+        });
         self.leaves.push(Checked { seen, again });
     }
 
     /// The hash of a row, and what it says; how it was decided again.
-    fn row(&mut self, seen: &mut SeenLeaf, row: LeafRecord, found_at: Option<Timestamp>, recheck: &Recheck) -> Option<Rechecked> {
+    fn row<'r>(
+        &mut self,
+        seen: &mut SeenLeaf,
+        row: &'r LeafRecord,
+        sealed: Option<Value>,
+        found_at: Option<Timestamp>,
+        recheck: &Recheck,
+    ) -> Option<Rechecked> {
         // What says something else than the line around it was changed.
         seen.row = Some(NOTHING);
-        let text = std::str::from_utf8(&row.bytes).ok()?;
+        let text = |row: &'r LeafRecord| std::str::from_utf8(&row.bytes).ok();
         let found_at = found_at.map(audit_time);
-        let at = if found_at.is_some() { found_at.as_deref() } else { line::itself(seen.stream, seen.id, text)? };
+        let at = if found_at.is_some() { found_at.as_deref() } else { line::itself(seen.stream, seen.id, text(row)?)? };
         let stands_in_the_log = seen.missing_at.is_none();
         if let Some(month) = at.filter(|_| seen.stream.has_months() && stands_in_the_log).map(month_of)
             && !self.months.contains(month)
@@ -130,16 +140,16 @@ impl CheckedPage {
         let hash = leaf_hash(&row.bytes);
         if seen.stream != Stream::Decision {
             // Nothing of these is sealed by itself.
-            seen.row = row.sealed.is_none().then_some(hash).or(seen.row);
+            seen.row = sealed.is_none().then_some(hash).or(seen.row);
             if seen.stream == Stream::OperatorAction && seen.row == Some(seen.sealed) {
-                self.dropped.extend(row.record().as_ref().and_then(DroppedBy::of));
+                self.dropped.extend(row.clone().record().as_ref().and_then(DroppedBy::of));
             }
             return None;
         }
         // Where ciphertexts are missing there were none.
-        let sealed = row.sealed.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        let Some(leaf) = DecisionLeaf::parse(text) else {
-            if stored_json(text).get("facts_personal") == Some(&hashed(&sealed)) {
+        let sealed = sealed.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let Some(leaf) = DecisionLeaf::of(row) else {
+            if stored_json(text(row)?).get("facts_personal") == Some(&hashed(&sealed)) {
                 seen.row = Some(hash);
             }
             return Some(Rechecked::Unreadable);

@@ -79,7 +79,7 @@ pub(super) fn hash(text: &str) -> Option<TreeHash> {
 
 /// The time of a line's row, if that is in canonical form, of this table and of this id: else what is hashed is not what is
 /// looked at.
-pub(super) fn itself<'r>(stream: Stream, id: Uuid, raw: &'r str) -> Option<Option<&'r str>> {
+pub(super) fn itself(stream: Stream, id: Uuid, raw: &str) -> Option<Option<&str>> {
     #[derive(Deserialize)]
     struct Named<'r> {
         leaf: &'r str,

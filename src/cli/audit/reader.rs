@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// How many leaves are read at once.
 pub(super) const PAGE: u64 = LEAVES_AT_ONCE as u64;
-/// How many pages of leaves are read at the same time.
+/// How many pages are read before they are asked for.
 const AHEAD: usize = 2;
 /// How many rows are read at once.
 const ROWS: u32 = 2_000;
@@ -204,9 +204,9 @@ impl RowsAhead {
     }
 }
 
-/// Reads a table on and on, a page ahead of who takes them.
+/// Reads a table on and on, some pages ahead of who takes them.
 fn follow(store: Arc<dyn Store>, stream: Stream, begin: RowPlace) -> mpsc::Receiver<Rows> {
-    let (pages, coming) = mpsc::channel(1);
+    let (pages, coming) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let mut next = Some(begin);
         while let Some(place) = next.take() {

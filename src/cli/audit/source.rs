@@ -36,7 +36,7 @@ pub(super) struct Page {
 }
 
 pub(super) enum Source {
-    Database(Reader),
+    Database(Box<Reader>),
     Export(Lines),
 }
 
@@ -124,7 +124,7 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     }
     let sealed = line::hash(line.hash?)?;
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
-    let row = bytes.map(|bytes| LeafRecord { stream, bytes, sealed: line.sealed });
+    let row = bytes.map(|bytes| LeafRecord::read(stream, bytes, line.sealed));
     let missing_at = row.is_none().then(|| line.at.unwrap_or_default().to_owned());
     let seen = SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at };
     page.entries.push(Entry { seen, row, found_at: None });

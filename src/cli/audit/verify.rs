@@ -111,7 +111,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             })
             .await?;
             run.open_archives(&options.archive)?;
-            let mut source = Source::Database(Reader::new(Arc::clone(&log.store), 0, size));
+            let mut source = Source::Database(Box::new(Reader::new(Arc::clone(&log.store), 0, size)));
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
             if count > 0 {

@@ -103,7 +103,7 @@ pub trait Ledger: Send + Sync {
     /// Keeps what a witness signed.
     async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError>;
 
-    /// Leaves from one on, below another one, in their order: at most [`LEAVES_AT_ONCE`].
+    /// Leaves from one on, below another one, in their order: at most [`LEAVES_AT_ONCE`], and one more.
     async fn leaves(&self, from: u64, below: u64) -> Result<Vec<LeafRow>, StoreError>;
 
     /// Rows of a table that is kept by months, from one place on, in the order of their times, at most so many: a server reads them in

@@ -23,6 +23,8 @@ const MOST_PAGES: usize = 4;
 const MOST_WAITING: usize = 8_000;
 /// How many rows without a leaf are remembered, of each table.
 const MOST_UNCLAIMED: usize = 100_000;
+/// How many rows without a leaf are named, of each table.
+const MOST_STRAYS: u32 = 100;
 
 /// Pages of a database, of which some are read while one is looked at.
 pub(super) struct Reader {
@@ -91,9 +93,21 @@ impl Reader {
         Ok(Some(Page { entries, checkpoints, strays, ..Page::default() }))
     }
 
-    /// What was read of the large tables, and which of it has no leaf among those that were handed over.
-    pub(super) fn seen(&mut self) -> Vec<RowsSeen> {
-        self.rows.iter_mut().filter_map(RowsAhead::seen).collect()
+    /// Rows that are no leaf and do not wait to become one, once all leaves were handed over: some of them.
+    pub(super) async fn strays(&mut self) -> Result<Vec<Stray>, Failure> {
+        let (mut strays, mut seen) = (Vec::new(), Vec::new());
+        for rows in &mut self.rows {
+            // The last row that was read may stand there twice, too.
+            if let Some(last) = rows.reached
+                && let Some(RowsInOrder { rows: again, .. }) = self.store.rows_from(rows.stream, last, 2).await?
+            {
+                rows.arrived(again.await.map_err(|_| unread())??, None);
+            }
+            strays.append(&mut rows.doubled);
+            seen.extend(rows.seen());
+        }
+        strays.extend(self.store.strays(&seen, MOST_STRAYS).await?);
+        Ok(strays)
     }
 
     async fn entries(&mut self, leaves: Vec<LeafRow>) -> Result<Vec<Entry>, StoreError> {
@@ -139,7 +153,7 @@ impl RowsAhead {
             let page = page.unwrap_or_else(|| Err(StoreError::Corrupt("a table ended before its end".into())))?;
             let read = match page {
                 Some(RowsInOrder { rows, last }) => {
-                    let rows = rows.await.map_err(|_| StoreError::Corrupt("a row could not be read".into()))?;
+                    let rows = rows.await.map_err(|_| unread())?;
                     rows.ok().map(|rows| (rows, last))
                 }
                 None => None,
@@ -202,6 +216,10 @@ impl RowsAhead {
         }
         self.seen.take()
     }
+}
+
+fn unread() -> StoreError {
+    StoreError::Corrupt("a row could not be read; this is a bug".into())
 }
 
 /// Reads a table on and on, some pages ahead of who takes them.

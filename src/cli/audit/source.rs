@@ -5,11 +5,9 @@ use super::lines::{Lines, Next};
 use super::reader::{PAGE, Reader};
 use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream};
 use crate::cli::Failure;
-use crate::store::{RowsSeen, Store, Stray};
+use crate::store::{Store, Stray};
 use jiff::Timestamp;
 
-/// How many rows without a leaf are named, of each table.
-pub(super) const MOST_STRAYS: u32 = 100;
 /// How many archived policies are read at once.
 const POLICIES_AT_ONCE: u32 = 100;
 
@@ -49,11 +47,11 @@ impl Source {
         }
     }
 
-    /// What was seen of the tables besides their leaves.
-    pub(super) fn seen(&mut self) -> Vec<RowsSeen> {
+    /// Rows of a database that are no leaf and do not wait to become one; an export has lines for them.
+    pub(super) async fn strays(&mut self) -> Result<Vec<Stray>, Failure> {
         match self {
-            Source::Database(reader) => reader.seen(),
-            Source::Export(_) => Vec::new(),
+            Source::Database(reader) => reader.strays().await,
+            Source::Export(_) => Ok(Vec::new()),
         }
     }
 }
@@ -117,11 +115,12 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
         page.findings.push(Finding::Outside { count });
         return Some(());
     }
-    let (stream, id) = (Stream::parse(line.table?)?, line::spelled(&line.id?)?);
+    let (stream, id) = (Stream::parse(line.table?)?, line.id?);
     if line.unsealed == Some(true) {
-        page.strays.push(Stray { stream, id: id.to_string() });
+        page.strays.push(Stray { stream, id: id.into_owned() });
         return Some(());
     }
+    let id = line::spelled(&id)?;
     let sealed = line::hash(line.hash?)?;
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
     let row = bytes.map(|bytes| LeafRecord::read(stream, bytes, line.sealed));

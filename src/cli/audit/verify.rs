@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// How often a checkpoint and the counts of the same moment are asked for.
+const TRIES: u32 = 50;
 /// How many pages wait to be checked while another is read.
 const AT_ONCE: usize = 1;
 
@@ -98,7 +100,13 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let store = log.store.as_ref();
             // Both of the same moment, as a sealer may be at work.
             let (mut last, (mut size, mut kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
+            let mut tries = 0..TRIES;
             while last.as_ref().map_or(0, |checkpoint| checkpoint.size) != size {
+                if tries.next().is_none() {
+                    return Err(Failure::no(format!(
+                        "the newest row of `checkpoints` says that it is of size {size}, and its note says otherwise: somebody changed it"
+                    )));
+                }
                 (last, (size, kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
             }
             if let Some(last) = &last {
@@ -117,7 +125,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             if count > 0 {
                 run.verification.found(Finding::Outside { count });
             }
-            for stray in store.strays(&source.seen(), source::MOST_STRAYS).await? {
+            for stray in source.strays().await? {
                 run.verification.found(check::added(stray));
             }
             run.counts(kept);

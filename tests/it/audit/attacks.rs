@@ -237,6 +237,16 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
         ))
         .await;
         copy.is_caught("a second row of the same id and time", "row `{one}` of `decisions` was never sealed").await;
+
+        for (column, values, named) in [("decided_at", "id, null", "{one}"), ("id", "null, decided_at", "without an id")] {
+            let copy = scene.copy().await;
+            copy.both(&format!(
+                "alter table decisions drop constraint decisions_pkey; alter table decisions alter column {column} drop not null; insert into \
+                 decisions (id, decided_at, {columns}) select {values}, {columns} from decisions where id = {{one}}"
+            ))
+            .await;
+            copy.is_caught(&format!("a row with no {column}"), &format!("row `{named}` of `decisions` was never sealed")).await;
+        }
     }
 
     let copy = scene.copy().await;

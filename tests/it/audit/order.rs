@@ -32,6 +32,18 @@ async fn rows_that_were_not_sealed_in_the_order_of_their_times_are_checked_as_we
     let as_superuser = async |sql: &str| {
         database.try_run(&format!("do $$ begin set local session_replication_role = replica; {sql}; end $$")).await.unwrap();
     };
+    // A second leaf in the last place of a page, for a row that nobody sealed.
+    let forged = "00000000-0000-7000-8000-0000000fffff";
+    as_superuser(&format!(
+        "alter table leaves drop constraint leaves_pkey; create index leaves_place on leaves (leaf); \
+         insert into outcomes select '{forged}', null, at, kind, operation_id, 'failed', null, null, false from outcomes order by at limit 1; \
+         insert into leaves (leaf, at, id, stream, hash) select 3999, at, id, 2, decode(repeat('00', 32), 'hex') from outcomes where id = '{forged}'"
+    ))
+    .await;
+    let ran = audit(&["verify"]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    as_superuser(&format!("delete from leaves where id = '{forged}'; delete from outcomes where id = '{forged}'")).await;
+
     let id = |number: u32| format!("00000000-0000-7000-8000-{number:012x}");
     // One of the first and one of the last times, and in between.
     let (gone, changed, new) = (id(3), id(9_000), id(99_999));

@@ -51,7 +51,7 @@ pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, p
             progress.share(last, size, "leaves");
         }
         if to == size && format == Format::Jsonl {
-            for stray in store.strays(&reader.seen(), source::MOST_STRAYS).await? {
+            for stray in reader.strays().await? {
                 files.stray(&stray)?;
             }
             let outside = store.leaves_outside().await?;

@@ -33,7 +33,7 @@ pub use proof::{Proof, ProofError};
 pub use record::{DecisionRecord, personal_facts, public_facts};
 pub use recorded_facts::RecordedFacts;
 pub use retention::{DroppedBy, DroppedMonth, MonthDigest, month_of};
-pub use row::{LeafRecord, Stored};
+pub use row::{LeafRecord, Stored, audit_id};
 pub use stored::{StoredValue, stored_json};
 pub use tally::{CountedAs, Tally};
 pub use time::audit_time;

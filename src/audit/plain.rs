@@ -155,7 +155,6 @@ pub(super) fn ordinary(text: &[u8]) -> usize {
 }
 
 /// A value that was read: text as it stands, or what it holds, as a range of [`Rewriting::held`].
-#[derive(Clone)]
 enum Piece<'t> {
     AsItStands(&'t [u8]),
     Object(Range<usize>),

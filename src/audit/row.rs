@@ -27,6 +27,13 @@ pub enum Stored<'r> {
     Time(Timestamp),
 }
 
+/// An id in text, where it is spelled as we spell it: the same in other letters is another text under a hash.
+#[must_use]
+pub fn audit_id(text: &str) -> Option<Uuid> {
+    let id: Uuid = text.parse().ok()?;
+    (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(id)
+}
+
 /// A row that is a leaf, or will be.
 #[derive(Debug, Clone)]
 pub struct LeafRecord {

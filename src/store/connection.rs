@@ -2,7 +2,7 @@
 
 use super::dialect::Sql;
 use super::error::StoreError;
-use crate::audit::{Stored, audit_time};
+use crate::audit::{Stored, audit_id, audit_time};
 use crate::domain::ids::RecordId;
 use crate::fault::Step;
 use async_trait::async_trait;
@@ -127,8 +127,7 @@ impl Row {
 
     /// An id; as text it is one only where it is spelled as we spell it.
     pub(super) fn id(&self, index: usize) -> Result<Uuid, StoreError> {
-        let spelled = |text: &str| text.parse().ok().filter(|id: &Uuid| id.to_string() == text);
-        if let Cell::Id(id) = self.cell(index)? { Ok(id) } else { self.parsed(index, spelled) }
+        if let Cell::Id(id) = self.cell(index)? { Ok(id) } else { self.parsed(index, audit_id) }
     }
 
     /// A time; as text it is one only where it is spelled as we spell it.

@@ -1,7 +1,7 @@
 //! Checks pages on all processors: the hash of every row, and every decision decided again.
 
 use super::line;
-use super::source::{self, Entry, Page};
+use super::source::{Entry, Page};
 use crate::audit::{
     Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, Stream, Tally, TreeHash, audit_time, hashed, leaf_hash,
     month_of, stored_json,
@@ -93,8 +93,8 @@ impl CheckedPage {
     }
 
     fn of_lines(lines: Vec<Vec<u8>>, recheck: &Recheck) -> Self {
-        let mut page = Page::default();
-        lines.iter().for_each(|line| source::take(&mut page, line));
+        let mut page = Page { lines, ..Page::default() };
+        page.read();
         page.findings.extend(page.strays.into_iter().map(added));
         Self { checkpoints: page.checkpoints, findings: page.findings, ..Self::of(page.entries, recheck) }
     }

@@ -1,7 +1,7 @@
 //! The lines of an export that can be checked: a leaf with its row, a checkpoint after the last leaf that it covers, and what is
 //! in the tables without being in the tree. This is a format that others read; docs/audit.md describes it.
 
-use crate::audit::{LeafRecord, Stream, TreeHash, is_canonical};
+use crate::audit::{LeafRecord, Stream, TreeHash, audit_id, is_canonical};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -66,12 +66,6 @@ pub(super) fn outside(count: u64) -> String {
     serde_json::json!({ "outside": count }).to_string()
 }
 
-/// An id, spelled as we spell it: the same in other letters is another text under a hash.
-pub(super) fn spelled(id: &str) -> Option<Uuid> {
-    let read: Uuid = id.parse().ok()?;
-    (read.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == id).then_some(read)
-}
-
 /// A hash of the tree.
 pub(super) fn hash(text: &str) -> Option<TreeHash> {
     STANDARD.decode(text).ok()?.try_into().ok().map(TreeHash)
@@ -91,7 +85,7 @@ pub(super) fn itself(stream: Stream, id: Uuid, raw: &str) -> Option<Option<&str>
     let named: Named<'_> = serde_json::from_str(raw).ok()?;
     let own_id = match named.id.get().parse::<u64>() {
         Ok(number) => Uuid::from_u128(number.into()),
-        Err(_) => spelled(named.id.get().trim_matches('"'))?,
+        Err(_) => audit_id(named.id.get().trim_matches('"'))?,
     };
     let of_stream = named.leaf.strip_prefix("assent.").and_then(|leaf| leaf.strip_suffix(".v1"));
     let is_itself = own_id == id && of_stream == Some(stream.as_str()) && is_canonical(raw);

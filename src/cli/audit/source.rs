@@ -3,7 +3,7 @@
 use super::line::{self, Line};
 use super::lines::{Lines, Next};
 use super::reader::{PAGE, Reader};
-use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream};
+use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream, audit_id};
 use crate::cli::Failure;
 use crate::store::{Store, Stray};
 use jiff::Timestamp;
@@ -120,7 +120,7 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
         page.strays.push(Stray { stream, id: id.into_owned() });
         return Some(());
     }
-    let id = line::spelled(&id)?;
+    let id = audit_id(&id)?;
     let sealed = line::hash(line.hash?)?;
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
     let row = bytes.map(|bytes| LeafRecord::read(stream, bytes, line.sealed));

@@ -1,5 +1,5 @@
 //! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; whoever comes alone is
-//! begun with at once, and nobody waits for company longer than [`APART`].
+//! begun with at once, and nobody waits for company longer than [`APART_AT_MOST`].
 
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +10,9 @@ pub(super) const AT_MOST: usize = 64;
 /// Where more than one come at a time, how long after one group the next begins at the earliest: a statement costs what thirty
 /// rows in it cost, so fewer of them leave more of the processors to whatever they wait for.
 const APART: Duration = Duration::from_millis(3);
+/// How much longer for each row that was in it: the more come, the more of them gain by each statement less.
+const APART_BY_ROW: Duration = Duration::from_micros(300);
+const APART_AT_MOST: Duration = Duration::from_millis(12);
 
 /// What a request is answered: nothing where it is not for a group and has to be done by itself.
 pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;
@@ -43,7 +46,7 @@ impl<T: Send + 'static> Group<T> {
                     requests.push(request);
                 }
                 let (group, next) = split(requests);
-                next_at = (group.len() > 1).then(|| Instant::now() + APART);
+                next_at = (group.len() > 1).then(|| Instant::now() + apart(group.len()));
                 // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
                 // hears that nobody answers.
                 let _ = tokio::spawn(run(group)).await;
@@ -60,10 +63,45 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
+/// How long after a group of so many rows the next one begins.
+fn apart(rows: usize) -> Duration {
+    let by_rows = APART_BY_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+    APART.saturating_add(by_rows).min(APART_AT_MOST)
+}
+
 /// What was answered; an error where the transaction ended in a panic.
 pub(super) async fn answered<T, E>(
     answer: oneshot::Receiver<Result<Option<T>, E>>,
     ended: impl FnOnce() -> E,
 ) -> Result<Option<T>, E> {
     answer.await.unwrap_or_else(|_| Err(ended()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_by_itself_is_begun_with_at_once_and_the_more_come_the_more_go_together() {
+        let began = Instant::now();
+        let (done, mut runs) = mpsc::unbounded_channel();
+        let group = Group::start(
+            |requests| (requests, Vec::new()),
+            move |requests: Vec<u32>| {
+                let _ = done.send((requests.len(), began.elapsed()));
+                std::future::ready(())
+            },
+        );
+        let mut next = async || runs.recv().await.unwrap();
+        group.add(1);
+        assert_eq!(next().await, (1, Duration::ZERO));
+        group.add(1);
+        assert_eq!(next().await, (1, Duration::ZERO));
+        (0..10).for_each(|number| group.add(number));
+        assert_eq!(next().await, (10, Duration::ZERO));
+        group.add(1);
+        assert_eq!(next().await, (1, apart(10)));
+        assert!(apart(2) < apart(10) && apart(10) < apart(AT_MOST));
+        assert_eq!(apart(AT_MOST), APART_AT_MOST);
+    }
 }

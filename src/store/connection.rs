@@ -24,6 +24,20 @@ pub(super) enum Arg {
     Bools(Vec<bool>),
     Texts(Vec<Option<String>>),
     Blobs(Vec<Option<Vec<u8>>>),
+    /// Rows, by columns that are as long as each other: as many arguments where [`Driver::takes_sets`], and else one, a list of
+    /// objects in JSON.
+    Rows(Vec<(&'static str, Column)>),
+}
+
+/// One column of rows that a statement is given.
+#[derive(Debug, Clone)]
+pub(super) enum Column {
+    Numbers(Vec<Option<i64>>),
+    Texts(Vec<String>),
+    Ids(Vec<Uuid>),
+    Times(Vec<Timestamp>),
+    /// In hex, where it is JSON.
+    Hashes(Vec<Vec<u8>>),
 }
 
 impl From<i64> for Arg {

@@ -67,11 +67,19 @@ macro_rules! word {
     };
     // The rows that the first argument asks for.
     (postgres ROWS_OF_1) => {
-        "jsonb_to_recordset($1::jsonb) as n(place bigint, row_id uuid, row_at timestamptz, row_number bigint, row_stream smallint)"
+        "unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::smallint[]) \
+         as n(place, row_id, row_at, row_number, row_stream)"
     };
     (sqlite ROWS_OF_1) => {
         "(select value ->> 'place' as place, value ->> 'row_id' as row_id, value ->> 'row_at' as row_at, \
          value ->> 'row_number' as row_number, value ->> 'row_stream' as row_stream from json_each($1)) n"
+    };
+    // The argument after those.
+    (postgres AFTER_ROWS) => {
+        "$6"
+    };
+    (sqlite AFTER_ROWS) => {
+        "$2"
     };
     // A policy activation has a number where others have an id; the tree knows it by this.
     (postgres ACTIVATION_ID) => {

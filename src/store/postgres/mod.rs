@@ -1,7 +1,7 @@
 //! Postgres: the product's database. Only the connection is here; the SQL is shared.
 
 use super::Store;
-use super::connection::{Arg, Cell, Cells, Driver, Row, Transaction, beside_newer, compare_migrations};
+use super::connection::{Arg, Cell, Cells, Column, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
@@ -9,9 +9,16 @@ use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Column as _, ConnectOptions as _, Connection as _, Decode, Postgres, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgHasArrayType, PgListener, PgPool, PgPoolOptions, PgRow,
+    PgTypeInfo,
+};
+use sqlx::{
+    Column as _, ConnectOptions as _, Connection as _, Decode, Encode, Postgres, Row as _, Type, TypeInfo as _, ValueRef as _,
+};
 use std::str::FromStr as _;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -160,11 +167,39 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
         Arg::Bools(values) => query.bind(values),
         Arg::Texts(values) => query.bind(values),
         Arg::Blobs(values) => query.bind(values),
+        Arg::Rows(columns) => columns.into_iter().fold(query, |query, (_, column)| match column {
+            Column::Numbers(values) => query.bind(values),
+            Column::Texts(values) => query.bind(values),
+            Column::Ids(values) => query.bind(values),
+            Column::Times(values) => query.bind(values.into_iter().map(Time).collect::<Vec<_>>()),
+            Column::Hashes(values) => query.bind(values),
+        }),
     })
 }
 
 /// In microseconds: the server counts from 2000.
 const FROM_1970_TO_2000: i64 = 946_684_800_000_000;
+
+/// A time as the server takes it.
+struct Time(Timestamp);
+
+impl Type<Postgres> for Time {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("timestamptz")
+    }
+}
+
+impl PgHasArrayType for Time {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("timestamptz")
+    }
+}
+
+impl Encode<'_, Postgres> for Time {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<Postgres>>::encode(self.0.as_microsecond().saturating_sub(FROM_1970_TO_2000), buffer)
+    }
+}
 
 #[derive(Debug)]
 struct PostgresRow(PgRow);

@@ -6,13 +6,15 @@
 mod writer;
 
 use super::Store;
-use super::connection::{Arg, Cell, Cells, Driver, Row, Transaction, beside_newer, compare_migrations};
+use super::connection::{Arg, Cell, Cells, Column, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
 use super::error::StoreError;
 use super::sql::SqlStore;
+use crate::audit::audit_time;
 use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -67,7 +69,27 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
         Arg::Bytes(value) => query.bind(value),
         // Nobody gives it sets, as it does not take them.
         Arg::Ints(_) | Arg::Bools(_) | Arg::Texts(_) | Arg::Blobs(_) => query.bind(None::<i64>),
+        Arg::Rows(columns) => query.bind(json_of(columns)),
     })
+}
+
+/// Rows as a list of objects.
+fn json_of(columns: Vec<(&'static str, Column)>) -> String {
+    let mut rows = Vec::new();
+    for (name, column) in columns {
+        let values: Vec<Value> = match column {
+            Column::Numbers(values) => values.into_iter().map(Value::from).collect(),
+            Column::Texts(values) => values.into_iter().map(Value::from).collect(),
+            Column::Ids(values) => values.into_iter().map(|id| Value::from(id.to_string())).collect(),
+            Column::Times(values) => values.into_iter().map(|time| Value::from(audit_time(time))).collect(),
+            Column::Hashes(values) => values.into_iter().map(|hash| Value::from(hex::encode(hash))).collect(),
+        };
+        rows.resize_with(values.len(), Map::new);
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.insert(name.to_owned(), value);
+        }
+    }
+    Value::from_iter(rows).to_string()
 }
 
 /// A cell that was taken out of its row, as that is of the thread that reads.

@@ -2,10 +2,9 @@
 
 use crate::audit::{Form, LeafRecord, Stored, Stream, audit_time};
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver, Row, args};
+use crate::store::connection::{Arg, Column, Driver, Row, args};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace, RowsInOrder};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The columns of a table, after what comes first; where they are from.
@@ -90,7 +89,7 @@ const fn statement(stream: Stream) -> Sql {
 pub(in crate::store::sql) fn asked(leaves: &[LeafRow], tables: impl IntoIterator<Item = Stream>) -> Vec<(Stream, Sql, Vec<Arg>)> {
     let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
     let tables = tables.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
-    tables.map(|(stream, leaves)| (stream, statement(stream), args![wanted(&leaves)])).collect()
+    tables.map(|(stream, leaves)| (stream, statement(stream), vec![wanted(&leaves)])).collect()
 }
 
 /// Puts what is made of a row in the row's place, which is its first column.
@@ -107,25 +106,30 @@ pub(in crate::store::sql) fn put<T>(
     Ok(())
 }
 
+/// Where a column stands in what [`asked`] reads of a table, after the place.
+pub(super) fn column(stream: Stream, name: &str) -> usize {
+    stream.columns().iter().take_while(|(column, _)| *column != name).count().saturating_add(1)
+}
+
 /// Rows by their places among these leaves, as an argument.
-pub(in crate::store::sql) fn wanted_of(leaves: &[LeafRow]) -> String {
+pub(in crate::store::sql) fn wanted_of(leaves: &[LeafRow]) -> Arg {
     wanted(&leaves.iter().enumerate().collect::<Vec<_>>())
 }
 
-fn wanted(leaves: &[(usize, &LeafRow)]) -> String {
-    let rows: Vec<_> = leaves
-        .iter()
-        .map(|(place, leaf)| {
-            let RowPlace { id, at } = leaf.place;
-            json!({ "place": place, "row_id": id, "row_at": audit_time(at), "row_number": number(id), "row_stream": leaf.stream.number() })
-        })
-        .collect();
-    Value::Array(rows).to_string()
+fn wanted(leaves: &[(usize, &LeafRow)]) -> Arg {
+    let places = || leaves.iter().map(|(_, leaf)| leaf.place);
+    Arg::Rows(vec![
+        ("place", Column::Numbers(leaves.iter().map(|(place, _)| i64::try_from(*place).ok()).collect())),
+        ("row_id", Column::Ids(places().map(|place| place.id).collect())),
+        ("row_at", Column::Times(places().map(|place| place.at).collect())),
+        ("row_number", Column::Numbers(places().map(|place| number(place.id)).collect())),
+        ("row_stream", Column::Numbers(leaves.iter().map(|(_, leaf)| Some(leaf.stream.number())).collect())),
+    ])
 }
 
 /// A policy activation's number, from the id that stands for it.
-fn number(id: Uuid) -> Option<u64> {
-    u64::try_from(id.as_u128()).ok().filter(|number| *number <= i64::MAX.unsigned_abs())
+fn number(id: Uuid) -> Option<i64> {
+    i64::try_from(id.as_u128()).ok()
 }
 
 /// The columns of a row, which begin at a place.

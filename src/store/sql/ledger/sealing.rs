@@ -4,11 +4,16 @@ use super::rows;
 use crate::audit::{Checkpoint, LogKey, Nodes, Place, Run, Stream, TreeHash, audit_time, canonical, edge, leaf_hash};
 use crate::fault::Step;
 use crate::store::StoreError;
-use crate::store::connection::{Arg, Driver, Row, Transaction, args, first};
+use crate::store::connection::{Arg, Column, Driver, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace, Sealed};
 use crate::store::sql::transaction_now;
-use serde_json::{Map, Value, json};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// In seconds.
+const DAY: i64 = 86_400;
 
 /// Held to the end of the transaction. SQLite has one writer.
 const ELECT: Sql = Sql { postgres: "select pg_try_advisory_xact_lock(hashtext('assent_seal'))", sqlite: "select 1" };
@@ -30,25 +35,24 @@ pub(super) const LEAF_HASHES: Sql = sql!("select leaf, hash from leaves where le
 pub(super) const NODE_HASHES: Sql = sql!("select node, hash from tree_nodes where tier = $3 and node >= $1 and node < $2");
 pub(super) const LAST: Sql = sql!("select note from checkpoints order by size desc limit 1");
 const ADD_LEAVES: Sql = Sql {
-    postgres: "insert into leaves (leaf, at, id, stream, hash) select n.leaf, n.at, n.id, n.stream, decode(n.hash, 'hex') \
-               from jsonb_to_recordset($1::jsonb) as n(leaf bigint, at timestamptz, id uuid, stream smallint, hash text)",
+    postgres: "insert into leaves (leaf, at, id, stream, hash) select * from \
+               unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::smallint[], $5::bytea[])",
     sqlite: "insert into leaves (leaf, at, id, stream, hash) select value ->> 'leaf', value ->> 'at', value ->> 'id', \
              value ->> 'stream', unhex(value ->> 'hash') from json_each($1)",
 };
 const ADD_NODES: Sql = Sql {
-    postgres: "insert into tree_nodes (tier, node, hash) select n.tier, n.node, decode(n.hash, 'hex') \
-               from jsonb_to_recordset($1::jsonb) as n(tier smallint, node bigint, hash text)",
+    postgres: "insert into tree_nodes (tier, node, hash) select * from unnest($1::smallint[], $2::bigint[], $3::bytea[])",
     sqlite: "insert into tree_nodes (tier, node, hash) select value ->> 'tier', value ->> 'node', unhex(value ->> 'hash') \
              from json_each($1)",
 };
+/// The same day and rules may be spelled in several ways.
 const COUNT: Sql = Sql {
-    postgres: "insert into decision_counts (day, kind, verdict, rules, decisions) select (d.decided_at at time zone 'utc')::date, d.kind, \
-               d.verdict, d.rules, count(*) from jsonb_to_recordset($1::jsonb) as n(row_id uuid, row_at timestamptz, row_stream smallint) \
-               join decisions d on d.decided_at = n.row_at and d.id = n.row_id where n.row_stream = 1 group by 1, 2, 3, 4 \
+    postgres: "insert into decision_counts (day, kind, verdict, rules, decisions) select (n.at at time zone 'utc')::date, n.kind, n.verdict, \
+               n.rules::jsonb, sum(n.decisions)::bigint from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bigint[]) \
+               as n(at, kind, verdict, rules, decisions) group by 1, 2, 3, 4 \
                on conflict (day, kind, verdict, rules) do update set decisions = decision_counts.decisions + excluded.decisions",
-    sqlite: "insert into decision_counts (day, kind, verdict, rules, decisions) select substr(d.decided_at, 1, 10), d.kind, d.verdict, \
-             d.rules, count(*) from json_each($1) n join decisions d on d.decided_at = n.value ->> 'row_at' and d.id = n.value ->> 'row_id' \
-             where n.value ->> 'row_stream' = 1 group by 1, 2, 3, 4 \
+    sqlite: "insert into decision_counts (day, kind, verdict, rules, decisions) select substr(value ->> 'at', 1, 10), value ->> 'kind', \
+             value ->> 'verdict', value ->> 'rules', sum(value ->> 'decisions') from json_each($1) where true group by 1, 2, 3, 4 \
              on conflict (day, kind, verdict, rules) do update set decisions = decision_counts.decisions + excluded.decisions",
 };
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
@@ -81,7 +85,7 @@ pub(super) async fn seal<D: Driver>(
     // Once for each row, however often it waits.
     leaves.dedup_by_key(|leaf| order(leaf));
     let mut is_new = vec![true; leaves.len()];
-    for row in tx.rows(SEALED_BEFORE, args![rows::wanted_of(&leaves)]).await? {
+    for row in tx.rows(SEALED_BEFORE, vec![rows::wanted_of(&leaves)]).await? {
         if let Some(slot) = usize::try_from(row.int(0)?).ok().and_then(|place| is_new.get_mut(place)) {
             *slot = false;
         }
@@ -98,17 +102,18 @@ pub(super) async fn seal<D: Driver>(
     for (stream, sql, args) in rows::asked(&leaves, Stream::ALL) {
         read.push((stream, tx.rows(sql, args).await?));
     }
+    let counted = counted(&read)?;
     let (grown, key) = (Grown { leaves, nodes, size, filled: Vec::new() }, key.clone());
     // Hashing takes longer than whoever reports an operation should wait for.
     let grown = tokio::task::spawn_blocking(move || grown.with(&read, &key)).await;
     let (Grown { leaves, size, filled, .. }, checkpoint) =
         grown.map_err(|_| StoreError::Tree("a row could not be hashed".into()))??;
-    if leaves.iter().any(|leaf| leaf.stream == Stream::Decision) {
-        tx.run(COUNT, args![rows::wanted_of(&leaves)]).await?;
+    if let Some(counted) = counted {
+        tx.run(COUNT, vec![counted]).await?;
     }
-    tx.run(ADD_LEAVES, args![Value::from_iter(leaves.iter().map(leaf_json)).to_string()]).await?;
+    tx.run(ADD_LEAVES, vec![leaf_rows(&leaves)]).await?;
     if !filled.is_empty() {
-        tx.run(ADD_NODES, args![Value::from_iter(filled.iter().map(node_json)).to_string()]).await?;
+        tx.run(ADD_NODES, vec![node_rows(&filled)]).await?;
     }
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
@@ -216,13 +221,47 @@ fn missing(leaf: &LeafRow) -> Vec<u8> {
     canonical(&fields)
 }
 
-fn leaf_json(leaf: &LeafRow) -> Value {
-    let LeafRow { index, stream, place, hash } = leaf;
-    json!({ "leaf": index, "at": audit_time(place.at), "id": place.id, "stream": stream.number(), "hash": hex::encode(hash.0) })
+fn leaf_rows(leaves: &[LeafRow]) -> Arg {
+    let numbers = |of: fn(&LeafRow) -> Option<i64>| Column::Numbers(leaves.iter().map(of).collect());
+    Arg::Rows(vec![
+        ("leaf", numbers(|leaf| number(leaf.index).ok())),
+        ("at", Column::Times(leaves.iter().map(|leaf| leaf.place.at).collect())),
+        ("id", Column::Ids(leaves.iter().map(|leaf| leaf.place.id).collect())),
+        ("stream", numbers(|leaf| Some(leaf.stream.number()))),
+        ("hash", Column::Hashes(leaves.iter().map(|leaf| leaf.hash.0.to_vec()).collect())),
+    ])
 }
 
-fn node_json((place, hash): &(Place, TreeHash)) -> Value {
-    json!({ "tier": place.tier, "node": place.index, "hash": hex::encode(hash.0) })
+fn node_rows(nodes: &[(Place, TreeHash)]) -> Arg {
+    Arg::Rows(vec![
+        ("tier", Column::Numbers(nodes.iter().map(|(place, _)| Some(i64::from(place.tier))).collect())),
+        ("node", Column::Numbers(nodes.iter().map(|(place, _)| number(place.index).ok()).collect())),
+        ("hash", Column::Hashes(nodes.iter().map(|(_, hash)| hash.0.to_vec()).collect())),
+    ])
+}
+
+/// How many decisions there are of each day, kind, verdict and rules among rows that become leaves.
+fn counted(read: &[(Stream, Vec<Row>)]) -> Result<Option<Arg>, StoreError> {
+    let column = |name| rows::column(Stream::Decision, name);
+    let (at, kind, verdict, rules) = (column("decided_at"), column("kind"), column("verdict"), column("rules"));
+    let mut counts: BTreeMap<_, (Timestamp, i64)> = BTreeMap::new();
+    for row in read.iter().filter(|(stream, _)| *stream == Stream::Decision).flat_map(|(_, rows)| rows) {
+        let time = row.time(at)?;
+        let of = (time.as_second().div_euclid(DAY), row.text(kind)?, row.text(verdict)?, row.text(rules)?);
+        let (_, count) = counts.entry(of).or_insert((time, 0));
+        *count = count.saturating_add(1);
+    }
+    if counts.is_empty() {
+        return Ok(None);
+    }
+    let texts = |of: fn(&(i64, &str, &str, &str)) -> String| Column::Texts(counts.keys().map(of).collect());
+    Ok(Some(Arg::Rows(vec![
+        ("at", Column::Times(counts.values().map(|(at, _)| *at).collect())),
+        ("kind", texts(|(_, kind, _, _)| (*kind).to_owned())),
+        ("verdict", texts(|(_, _, verdict, _)| (*verdict).to_owned())),
+        ("rules", texts(|(.., rules)| (*rules).to_owned())),
+        ("decisions", Column::Numbers(counts.values().map(|(_, count)| Some(*count)).collect())),
+    ])))
 }
 
 /// The statement for a run of hashes, with its arguments.

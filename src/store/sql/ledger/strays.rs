@@ -10,7 +10,7 @@ use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, RowPlace, RowsSeen, Stray};
 
 /// Those of a table, which is `t`, with the id that it has in the tree, and the name of its time; conditions that begin with `and`.
 macro_rules! strays {
-    ([$($from:tt)+] [$($id:tt)+] $at:literal $number:literal [$($and:tt)+] $limit:literal) => {
+    ([$($from:tt)+] [$($id:tt)+] $at:literal $number:literal [$($and:tt)+] $limit:tt) => {
         // Those without a leaf are few: only they are held against what waits, of which nobody has made statistics.
         sql!(
             "with rest as materialized (select t.id, t." $at " as at, " $($id)+ " as row_id from " $($from)+ " where not exists (select 1 from \
@@ -42,10 +42,10 @@ const fn unseen(stream: Stream) -> Sql {
 const fn among(stream: Stream) -> Option<Sql> {
     match stream {
         Stream::Decision => Some(strays!(
-            [ROWS_OF_1 " join decisions t on t.decided_at = n.row_at and t.id = n.row_id"] ["t.id"] "decided_at" "1" [""] "$2"
+            [ROWS_OF_1 " join decisions t on t.decided_at = n.row_at and t.id = n.row_id"] ["t.id"] "decided_at" "1" [""] AFTER_ROWS
         )),
         Stream::Outcome => Some(strays!(
-            [ROWS_OF_1 " join outcomes t on t.at = n.row_at and t.id = n.row_id"] ["t.id"] "at" "2" [""] "$2"
+            [ROWS_OF_1 " join outcomes t on t.at = n.row_at and t.id = n.row_id"] ["t.id"] "at" "2" [""] AFTER_ROWS
         )),
         _ => None,
     }
@@ -77,7 +77,7 @@ fn asked(stream: Stream, seen: Option<&RowsSeen>, limit: i64) -> Vec<(Sql, Vec<A
     let mut asked = Vec::new();
     if let (Some(seen), Some(among)) = (seen, among(stream)) {
         for some in seen.unclaimed.chunks(LEAVES_AT_ONCE as usize) {
-            asked.push((among, args![rows::wanted_of(&some.iter().map(leaf).collect::<Vec<_>>()), limit]));
+            asked.push((among, vec![rows::wanted_of(&some.iter().map(leaf).collect::<Vec<_>>()), limit.into()]));
         }
     }
     // Until a moment and from it on is always.

@@ -43,6 +43,14 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
     until("all is sealed, and fits", async || ledger::unsound(&site).await.is_empty()).await;
     assert!(!process.last_words().contains("can change the decision log"), "{}", process.last_words());
 
+    // Of months to come, too, nothing is counted that no plan asks for.
+    as_daemon.try_run("select assent_ensure_partitions(9)").await.unwrap();
+    let counted = "select attrelid::regclass::text from pg_inherits join pg_attribute on attrelid = inhrelid \
+                   where inhparent = 'decisions'::regclass and attname = 'facts' and attstattarget <> 0";
+    assert_eq!(site.database.texts(counted).await, [""; 0]);
+    let refused = as_daemon.try_run("select assent_make_months(9)").await.unwrap_err();
+    assert!(refused.contains("permission denied"), "{refused}");
+
     let partition = site.database.texts("select tableoid::regclass::text from decisions limit 1").await.concat();
     let mut tables: Vec<String> = Stream::ALL.iter().map(|stream| stream.table().to_owned()).collect();
     tables.extend(["policies", "leaves", "tree_nodes", "checkpoints", "cosignatures"].map(str::to_owned));

@@ -90,12 +90,13 @@ async fn limit_race(bug: Option<&'static str>) -> Vec<String> {
 }
 
 /// Ann shares one tresor with four, it has room for one, and the platform lets all of them: each has counted the members before
-/// the one before it has become one.
+/// the one before it has become one. A slow machine needs most of the first delay for all of them to count, and of each step for
+/// one to come to its end.
 async fn cap_race(bug: Option<&'static str>) -> Vec<String> {
     let site = Arc::new(Site::on(Database::new(Backend::Postgres).await, CAP, json!({}), false).await);
     let ann = site.person();
     let tresors = vec![site.tresor(&ann); 4];
-    for delay in [0, 90, 180, 270] {
+    for delay in [500, 800, 1_100, 1_400] {
         site.simulator.plan_fault(Endpoint::LIST_USERS, Fault::Delay(Duration::from_millis(delay)), 1);
     }
     race(&site, &ann, tresors, bug, 1).await

@@ -32,13 +32,15 @@ impl<T: Send + 'static> Group<T> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut requests = Vec::new();
-            let mut next_at = None;
+            let mut last = None;
             loop {
-                if requests.is_empty() && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
+                let is_held_over = !requests.is_empty();
+                if !is_held_over && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
                     return;
                 }
-                if let Some(at) = next_at {
-                    tokio::time::sleep_until(at).await;
+                if let Some((began, rows)) = last.filter(|_| requests.len() < AT_MOST) {
+                    // Whoever was held over has waited already, and more of the same would not go with it.
+                    tokio::time::sleep_until(began + if is_held_over { APART } else { apart(rows) }).await;
                 }
                 while requests.len() < AT_MOST
                     && let Ok(request) = receiver.try_recv()
@@ -46,7 +48,7 @@ impl<T: Send + 'static> Group<T> {
                     requests.push(request);
                 }
                 let (group, next) = split(requests);
-                next_at = (group.len() > 1).then(|| Instant::now() + apart(group.len()));
+                last = (group.len() > 1).then(|| (Instant::now(), group.len()));
                 // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
                 // hears that nobody answers.
                 let _ = tokio::spawn(run(group)).await;
@@ -87,7 +89,7 @@ mod tests {
         let (done, mut runs) = mpsc::unbounded_channel();
         let group = Group::start(
             |requests| (requests, Vec::new()),
-            move |requests: Vec<u32>| {
+            move |requests: Vec<usize>| {
                 let _ = done.send((requests.len(), began.elapsed()));
                 std::future::ready(())
             },
@@ -101,7 +103,27 @@ mod tests {
         assert_eq!(next().await, (10, Duration::ZERO));
         group.add(1);
         assert_eq!(next().await, (1, apart(10)));
+        // What fills a statement by itself waits for nobody.
+        (0..AT_MOST * 2).for_each(|_| group.add(0));
+        assert_eq!(next().await, (AT_MOST, apart(10)));
+        assert_eq!(next().await, (AT_MOST, apart(10)));
         assert!(apart(2) < apart(10) && apart(10) < apart(AT_MOST));
         assert_eq!(apart(AT_MOST), APART_AT_MOST);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn who_is_held_over_does_not_wait_for_company() {
+        let began = Instant::now();
+        let (done, mut runs) = mpsc::unbounded_channel();
+        let split = |mut requests: Vec<usize>| {
+            let next = requests.split_off(requests.len().min(10));
+            (requests, next)
+        };
+        let group = Group::start(split, move |requests: Vec<usize>| {
+            let _ = done.send((requests.len(), began.elapsed()));
+            std::future::ready(())
+        });
+        (0..11).for_each(|number| group.add(number));
+        assert_eq!(runs.recv().await.unwrap(), (10, Duration::ZERO));
+        assert_eq!(runs.recv().await.unwrap(), (1, APART));
     }
 }

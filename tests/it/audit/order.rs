@@ -63,3 +63,38 @@ async fn rows_that_were_not_sealed_in_the_order_of_their_times_are_checked_as_we
     assert!(b.contains(&changed) && b.ends_with("was changed after it was sealed"), "{b}");
     assert!(c.contains(&new) && c.contains("was never sealed"), "{c}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_times_in_which_nobody_decides_are_counted_by_their_days_and_do_not_stop_the_sealer() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    auditor.some_decisions().await;
+    let Auditor { stage, config, .. } = auditor;
+    stage.daemon.stop().await;
+    let (database, store) = (&stage.database, stage.database.open().await);
+    // Both in one second as a machine counts them, and rules spelled in two ways.
+    let copies = |times: &[(&str, &str)]| {
+        let values: Vec<_> = times.iter().map(|(time, rules)| format!("('{time}'::timestamptz, '{rules}'::jsonb)")).collect();
+        format!(
+            "insert into decisions select gen_random_uuid(), v.at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, \
+             subject_id, requester_id, verdict, decided_by, v.rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow \
+             from (select * from decisions where decided_at > '2000-01-01Z' order by decided_at limit 1) d, (values {}) v(at, rules)",
+            values.join(", ")
+        )
+    };
+    let [before, after] = ["1969-12-31T23:59:59.5Z", "1970-01-01T00:00:00.5Z"];
+    database.try_run(&copies(&[(before, "[1.0]"), (before, "[1.00]"), (after, "[1.0]"), (after, "[\"one\"]")])).await.unwrap();
+    while let Sealed::Leaves { .. } = store.seal(&log_key(), None, 1_000).await.unwrap() {}
+    let counts = "select day || ' ' || rules || ' ' || decisions from decision_counts where day < '2000-01-01' order by 1";
+    let counted = ["1969-12-31 [1.0] 2", "1970-01-01 [\"one\"] 1", "1970-01-01 [1.0] 1"];
+    assert_eq!(database.texts(counts).await.len(), counted.len(), "{:?}", database.texts(counts).await);
+    for (found, wanted) in database.texts(counts).await.iter().zip(counted) {
+        assert_eq!(found.replace("[1.00]", "[1.0]"), wanted);
+    }
+
+    database.try_run(&copies(&[("0045-03-15 00:00:00+00 BC", "[\"one\"]")])).await.unwrap();
+    assert_eq!(store.seal(&log_key(), None, 1_000).await.unwrap(), Sealed::Nothing);
+    assert_eq!(store.unsealed().await.unwrap(), 0);
+    let ran = assent(&["audit", "verify", "--config", &config], &[]).await;
+    let found: Vec<_> = ran.out.lines().filter(|line| line.starts_with('x') && line.contains("was never sealed")).collect();
+    assert_eq!((ran.status, found.len()), (1, 1), "{}{}", ran.out, ran.err);
+}

@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// In seconds.
-const DAY: i64 = 86_400;
+/// In microseconds.
+const DAY: i64 = 86_400_000_000;
+/// In seconds: before year 1 a server and we spell times differently, and nobody decides anything.
+const YEAR_1: i64 = -62_135_596_800;
 
 /// Held to the end of the transaction. SQLite has one writer.
 const ELECT: Sql = Sql { postgres: "select pg_try_advisory_xact_lock(hashtext('assent_seal'))", sqlite: "select 1" };
@@ -173,7 +175,8 @@ fn root_of_nothing() -> TreeHash {
 /// A row that waits; what names none is dropped, as nothing can be sealed of it.
 fn waiting(row: &Row) -> Option<LeafRow> {
     let stream = row.int(0).ok().and_then(Stream::of_number);
-    let (Some(stream), Ok(id), Ok(at)) = (stream, row.id(1), row.time(2)) else {
+    let at = row.time(2).ok().filter(|at| at.as_second() >= YEAR_1);
+    let (Some(stream), Ok(id), Some(at)) = (stream, row.id(1), at) else {
         tracing::error!("what waits to be sealed names no row; run `assent audit verify`");
         return None;
     };
@@ -247,7 +250,7 @@ fn counted(read: &[(Stream, Vec<Row>)]) -> Result<Option<Arg>, StoreError> {
     let mut counts: BTreeMap<_, (Timestamp, i64)> = BTreeMap::new();
     for row in read.iter().filter(|(stream, _)| *stream == Stream::Decision).flat_map(|(_, rows)| rows) {
         let time = row.time(at)?;
-        let of = (time.as_second().div_euclid(DAY), row.text(kind)?, row.text(verdict)?, row.text(rules)?);
+        let of = (time.as_microsecond().div_euclid(DAY), row.text(kind)?, row.text(verdict)?, row.text(rules)?);
         let (_, count) = counts.entry(of).or_insert((time, 0));
         *count = count.saturating_add(1);
     }

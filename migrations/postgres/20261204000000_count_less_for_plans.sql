@@ -1,5 +1,6 @@
 -- What the server counts so that it can plan costs a core for a second where a log or a queue has grown by a tenth, and most of that is
 -- never asked for.
+set local lock_timeout = '5s';
 
 -- Every statement on these finds its rows by an index, whatever is counted.
 do $$ declare
@@ -13,9 +14,6 @@ begin
     end loop;
 end $$;
 
--- Nobody looks for an event by its id, and it is as random as ids are.
-alter table events drop constraint events_id_key;
-
 -- Nobody looks for a decision by the whole of its facts either; months to come are made like that.
 alter function assent_ensure_partitions(integer) rename to assent_make_months;
 
@@ -27,7 +25,7 @@ begin
     for part in select c.oid::regclass as name, attname from pg_inherits join pg_class c on c.oid = inhrelid
                 join pg_attribute on attrelid = c.oid
                 where inhparent = 'decisions'::regclass and c.relkind = 'r' and pg_has_role(c.relowner, 'USAGE')
-                and attname in ('facts', 'facts_personal', 'trace', 'shadow') and attstattarget <> 0 loop
+                and attname in ('facts', 'facts_personal', 'trace', 'shadow') and attstattarget is distinct from 0 loop
         execute format('alter table %s alter %I set statistics 0', part.name, part.attname);
     end loop;
 end $$;
@@ -44,3 +42,6 @@ begin
     end loop;
 end $$;
 select assent_ensure_partitions(3);
+
+-- Nobody looks for an event by its id, and it is as random as ids are. Last, as whoever reads events waits from here on.
+alter table events drop constraint events_id_key;

@@ -46,7 +46,7 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
     // Of months to come, too, nothing is counted that no plan asks for.
     as_daemon.try_run("select assent_ensure_partitions(9)").await.unwrap();
     let counted = "select attrelid::regclass::text from pg_inherits join pg_attribute on attrelid = inhrelid \
-                   where inhparent = 'decisions'::regclass and attname = 'facts' and attstattarget <> 0";
+                   where inhparent = 'decisions'::regclass and attname = 'facts' and attstattarget is distinct from 0";
     assert_eq!(site.database.texts(counted).await, [""; 0]);
     let refused = as_daemon.try_run("select assent_make_months(9)").await.unwrap_err();
     assert!(refused.contains("permission denied"), "{refused}");

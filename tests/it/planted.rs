@@ -93,7 +93,9 @@ async fn limit_race(bug: Option<&'static str>) -> Vec<String> {
 /// the one before it has become one. A slow machine needs most of the first delay for all of them to count, and of each step for
 /// one to come to its end.
 async fn cap_race(bug: Option<&'static str>) -> Vec<String> {
-    let site = Arc::new(Site::on(Database::new(Backend::Postgres).await, CAP, json!({}), false).await);
+    let site =
+        Site::on(Database::new(Backend::Postgres).await, CAP, json!({ "lease": "13s", "quiet_period": "5s" }), false).await;
+    let site = Arc::new(site.configured(|config| config["zerokit"]["timeout"] = json!("4s")));
     let ann = site.person();
     let tresors = vec![site.tresor(&ann); 4];
     for delay in [500, 800, 1_100, 1_400] {

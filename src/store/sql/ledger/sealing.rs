@@ -172,12 +172,12 @@ fn root_of_nothing() -> TreeHash {
     crate::audit::Frontier::default().root()
 }
 
-/// A row that waits; what names none is dropped, as nothing can be sealed of it.
+/// A row that waits; what names none, or a time that is none of ours, is dropped, as nothing can be sealed of it.
 fn waiting(row: &Row) -> Option<LeafRow> {
     let stream = row.int(0).ok().and_then(Stream::of_number);
     let at = row.time(2).ok().filter(|at| at.as_second() >= YEAR_1);
     let (Some(stream), Ok(id), Some(at)) = (stream, row.id(1), at) else {
-        tracing::error!("what waits to be sealed names no row; run `assent audit verify`");
+        tracing::error!("what waits to be sealed names no row, or one of before year 1; run `assent audit verify`");
         return None;
     };
     Some(LeafRow { index: 0, stream, place: RowPlace { at, id }, hash: TreeHash([0; 32]) })

@@ -19,6 +19,8 @@ pub(super) enum Arg {
     Bool(bool),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
+    /// As the database's own type where it has one, so that it knows the value when it plans.
+    Time(Timestamp),
     // One column of a set of rows; only where [`Driver::takes_sets`].
     Ints(Vec<Option<i64>>),
     Bools(Vec<bool>),
@@ -67,6 +69,12 @@ impl From<String> for Arg {
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {
         Arg::Text(value)
+    }
+}
+
+impl From<Timestamp> for Arg {
+    fn from(value: Timestamp) -> Self {
+        Arg::Time(value)
     }
 }
 

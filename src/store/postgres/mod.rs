@@ -163,6 +163,7 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
+        Arg::Time(value) => query.bind(Time(value)),
         Arg::Ints(values) => query.bind(values),
         Arg::Bools(values) => query.bind(values),
         Arg::Texts(values) => query.bind(values),

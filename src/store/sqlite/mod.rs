@@ -67,6 +67,7 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
         Arg::Bool(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
         Arg::Bytes(value) => query.bind(value),
+        Arg::Time(value) => query.bind(audit_time(value)),
         // Nobody gives it sets, as it does not take them.
         Arg::Ints(_) | Arg::Bools(_) | Arg::Texts(_) | Arg::Blobs(_) => query.bind(None::<i64>),
         Arg::Rows(columns) => query.bind(json_of(columns)),

@@ -3,8 +3,10 @@
 
 use super::Auditor;
 use crate::harness::command::assent;
-use crate::harness::{Backend, log_key};
-use assent::store::Sealed;
+use crate::harness::{Backend, Database, log_key};
+use assent::audit::Stream;
+use assent::store::{RowPlace, RowsInOrder, Sealed};
+use uuid::Uuid;
 
 /// Twice as many as rows ever wait for their leaves, at times that have nothing to do with the order in which they are written.
 const SHUFFLED: &str = "insert into outcomes select ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, null, \
@@ -89,9 +91,47 @@ async fn rows_of_times_in_which_nobody_decides_are_counted_by_their_days_and_do_
     assert_eq!(found, ["1969-12-31 [1.0] 2", "1970-01-01 [\"one\"] 1", "1970-01-01 [1.0] 1"]);
 
     database.try_run(&copies(&[("0045-03-15 00:00:00+00 BC", "[\"one\"]")])).await.unwrap();
+    // No row that waits may be of the end of time, so nobody but whoever owns the database can put one there.
+    let endless = copies(&[("infinity", "[\"one\"]")]);
+    database.try_run(&format!("do $$ begin set local session_replication_role = replica; {endless}; end $$")).await.unwrap();
     assert_eq!(store.seal(&log_key(), None, 1_000).await.unwrap(), Sealed::Nothing);
     assert_eq!(store.unsealed().await.unwrap(), 0);
     let ran = assent(&["audit", "verify", "--config", &config], &[]).await;
     let found: Vec<_> = ran.out.lines().filter(|line| line.starts_with('x') && line.contains("was never sealed")).collect();
-    assert_eq!((ran.status, found.len()), (1, 1), "{}{}", ran.out, ran.err);
+    assert_eq!((ran.status, found.len()), (1, 2), "{}{}", ran.out, ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_follow_each_other_beyond_the_end_of_a_month_and_months_without_any() {
+    let database = Database::new(Backend::Postgres).await;
+    let store = database.open().await;
+    let times = [
+        "2026-01-30T12:00:00Z",
+        "2026-01-31T23:59:59.999999Z",
+        "2026-02-01T00:00:00Z",
+        "2026-02-28T23:59:59.999999Z",
+        "2026-06-01T00:00:00Z",
+        "2026-06-01T00:00:00.000001Z",
+        "2031-12-31T23:59:59.999999Z",
+        "9999-12-30T00:00:00Z",
+    ];
+    for time in times {
+        let outcome = format!(
+            "insert into outcomes values (gen_random_uuid(), null, '{time}', 'share', 'op', 'applied', null, null, false)"
+        );
+        database.try_run(&outcome).await.unwrap();
+    }
+    for at_once in 2..=9 {
+        let (mut found, mut pages) = (Vec::new(), 0);
+        let mut next = Some(RowPlace { at: times[0].parse().unwrap(), id: Uuid::nil() });
+        while let Some(from) = next {
+            let RowsInOrder { rows, last } = store.rows_from(Stream::Outcome, from, at_once).await.unwrap().unwrap();
+            let rows = rows.await.unwrap().unwrap();
+            assert_eq!(last.is_some(), rows.len() as u32 == at_once);
+            // Each page begins with the last row of the one before.
+            found.extend(rows.iter().map(|(place, _)| place.at).skip(usize::from(pages > 0)));
+            (next, pages) = (last, pages + 1);
+        }
+        assert_eq!(found, times.map(|time| time.parse().unwrap()), "{at_once} at once");
+    }
 }

@@ -105,9 +105,21 @@ async fn rows_of_times_in_which_nobody_decides_are_counted_by_their_days_and_do_
 async fn rows_follow_each_other_beyond_the_end_of_a_month_and_months_without_any() {
     let database = Database::new(Backend::Postgres).await;
     let store = database.open().await;
+    for month in 1..=3 {
+        for table in ["outcomes", "decisions"] {
+            let (from, until) = (format!("2026-0{month}-01Z"), format!("2026-0{}-01Z", month + 1));
+            let made =
+                format!("create table {table}_2026_0{month} partition of {table} for values from ('{from}') to ('{until}')");
+            database.try_run(&made).await.unwrap();
+        }
+    }
+    // Two of the last moment of a month, and three of the first of the next; months without any, and some that nobody made.
     let times = [
         "2026-01-30T12:00:00Z",
         "2026-01-31T23:59:59.999999Z",
+        "2026-01-31T23:59:59.999999Z",
+        "2026-02-01T00:00:00Z",
+        "2026-02-01T00:00:00Z",
         "2026-02-01T00:00:00Z",
         "2026-02-28T23:59:59.999999Z",
         "2026-06-01T00:00:00Z",
@@ -115,23 +127,36 @@ async fn rows_follow_each_other_beyond_the_end_of_a_month_and_months_without_any
         "2031-12-31T23:59:59.999999Z",
         "9999-12-30T00:00:00Z",
     ];
-    for time in times {
-        let outcome = format!(
-            "insert into outcomes values (gen_random_uuid(), null, '{time}', 'share', 'op', 'applied', null, null, false)"
-        );
-        database.try_run(&outcome).await.unwrap();
+    let id = |number: usize| Uuid::from_u128(number as u128);
+    for (number, time) in times.iter().enumerate() {
+        let id = id(number);
+        for row in [
+            format!("insert into outcomes values ('{id}', null, '{time}', 'share', 'op', 'applied', null, null, false)"),
+            format!(
+                "insert into decisions (id, decided_at, tenant, kind, operation_id, flow_id, attempt, verdict, decided_by, rules, reason, \
+                 policy_hash, evaluator_version, facts, facts_personal, trace, shadow) values ('{id}', '{time}', 't', 'share', 'o', '{id}', 1, \
+                 'approve', 'policy', '[]', 'because', 'none', '1', '{{}}', '{{}}', '[]', '[]')"
+            ),
+        ] {
+            database.try_run(&row).await.unwrap();
+        }
     }
-    for at_once in 2..=9 {
-        let (mut found, mut pages) = (Vec::new(), 0);
-        let mut next = Some(RowPlace { at: times[0].parse().unwrap(), id: Uuid::nil() });
+    let begin = times[0].parse().unwrap();
+    let all: Vec<_> = times.iter().enumerate().map(|(number, time)| (id(number), time.parse().unwrap())).collect();
+    // No page is of one time alone, as no page of 2,000 is.
+    for (stream, at_once) in
+        [Stream::Decision, Stream::Outcome].into_iter().flat_map(|stream| (4..=12).map(move |at_once| (stream, at_once)))
+    {
+        let (mut found, mut next) = (Vec::new(), Some(RowPlace { at: begin, id: Uuid::nil() }));
         while let Some(from) = next {
-            let RowsInOrder { rows, last } = store.rows_from(Stream::Outcome, from, at_once).await.unwrap().unwrap();
+            let RowsInOrder { rows, last } = store.rows_from(stream, from, at_once).await.unwrap().unwrap();
             let rows = rows.await.unwrap().unwrap();
             assert_eq!(last.is_some(), rows.len() as u32 == at_once);
             // Each page begins with the last row of the one before.
-            found.extend(rows.iter().map(|(place, _)| place.at).skip(usize::from(pages > 0)));
-            (next, pages) = (last, pages + 1);
+            let is_first = found.is_empty();
+            found.extend(rows.iter().map(|(place, _)| (place.id, place.at)).skip(usize::from(!is_first)));
+            next = last;
         }
-        assert_eq!(found, times.map(|time| time.parse().unwrap()), "{at_once} at once");
+        assert_eq!(found, all, "{at_once} of {stream:?} at once");
     }
 }

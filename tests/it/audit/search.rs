@@ -3,6 +3,8 @@
 use super::Auditor;
 use crate::harness::command::assent;
 use crate::harness::{Backend, Stage, on_both};
+use assent::domain::kind::Kind;
+use assent::store::{DecisionQuery, FoundDecision};
 use std::collections::{BTreeMap, BTreeSet};
 
 on_both!(counts_by_day_are_those_of_the_rows, text_is_found_whenever_it_was_written);
@@ -189,6 +191,54 @@ async fn text_is_found_whenever_it_was_written(backend: Backend) {
     let first = ids("&text=because&since=2026-03-01T00:00:00Z&until=2026-03-01T00:00:01Z").await;
     assert_eq!(first.len(), 10, "all of one moment, page after page");
     assert_eq!(ids("&text=because&until=9999-12-01T00:00:00Z").await, all);
+    auditor.stage.daemon.stop().await;
+}
+
+/// Decisions of one day, many of one moment; all but the last 25,000 of them because of rain, and of these one in five hundred.
+const ONE_DAY: &str = "
+    do $$ begin
+        insert into decisions
+        select ('00000000-0000-7000-8000-' || lpad(to_hex(i * 7919 % 27000), 12, '0'))::uuid, '2026-05-01Z'::timestamptz + i / 5 * interval '10 seconds',
+            't', (array['share', 'kick'])[1 + i % 2], 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
+            case when i < 2000 or i % 500 = 0 then 'because of rain ' || i else 'because of snow' end, 'none', '1', '{}', '{}', '[]', '[]'
+        from generate_series(0, 26999) i;
+        insert into decisions
+        select gen_random_uuid(), at::timestamptz, 't', 'share', 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
+            'because of frogs', 'none', '1', '{}', '{}', '[]', '[]'
+        from unnest(array['0045-03-15 BC', '20000-01-01']) at;
+    end $$";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_is_found_whether_the_last_decisions_have_enough_of_it_or_not() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    auditor.stage.database.try_run(ONE_DAY).await.unwrap();
+    let store = auditor.stage.database.open().await;
+    // The last have 50, all shares; more of them, and all kicks, are of before.
+    for (kind, limit) in [(None, 20), (None, 50), (None, 51), (Some("share"), 60), (Some("kick"), 1), (Some("kick"), 30)] {
+        let until = Some("2026-05-02T00:00:00Z".parse().unwrap());
+        let kind_asked = kind.map(|kind| Kind::parse(kind).unwrap());
+        let query = DecisionQuery { text: Some("of RAIN".into()), kind: kind_asked, until, ..DecisionQuery::default() };
+        let wanted = format!(
+            "select id::text from decisions where reason like '%of rain%' and kind = coalesce({}, kind) order by decided_at desc, id desc limit 200",
+            kind.map_or("null".to_owned(), |kind| format!("'{kind}'"))
+        );
+        let wanted = auditor.stage.database.texts(wanted).await;
+        let mut found: Vec<String> = Vec::new();
+        let mut after = None;
+        while found.len() < wanted.len() {
+            let page = store.find(&query, after.as_ref(), limit).await.unwrap();
+            assert!(!page.is_empty());
+            found.extend(page.iter().filter_map(|one| one.record.text("id")).map(str::to_owned));
+            after = page.last().and_then(FoundDecision::cursor);
+        }
+        found.truncate(wanted.len());
+        assert_eq!(found, wanted, "{kind:?}, {limit} at once");
+    }
+    // Times that nobody writes stand in nobody's way.
+    for text in ["of rain", "of snow"] {
+        let query = DecisionQuery { text: Some(text.into()), ..DecisionQuery::default() };
+        assert_eq!(store.find(&query, None, 10).await.unwrap().len(), 10, "{text}");
+    }
     auditor.stage.daemon.stop().await;
 }
 

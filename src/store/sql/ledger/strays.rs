@@ -2,7 +2,7 @@
 //! row of the same id beside it.
 
 use super::rows;
-use crate::audit::{Stream, TreeHash, audit_time};
+use crate::audit::{Stream, TreeHash};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, args};
 use crate::store::dialect::{Sql, sql};
@@ -83,7 +83,7 @@ fn asked(stream: Stream, seen: Option<&RowsSeen>, limit: i64) -> Vec<(Sql, Vec<A
     // Until a moment and from it on is always.
     let always = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH);
     let (after, before) = seen.map_or(always, |seen| (seen.after, seen.before));
-    let times = if stream.has_months() { args![limit, audit_time(after), audit_time(before)] } else { args![limit] };
+    let times = if stream.has_months() { args![limit, after, before] } else { args![limit] };
     asked.push((unseen(stream), times));
     asked
 }

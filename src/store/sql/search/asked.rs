@@ -7,6 +7,7 @@ use crate::store::search::{Cursor, DecisionQuery};
 pub(super) type Choice = Vec<(&'static Alternative, String)>;
 
 /// What is asked for, with what may hold in several ways.
+#[derive(Clone)]
 pub(super) struct Asked<'q> {
     pub(super) query: &'q DecisionQuery,
     pub(super) after: Option<&'q Cursor>,
@@ -15,6 +16,8 @@ pub(super) struct Asked<'q> {
     /// The hashes of the reasons that have the text, as an array, where they are known and not too many. A hash is no text: what it
     /// finds is held against that, too.
     pub(super) reasons: Option<String>,
+    /// Only among so many of the last decisions of each time.
+    pub(super) newest: Option<i64>,
 }
 
 impl<'q> Asked<'q> {
@@ -30,7 +33,8 @@ impl<'q> Asked<'q> {
             policies.into_iter().map(|hash| (&POLICY, hash)).collect(),
         ];
         let spans = vec![(query.since, query.until)];
-        Self { query, after, spans, reasons: None, choices: choices.into_iter().filter(|choice| !choice.is_empty()).collect() }
+        let (reasons, newest) = (None, None);
+        Self { query, after, spans, reasons, newest, choices: choices.into_iter().filter(|choice| !choice.is_empty()).collect() }
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn by_day(mut asked: Asked<'_>) -> Words {
          as day, u.rules, u.verdict, count(*) as n from (",
         "select g.day, r.value, g.verdict, sum(g.n) from (select substr(u.decided_at, 1, 10) as day, u.rules, u.verdict, count(*) as n from (",
     );
-    words.each_of(&asked, "select d.id, d.decided_at, d.rules, d.verdict from decisions d", |_, _| {});
+    words.each_of(&asked, "select d.id, d.decided_at, d.rules, d.verdict", |_, _| {});
     words.alike(") u group by 1, 2, 3");
     if let Some(days) = &days {
         words.kept_counts(asked.query, days);

@@ -4,7 +4,6 @@ use super::asked::{Alternative, Asked, Choice, having};
 use super::spans::Span;
 use crate::store::connection::Arg;
 use crate::store::search::Cursor;
-use crate::store::sql::audit_time;
 
 /// In how many parts a statement may be; SQLite has room for 500.
 const MOST_PARTS: usize = 8;
@@ -43,13 +42,16 @@ impl Words {
     pub(super) fn both(&mut self, text: &'static str, arg: impl Into<Arg>) {
         self.with(text, text, arg);
     }
-    pub(super) fn conditions(&mut self, Asked { query, after, .. }: &Asked<'_>, (since, until): Span) {
+
+    /// Since when, until when, and after which.
+    fn times(&mut self, Asked { after, .. }: &Asked<'_>, (since, until): Span) {
         self.alike(" where true");
+        // As times, which the server knows when it plans: for their months alone.
         if let Some(since) = since {
-            self.with(" and d.decided_at >= ?::timestamptz", " and d.decided_at >= ?", audit_time(since));
+            self.both(" and d.decided_at >= ?", since);
         }
         if let Some(until) = until {
-            self.with(" and d.decided_at < ?::timestamptz", " and d.decided_at < ?", audit_time(until));
+            self.both(" and d.decided_at < ?", until);
         }
         if let Some(Cursor { at, id }) = after {
             // Said twice: an index knows the time alone.
@@ -57,6 +59,11 @@ impl Words {
             self.with(" and (d.decided_at, d.id) < (?::timestamptz,", " and (d.decided_at, d.id) < (?,", at.as_str());
             self.with(" ?::uuid)", " ?)", id.as_str());
         }
+    }
+
+    pub(super) fn conditions(&mut self, asked: &Asked<'_>, span: Span) {
+        self.times(asked, span);
+        let query = asked.query;
         for (text, value) in [
             (" and d.kind = ?", query.kind.map(|kind| kind.as_str())),
             (" and d.verdict = ?", query.verdict.map(|verdict| verdict.as_str())),
@@ -73,6 +80,7 @@ impl Words {
             self.with(" and d.reason ilike ?", " and d.reason like ? escape '\\'", having(text));
         }
     }
+
     fn holds(&mut self, (alternative, value): &(&'static Alternative, String)) {
         self.with(alternative.postgres, alternative.sqlite, value.as_str());
         if let Some(whole) = alternative.whole_of(value) {
@@ -90,6 +98,18 @@ impl Words {
         self.alike(")");
     }
 
+    /// Where decisions are from, as `d`: all of them, or the last of a time.
+    fn from(&mut self, asked: &Asked<'_>, span: Span) {
+        match asked.newest {
+            None => self.alike(" from decisions d"),
+            Some(newest) => {
+                self.alike(" from (select * from decisions d");
+                self.times(asked, span);
+                self.both(" order by d.decided_at desc, d.id desc limit ?) d", newest);
+            }
+        }
+    }
+
     /// The decisions that are asked for, `select` of each. What holds where any of several conditions does is asked for one by
     /// one, as each has an index; `end` says how each part ends.
     pub(super) fn each_of(&mut self, asked: &Asked<'_>, select: &'static str, end: impl Fn(&mut Self, bool)) {
@@ -101,7 +121,7 @@ impl Words {
             (asked.choices.iter().enumerate()).filter(|(place, _)| Some(*place) != apart).map(|(_, one)| one).collect();
         if asked.spans.is_empty() {
             self.alike(select);
-            self.alike(" where false");
+            self.alike(" from decisions d where false");
         }
         let listed = asked.reasons.as_deref();
         let is_each = listed.is_some() && asked.is_text_alone();
@@ -118,6 +138,7 @@ impl Words {
                 self.with(each, "select * from (", listed);
             }
             self.alike(select);
+            self.from(asked, span);
             self.conditions(asked, span);
             others.iter().for_each(|choice| self.any_of(choice));
             if let Some(way) = chosen {

@@ -110,6 +110,7 @@ mod tests {
         assert!(apart(2) < apart(10) && apart(10) < apart(AT_MOST));
         assert_eq!(apart(AT_MOST), APART_AT_MOST);
     }
+
     #[tokio::test(start_paused = true)]
     async fn who_is_held_over_does_not_wait_for_company() {
         let began = Instant::now();

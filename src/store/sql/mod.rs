@@ -41,6 +41,8 @@ use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use group::{FinishRequest, Groups, ReceiveRequest};
 use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -74,6 +76,11 @@ impl<D: Driver> SqlStore<D> {
 
 fn timestamp(micros: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt(format!("`{micros}` is no time")))
+}
+
+/// When a day begins, UTC; nothing beyond the end of time.
+fn midnight(day: Date) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok()
 }
 
 /// The database's clock inside a transaction.

@@ -5,6 +5,7 @@ use crate::store::StoreError;
 use crate::store::connection::{Arg, Column, Driver, Row, args};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace, RowsInOrder};
+use crate::store::sql::midnight;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -73,7 +74,7 @@ pub(in crate::store::sql) async fn from<D: Driver>(
 /// The last moment of a time's month as far as a database can tell, and the first of the next; nothing at the end of time.
 fn month_end(at: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let next = TimeZone::UTC.to_datetime(at).date().last_of_month().tomorrow().ok()?;
-    let next = TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)).ok()?;
+    let next = midnight(next)?;
     Some((next.checked_sub(SignedDuration::from_micros(1)).ok()?, next))
 }
 

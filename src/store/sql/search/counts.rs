@@ -1,9 +1,10 @@
 //! Counting decisions by day and rule: whole days from what the sealer counted, the rest from the rows.
 
 use super::asked::Asked;
-use super::spans::{WholeDays, midnight};
+use super::spans::WholeDays;
 use super::words::Words;
 use crate::store::search::DecisionQuery;
+use crate::store::sql::midnight;
 
 /// The statement for counts by day, rule and verdict.
 pub(super) fn by_day(mut asked: Asked<'_>) -> Words {

@@ -133,6 +133,13 @@ impl<D: Driver> SqlStore<D> {
         Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top))
     }
 
+    /// What is looked for one after the other, until there is enough of it.
+    async fn steps<'q>(&self, asked: Asked<'q>) -> Result<Vec<Asked<'q>>, StoreError> {
+        let asked = self.with_reasons(asked).await?;
+        let spans = self.spans(&asked).await?.into_iter();
+        Ok(spans.map(|span| Asked { spans: vec![span], ..asked.clone() }).collect())
+    }
+
     /// As the question itself is asked: nobody who works waits for it, and that server process has looked up all the months.
     async fn ask(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         self.driver.ask(sql.postgres.to_owned(), sql.sqlite.to_owned(), args).await
@@ -166,27 +173,22 @@ impl<D: Driver> Search for SqlStore<D> {
                 return Ok(found);
             }
         }
-        let mut asked = self.with_reasons(asked).await?;
         let mut found = Vec::new();
-        for span in self.spans(&asked).await? {
+        for step in self.steps(asked).await? {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
             if left == 0 {
                 break;
             }
-            asked.spans = vec![span];
-            found.extend(self.found(page(&asked, left)).await?);
+            found.extend(self.found(page(&step, left)).await?);
         }
         Ok(found)
     }
 
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
         let asked = self.asked(query, None).await?;
-        let mut steps: Vec<_> = self.among_newest(&asked).await?.into_iter().collect();
-        let asked = self.with_reasons(asked).await?;
-        let spans = self.spans(&asked).await?.into_iter();
-        steps.extend(spans.map(|span| Asked { spans: vec![span], ..asked.clone() }));
+        let newest = self.among_newest(&asked).await?;
         let mut plan = Vec::new();
-        for step in steps {
+        for step in newest.into_iter().chain(self.steps(asked).await?) {
             let Words { postgres, sqlite, args } = page(&step, limit);
             let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
             for row in self.driver.ask(postgres, sqlite, args).await? {

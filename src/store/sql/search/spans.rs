@@ -1,7 +1,8 @@
 //! The times that a question is about: days that are counted already, and months that are looked at one by one.
 
 use crate::store::search::DecisionQuery;
-use jiff::civil::{Date, Time};
+use crate::store::sql::midnight;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -62,8 +63,4 @@ impl WholeDays {
         let is_some_day = from.zip(to).is_none_or(|(from, to)| from < to);
         is_some_day.then_some(Self { from, to, besides })
     }
-}
-
-pub(super) fn midnight(day: Date) -> Option<Timestamp> {
-    TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok()
 }

@@ -75,7 +75,12 @@ struct Answered {
 impl Receiver {
     /// A sender that follows no redirect: where an event goes is the operator's to say.
     pub(super) fn new(outbound: Outbound) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(outbound.timeout).build()?;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            // The schedule is ours; a client that may send again keeps a copy of each request.
+            .retry(reqwest::retry::never())
+            .timeout(outbound.timeout)
+            .build()?;
         Ok(Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) })
     }
 

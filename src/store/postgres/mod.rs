@@ -1,5 +1,7 @@
 //! Postgres: the product's database. Only the connection is here; the SQL is shared.
 
+mod kept;
+
 use super::Store;
 use super::connection::{Arg, Cell, Cells, Column, Driver, Row, Transaction, beside_newer, compare_migrations};
 use super::dialect::Sql;
@@ -9,21 +11,21 @@ use crate::domain::ids::RecordId;
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use kept::{KeptConnections, Questions};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::Migrator;
+use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgHasArrayType, PgListener, PgPool, PgPoolOptions, PgRow,
-    PgTypeInfo,
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgHasArrayType, PgListener, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
 };
 use sqlx::{
     Column as _, ConnectOptions as _, Connection as _, Decode, Encode, Postgres, Row as _, Type, TypeInfo as _, ValueRef as _,
 };
 use std::str::FromStr as _;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
@@ -43,69 +45,8 @@ const SESSION: [(&str, &str); 6] = [
 
 struct PostgresDriver {
     pool: PgPool,
-    /// For questions of people about all there is, which take their time: they wait for each other, and nobody for them.
-    questions: PgPool,
+    questions: Questions,
     groups: KeptConnections,
-}
-
-/// Connections of the groups. A pool asks a connection how it is before and after each use, which costs as much as many a
-/// statement; here only one that has rested is asked, and whatever meets an error, is slow, or has rested for long is thrown away.
-struct KeptConnections {
-    options: PgConnectOptions,
-    idle: Mutex<Vec<(PgConnection, Instant)>>,
-}
-
-/// After so long a connection may have been cut, which whoever has a verdict to write should not be the one to find out.
-const ASK_AFTER: Duration = Duration::from_secs(1);
-/// After so long a connection may have been forgotten by whatever is in between.
-const REST_AT_MOST: Duration = Duration::from_secs(30);
-/// After so long a question is given up.
-const QUESTION_WITHIN: &str = "60s";
-const CONNECT_WITHIN: Duration = Duration::from_secs(4);
-/// Under a lease, as whoever waits for it keeps others from taking over.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-impl KeptConnections {
-    async fn rows(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        let over = |_| StoreError::Unreachable("no answer in time".into());
-        let mut connection = match self.rested().await {
-            Some(connection) => connection,
-            None => tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await.map_err(over)??,
-        };
-        let answer = tokio::time::timeout(ANSWER_WITHIN, bind(sql, args).fetch_all(&mut connection)).await.map_err(over);
-        match answer.and_then(|rows| rows.map_err(StoreError::from)) {
-            Ok(rows) => {
-                self.idle().push((connection, Instant::now()));
-                Ok(plain(rows))
-            }
-            Err(error) => {
-                if matches!(error, StoreError::Unreachable(_)) {
-                    // What broke this one broke the others.
-                    self.idle().clear();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// One that is there and sound.
-    async fn rested(&self) -> Option<PgConnection> {
-        let (mut connection, since) = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST)?;
-        if since.elapsed() < ASK_AFTER {
-            return Some(connection);
-        }
-        let asked = tokio::time::timeout(CONNECT_WITHIN, connection.ping()).await;
-        if asked.is_ok_and(|answer| answer.is_ok()) {
-            return Some(connection);
-        }
-        // What broke this one broke the others.
-        self.idle().clear();
-        None
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Connects to a server; fails at once if nothing answers.
@@ -137,16 +78,9 @@ async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Resul
         .connect_with(options.clone())
         .await?;
     let asking = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
-    let asking = asking.options([
-        ("statement_timeout", QUESTION_WITHIN),
-        ("default_transaction_read_only", "on"),
-        ("jit", "off"),
-        // What is asked for decides which months and which index are looked at.
-        ("plan_cache_mode", "force_custom_plan"),
-    ]);
-    let questions = PgPoolOptions::new().min_connections(0).max_connections(2).acquire_timeout(Duration::from_secs(10));
-    let questions = questions.idle_timeout(Duration::from_secs(30)).connect_lazy_with(asking);
-    let groups = KeptConnections { options, idle: Mutex::default() };
+    // What is asked for decides which months and which index are looked at.
+    let questions = Questions::new(asking.options([("jit", "off"), ("plan_cache_mode", "force_custom_plan")]));
+    let groups = KeptConnections::new(options);
     Ok(Arc::new(SqlStore::new(PostgresDriver { pool, questions, groups })))
 }
 
@@ -181,18 +115,18 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
 /// In microseconds: the server counts from 2000.
 const FROM_1970_TO_2000: i64 = 946_684_800_000_000;
 
-/// A time as the server takes it.
+/// A time as the server takes it. By the number of its type, which is the same everywhere: by its name each connection has to ask for it.
 struct Time(Timestamp);
 
 impl Type<Postgres> for Time {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("timestamptz")
+        PgTypeInfo::with_oid(Oid(1184))
     }
 }
 
 impl PgHasArrayType for Time {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("timestamptz")
+        PgTypeInfo::with_oid(Oid(1185))
     }
 }
 
@@ -264,13 +198,13 @@ impl Driver for PostgresDriver {
             return Ok(rows);
         }
         fault::reach(step, Moment::Before).await;
-        let rows = self.groups.rows(sql, args).await?;
+        let rows = self.groups.rows(bind(sql, args)).await?;
         fault::reach(step, Moment::After).await;
         Ok(rows)
     }
 
     async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        self.groups.rows(sql, args).await
+        self.groups.rows(bind(sql, args)).await
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
@@ -279,8 +213,7 @@ impl Driver for PostgresDriver {
 
     async fn ask(&self, postgres: String, _sqlite: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         // Of constant pieces; what anybody said is in the arguments.
-        let query = bound(sqlx::query(sqlx::AssertSqlSafe(postgres)), args);
-        Ok(plain(query.fetch_all(&self.questions).await?))
+        self.questions.rows(bound(sqlx::query(sqlx::AssertSqlSafe(postgres)), args)).await
     }
 
     async fn listen(&self) -> Result<Option<mpsc::Receiver<RecordId>>, StoreError> {

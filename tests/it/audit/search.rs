@@ -239,6 +239,40 @@ async fn a_text_is_found_whether_the_last_decisions_have_enough_of_it_or_not() {
         let query = DecisionQuery { text: Some(text.into()), ..DecisionQuery::default() };
         assert_eq!(store.find(&query, None, 10).await.unwrap().len(), 10, "{text}");
     }
+    // What the last decisions have enough of needs no list of reasons, and nothing is made of a list that cannot be read.
+    auditor.stage.database.try_run("alter table decision_reasons rename to hidden").await.unwrap();
+    let until = Some("2026-05-02T00:00:00Z".parse().unwrap());
+    let query = DecisionQuery { text: Some("of RAIN".into()), until, ..DecisionQuery::default() };
+    let newest = "select id::text from decisions where reason like '%of rain%' order by decided_at desc, id desc limit 50";
+    let found = store.find(&query, None, 50).await.unwrap();
+    let found: Vec<_> = found.iter().filter_map(|one| one.record.text("id")).collect();
+    assert_eq!(found, auditor.stage.database.texts(newest).await);
+    assert!(store.find(&query, None, 51).await.is_err());
+    auditor.stage.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_that_nobody_waits_for_keep_nobody_from_asking() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    let store = auditor.stage.database.open().await;
+    let query = DecisionQuery { text: Some("because".into()), ..DecisionQuery::default() };
+    for _ in 0..20 {
+        let asked = store.find(&query, None, 10);
+        // Polled once, then dropped.
+        tokio::select! { biased; _ = asked => {}, () = std::future::ready(()) => {} }
+    }
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (store, query) = (store.clone(), query.clone());
+        asking.spawn(async move { store.find(&query, None, 10).await });
+    }
+    for answer in asking.join_all().await {
+        answer.unwrap();
+    }
+    // A server that was started again has new connections.
+    let cut = "select pg_terminate_backend(pid)::text from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    auditor.stage.database.texts(cut).await;
+    crate::harness::until("it answers again", async || store.find(&query, None, 10).await.is_ok()).await;
     auditor.stage.daemon.stop().await;
 }
 

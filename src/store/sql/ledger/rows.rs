@@ -115,6 +115,22 @@ pub(in crate::store::sql) fn asked(leaves: &[LeafRow], tables: impl IntoIterator
     tables.map(|(stream, leaves)| (stream, statement(stream), vec![wanted(&leaves)])).collect()
 }
 
+/// Decisions by their places, for a server that plans for what it is asked: told of which months they are, it plans for these. Not for
+/// plans that are made once, which would read all of that time.
+pub(in crate::store::sql) fn decisions_of_their_time(places: &[LeafRow]) -> (Sql, Vec<Arg>) {
+    const WITHIN: Sql = Sql {
+        postgres: decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id \
+                              where d.decided_at >= $6 and d.decided_at <= $7")
+        .postgres,
+        sqlite: decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id \
+                            where $2 is not null and $3 is not null")
+        .sqlite,
+    };
+    let times = || places.iter().map(|leaf| leaf.place.at);
+    let bounds = [times().min().unwrap_or(Timestamp::MIN), times().max().unwrap_or(Timestamp::MAX)];
+    (WITHIN, [wanted_of(places)].into_iter().chain(bounds.map(Arg::from)).collect())
+}
+
 /// Puts what is made of a row in the row's place, which is its first column.
 pub(in crate::store::sql) fn put<T>(
     found: &mut [Option<T>],

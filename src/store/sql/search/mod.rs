@@ -32,8 +32,8 @@ const REASONS: Sql = Sql {
 };
 /// A text that more reasons have is looked for in the decisions themselves.
 const MOST_REASONS: i64 = 1_000;
-/// How many decisions of the last day are looked through for a text first: a common one is found there in the time that it takes to
-/// learn from the reasons' letters how common it is.
+/// How many decisions of the last day are looked through for a text: a common one is found there in the time that it takes to learn
+/// from the reasons' letters how common it is.
 const NEWEST: i64 = 25_000;
 
 /// A decision by its place, as rows of leaves are asked for.
@@ -135,7 +135,6 @@ impl<D: Driver> SqlStore<D> {
 
     /// What is looked for one after the other, until there is enough of it.
     async fn steps<'q>(&self, asked: Asked<'q>) -> Result<Vec<Asked<'q>>, StoreError> {
-        let asked = self.with_reasons(asked).await?;
         let spans = self.spans(&asked).await?.into_iter();
         Ok(spans.map(|span| Asked { spans: vec![span], ..asked.clone() }).collect())
     }
@@ -149,9 +148,10 @@ impl<D: Driver> SqlStore<D> {
         let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
         let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
         let mut records = vec![None; references.len()];
-        for (stream, sql, args) in ledger::rows::asked(&references, [Stream::Decision]) {
+        if !references.is_empty() {
+            let (sql, args) = ledger::rows::decisions_of_their_time(&references);
             for row in self.ask(sql, args).await? {
-                ledger::rows::put(&mut records, stream, &row, |found| found)?;
+                ledger::rows::put(&mut records, Stream::Decision, &row, |found| found)?;
             }
         }
         let found = records.into_iter().zip(&rows);
@@ -167,12 +167,27 @@ impl<D: Driver> SqlStore<D> {
 impl<D: Driver> Search for SqlStore<D> {
     async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
         let asked = self.asked(query, after).await?;
-        if let Some(newest) = self.among_newest(&asked).await? {
-            let found = self.found(page(&newest, limit)).await?;
-            if found.len() as u64 == u64::from(limit) {
-                return Ok(found);
-            }
+        if asked.query.text.is_none() {
+            return self.found(page(&asked, limit)).await;
         }
+        // Whichever has a whole answer first: what is common stands among the newest, what is rare in few reasons.
+        let among_newest = async {
+            let Some(newest) = self.among_newest(&asked).await.map_err(Err)? else { return Ok(()) };
+            let found = self.found(page(&newest, limit)).await.map_err(Err)?;
+            if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
+        };
+        // A list that failed is missed only where there is no answer without it.
+        let listed = async {
+            match self.with_reasons(asked.clone()).await {
+                Ok(asked) if asked.reasons.is_some() => Err(self.found(page(&asked, limit)).await),
+                other => Ok(other),
+            }
+        };
+        let ((), asked) = match tokio::try_join!(among_newest, listed) {
+            Ok(neither) => neither,
+            Err(answer) => return answer,
+        };
+        let asked = asked?;
         let mut found = Vec::new();
         for step in self.steps(asked).await? {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
@@ -188,7 +203,7 @@ impl<D: Driver> Search for SqlStore<D> {
         let asked = self.asked(query, None).await?;
         let newest = self.among_newest(&asked).await?;
         let mut plan = Vec::new();
-        for step in newest.into_iter().chain(self.steps(asked).await?) {
+        for step in newest.into_iter().chain(self.steps(self.with_reasons(asked).await?).await?) {
             let Words { postgres, sqlite, args } = page(&step, limit);
             let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
             for row in self.driver.ask(postgres, sqlite, args).await? {

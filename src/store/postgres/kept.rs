@@ -1,0 +1,121 @@
+//! Connections that are kept from one statement to the next without asking how they are each time. No statement is put together here,
+//! and none is sent a second time.
+
+use super::{Query, plain};
+use crate::store::connection::Row;
+use crate::store::error::StoreError;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// After so long a connection may have been cut, which whoever has a verdict to write should not be the one to find out.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+/// After so long a connection may have been forgotten by whatever is in between.
+const REST_AT_MOST: Duration = Duration::from_secs(30);
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// Under a lease, as whoever waits for it keeps others from taking over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Connections of the groups, and of questions. A pool asks a connection how it is before and after each use, which costs as much as
+/// many a statement; here only one that has rested is asked, and whatever meets an error, is slow, or has rested for long is thrown away.
+pub(super) struct KeptConnections {
+    options: PgConnectOptions,
+    answer_within: Duration,
+    idle: Mutex<Vec<(PgConnection, Instant)>>,
+}
+
+impl KeptConnections {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, answer_within: ANSWER_WITHIN, idle: Mutex::default() }
+    }
+
+    pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let over = |_| StoreError::Unreachable("no answer in time".into());
+        let mut connection = match self.rested().await {
+            Some(connection) => connection,
+            None => tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await.map_err(over)??,
+        };
+        let answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut connection)).await.map_err(over);
+        match answer.and_then(|rows| rows.map_err(StoreError::from)) {
+            Ok(rows) => {
+                self.idle().push((connection, Instant::now()));
+                Ok(plain(rows))
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Unreachable(_)) {
+                    // What broke this one broke the others.
+                    self.idle().clear();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// One that is there and sound.
+    async fn rested(&self) -> Option<PgConnection> {
+        let (mut connection, since) = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST)?;
+        if since.elapsed() < ASK_AFTER {
+            return Some(connection);
+        }
+        let asked = tokio::time::timeout(CONNECT_WITHIN, connection.ping()).await;
+        if asked.is_ok_and(|answer| answer.is_ok()) {
+            return Some(connection);
+        }
+        // What broke this one broke the others.
+        self.idle().clear();
+        None
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// After so long the server gives a question up.
+const QUESTION_WITHIN: Duration = Duration::from_mins(1);
+/// For so long a question waits for others.
+const WAIT_AT_MOST: Duration = Duration::from_secs(10);
+/// How many statements are asked at the same time; a question has two at most, and may leave one that nobody waits for.
+const AT_ONCE: usize = 4;
+
+/// For questions of people about all there is, which take their time: they wait for each other, and nobody for them. Each statement of
+/// a question finds the connection of the one before it, whose server process has looked up all the months.
+pub(super) struct Questions {
+    kept: Arc<KeptConnections>,
+    room: Arc<Semaphore>,
+}
+
+impl Questions {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        let within = QUESTION_WITHIN.as_millis().to_string();
+        let options = options.options([("statement_timeout", within.as_str()), ("default_transaction_read_only", "on")]);
+        // The server is the one to say that it took too long.
+        let answer_within = QUESTION_WITHIN + ANSWER_WITHIN;
+        let kept = Arc::new(KeptConnections { answer_within, ..KeptConnections::new(options) });
+        Self { kept, room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let room = tokio::time::timeout(WAIT_AT_MOST, Arc::clone(&self.room).acquire_owned()).await;
+        let room =
+            room.ok().and_then(Result::ok).ok_or_else(|| StoreError::Unreachable("other questions take too long".into()))?;
+        let kept = Arc::clone(&self.kept);
+        // A task of its own: whoever no longer waits for the answer makes no room for others while the server looks for it.
+        let asked = tokio::spawn(async move {
+            let rows = kept.rows(query).await;
+            drop(room);
+            let kept = Arc::downgrade(&kept);
+            tokio::spawn(async move {
+                tokio::time::sleep(REST_AT_MOST).await;
+                if let Some(kept) = kept.upgrade() {
+                    kept.idle().retain(|(_, since)| since.elapsed() < REST_AT_MOST);
+                }
+            });
+            rows
+        });
+        asked.await.map_err(|_| StoreError::Database("the task that asked ended".into()))?
+    }
+}

@@ -84,7 +84,7 @@ pub struct ConfigArgument {
 fn quiet_broken_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to std")) {
             std::process::exit(141);
         }
         report(panic);

@@ -11,7 +11,7 @@ pub enum StoreError {
     #[error("the database cannot be reached: {0}; check `database.url` and that the server runs")]
     Unreachable(String),
     /// The schema is not there or is older.
-    #[error("the database's schema is not up to date; run `assent migrate`")]
+    #[error("the database's schema is not up to date, or a table of it is gone; run `assent migrate`")]
     SchemaOutdated,
     /// The schema is newer or was changed.
     #[error("the database's schema is not this version's: {0}; run the version of assent that migrated it")]
@@ -69,7 +69,9 @@ impl From<sqlx::Error> for StoreError {
                     "25P03" | "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
                     // Lock not available in time.
                     "55P03" => StoreError::Held,
-                    // Undefined table: nobody migrated.
+                    // SQLite: no database.
+                    "26" => StoreError::Unreachable(message),
+                    // Undefined table: nobody migrated, or somebody dropped it.
                     "42P01" => StoreError::SchemaOutdated,
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
                         StoreError::Unreachable(message)

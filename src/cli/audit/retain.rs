@@ -2,7 +2,7 @@
 //! Their leaves stay, so that every row in the archive can be proved, and nothing can be taken away beside it.
 
 use super::archive::digest;
-use super::export::{durable, month};
+use super::export::{Manifest, durable, month};
 use super::{Deed, open};
 use crate::audit::{Checkpoint, DroppedMonth, Stream};
 use crate::cli::output::print_json;
@@ -127,6 +127,9 @@ async fn may_begin(store: &dyn Store, options: &Options, old: &[String]) -> Resu
     }
     if !store.may_change_log().await? {
         return Err(Failure::no("this role may drop nothing: let `database.url` be that of the role that runs `assent migrate`"));
+    }
+    if Manifest::is_in(folder) {
+        return Err(Failure::input(format!("`{}` holds an export; name another folder for the months", folder.display())));
     }
     let path = folder.join(".lock");
     let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));

@@ -72,6 +72,12 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     let ran = auditor.audit(&retain(&archive, &[])).await;
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.err.contains(&format!("`--yes` writes {} into", months.join(", "))), "{}", ran.err);
+    // Not among the files of an export, which would be checked as one.
+    let export = auditor.path("another");
+    assert_eq!(auditor.audit(&["export", &export]).await.status, 0);
+    let ran = auditor.audit(&retain(&export, &["--yes"])).await;
+    assert_eq!(ran.status, 2, "{}", ran.out);
+    assert!(ran.err.contains("holds an export; name another folder for the months"), "{}", ran.err);
     // Broken off, nothing is dropped.
     let args = [&["audit"], retain(&archive, &["--yes"]).as_slice(), &["--config", &auditor.config]].concat();
     assert_eq!(assent(&args, &[("ASSENT_KILL_AT", "retain.within")]).await.status, -1);

@@ -65,12 +65,10 @@ impl From<sqlx::Error> for StoreError {
                 match code.as_ref() {
                     // Serialisation failure, deadlock; SQLite busy and locked.
                     "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "518" => StoreError::Contention,
-                    // Idle in a transaction, shutting down, starting up, too many connections; SQLite cannot open the file.
-                    "25P03" | "57P01" | "57P02" | "57P03" | "53300" | "14" => StoreError::Unreachable(message),
+                    // Idle in a transaction, shutting down, starting up, too many connections; SQLite cannot open the file, or it is none of its.
+                    "25P03" | "57P01" | "57P02" | "57P03" | "53300" | "14" | "26" => StoreError::Unreachable(message),
                     // Lock not available in time.
                     "55P03" => StoreError::Held,
-                    // SQLite: no database.
-                    "26" => StoreError::Unreachable(message),
                     // Undefined table: nobody migrated, or somebody dropped it.
                     "42P01" => StoreError::SchemaOutdated,
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {

@@ -92,7 +92,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError> {
         let mut found = vec![None; leaves.len()];
-        for (stream, sql, args) in rows::asked(leaves, Stream::ALL) {
+        for (stream, sql, args) in rows::asked(leaves) {
             let (rows, before) = (self.driver.read(sql, args).await?, found.iter().flatten().count());
             for row in &rows {
                 rows::put(&mut found, stream, row, |found| found)?;

@@ -109,9 +109,9 @@ const fn statement(stream: Stream) -> Sql {
 }
 
 /// The statements that read the rows of leaves, a table each. The places are where they stand in `leaves`.
-pub(in crate::store::sql) fn asked(leaves: &[LeafRow], tables: impl IntoIterator<Item = Stream>) -> Vec<(Stream, Sql, Vec<Arg>)> {
+pub(super) fn asked(leaves: &[LeafRow]) -> Vec<(Stream, Sql, Vec<Arg>)> {
     let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
-    let tables = tables.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
+    let tables = Stream::ALL.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
     tables.map(|(stream, leaves)| (stream, statement(stream), vec![wanted(&leaves)])).collect()
 }
 

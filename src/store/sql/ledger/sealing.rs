@@ -101,7 +101,7 @@ pub(super) async fn seal<D: Driver>(
         return Ok(Sealed::Nothing);
     }
     let mut read = Vec::new();
-    for (stream, sql, args) in rows::asked(&leaves, Stream::ALL) {
+    for (stream, sql, args) in rows::asked(&leaves) {
         read.push((stream, tx.rows(sql, args).await?));
     }
     let counted = counted(&read)?;

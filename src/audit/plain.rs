@@ -1,23 +1,12 @@
 //! JSON that is plain: names in ASCII, whole numbers that a double holds, text with no more than short escapes. Its canonical form
 //! is known and made as it is read; whatever else there is has to be read into values first.
 
-use std::ops::Range;
+use std::cmp::Ordering;
 
 /// Whether this is plain, and in canonical form.
 pub(super) fn is_plain_text(text: &str) -> bool {
     let mut plain = Plain { rest: text.as_bytes() };
     plain.value(DEEPEST) == Some(()) && plain.rest.is_empty()
-}
-
-/// Appends the canonical form of JSON as a database keeps it: in an order of its own, and with spaces. Nothing where something in
-/// it is not plain, and has to be read before it can be written; what was appended then is of no use.
-pub(super) fn rewrite(text: &str, out: &mut Vec<u8>) -> Option<()> {
-    let mut rewriting =
-        Rewriting { read: Plain { rest: text.as_bytes() }, open: Vec::with_capacity(16), held: Vec::with_capacity(64) };
-    let value = rewriting.value(DEEPEST)?;
-    rewriting.skip_spaces();
-    rewriting.read.rest.is_empty().then_some(())?;
-    rewriting.write(&value, out)
 }
 
 /// How deep what is seen as it is read may be.
@@ -154,36 +143,51 @@ pub(super) fn ordinary(text: &[u8]) -> usize {
     seen + rest.count()
 }
 
-/// A value that was read: text as it stands, or what it holds, as a range of [`Rewriting::held`].
+/// A value that was read: text as it stands, or what it holds, as the beginning and the end of a part of [`Rewriting::held`].
+#[derive(Clone, Copy)]
 enum Piece<'t> {
     AsItStands(&'t [u8]),
-    Object(Range<usize>),
-    Array(Range<usize>),
+    Object(usize, usize),
+    Array(usize, usize),
 }
 
 /// A member of an object, or an item of an array, which has no name.
+#[derive(Clone, Copy)]
 struct Member<'t> {
     /// What the name begins with, as a number that is in the order of names: nearly always it tells two of them apart.
     beginning: u64,
+    /// With its quotes and the colon, as it is written.
     name: &'t [u8],
     value: Piece<'t>,
 }
 
 impl<'t> Member<'t> {
-    fn new(name: &'t [u8], value: Piece<'t>) -> Self {
-        // No name has a zero in it.
-        let mut beginning = [0; 8];
-        beginning.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
-        Self { beginning: u64::from_be_bytes(beginning), name, value }
+    const fn item(value: Piece<'t>) -> Self {
+        Self { beginning: 0, name: &[], value }
     }
 
-    fn is_before(&self, other: &Self) -> bool {
-        (self.beginning, self.name) < (other.beginning, other.name)
+    /// With a name that `text` begins with; its length is without the quotes.
+    fn named(text: &'t [u8], length: usize, value: Piece<'t>) -> Option<Self> {
+        let name = text.get(..length.checked_add(3)?)?;
+        // No name has a zero in it.
+        let beginning = match text.get(1..9).map(<[u8; 8]>::try_from) {
+            Some(Ok(eight)) => {
+                u64::from_be_bytes(eight) & !u64::MAX.checked_shr(u32::try_from(length).ok()?.checked_mul(8)?).unwrap_or(0)
+            }
+            _ => (1..9).fold(0, |number, at| number << 8 | text.get(at).filter(|_| at <= length).copied().map_or(0, u64::from)),
+        };
+        Some(Self { beginning, name, value })
+    }
+
+    /// In the order of names.
+    fn order(&self, other: &Self) -> Ordering {
+        let name = |member: &Self| member.name.get(1..member.name.len().saturating_sub(2)).unwrap_or_default();
+        self.beginning.cmp(&other.beginning).then_with(|| name(self).cmp(name(other)))
     }
 }
 
-/// Reads what is plain, and writes it with its members in their order.
-struct Rewriting<'t> {
+/// Reads what is plain, and writes it with its members in their order. One serves for many texts.
+pub(super) struct Rewriting<'t> {
     read: Plain<'t>,
     /// Of objects and arrays that are open.
     open: Vec<Member<'t>>,
@@ -192,6 +196,22 @@ struct Rewriting<'t> {
 }
 
 impl<'t> Rewriting<'t> {
+    pub(super) const fn new() -> Self {
+        Self { read: Plain { rest: &[] }, open: Vec::new(), held: Vec::new() }
+    }
+
+    /// Appends the canonical form of JSON as a database keeps it: in an order of its own, and with spaces. Nothing where something in
+    /// it is not plain, and has to be read before it can be written; what was appended then is of no use.
+    pub(super) fn rewrite(&mut self, text: &'t str, out: &mut Vec<u8>) -> Option<()> {
+        self.read.rest = text.as_bytes();
+        self.open.clear();
+        self.held.clear();
+        let value = self.value(DEEPEST)?;
+        self.skip_spaces();
+        self.read.rest.is_empty().then_some(())?;
+        self.write(&value, out)
+    }
+
     fn skip_spaces(&mut self) {
         while self.read.take_one(b' ').is_some() {}
     }
@@ -206,27 +226,30 @@ impl<'t> Rewriting<'t> {
         self.skip_spaces();
         let before = self.read.rest;
         match before.first()? {
-            b'{' => return self.held(depth.checked_sub(1)?, b'}', true).map(Piece::Object),
-            b'[' => return self.held(depth.checked_sub(1)?, b']', false).map(Piece::Array),
+            b'{' => return self.held(depth.checked_sub(1)?, b'}', true).map(|(begin, end)| Piece::Object(begin, end)),
+            b'[' => return self.held(depth.checked_sub(1)?, b']', false).map(|(begin, end)| Piece::Array(begin, end)),
             _ => self.read.value(depth)?,
         }
         before.get(..before.len().checked_sub(self.read.rest.len())?).map(Piece::AsItStands)
     }
 
     /// What an object or an array holds.
-    fn held(&mut self, depth: u8, end: u8, has_names: bool) -> Option<Range<usize>> {
+    fn held(&mut self, depth: u8, end: u8, has_names: bool) -> Option<(usize, usize)> {
         let first = self.open.len();
         self.read.rest = self.read.rest.get(1..)?;
         if !self.comes(end) {
             loop {
-                let mut name: &[u8] = &[];
-                if has_names {
+                let member = if has_names {
                     self.skip_spaces();
-                    name = self.read.name()?;
-                    self.comes(b':').then_some(())?;
-                }
-                let value = self.value(depth)?;
-                self.open.push(Member::new(name, value));
+                    let before = self.read.rest;
+                    let length = self.read.name()?.len();
+                    // Nobody writes a space before it.
+                    self.read.take_one(b':')?;
+                    Member::named(before, length, self.value(depth)?)?
+                } else {
+                    Member::item(self.value(depth)?)
+                };
+                self.open.push(member);
                 if !self.comes(b',') {
                     break;
                 }
@@ -237,30 +260,26 @@ impl<'t> Rewriting<'t> {
             in_order(self.open.get_mut(first..)?)?;
         }
         let begin = self.held.len();
-        self.held.extend(self.open.drain(first..));
-        Some(begin..self.held.len())
+        self.held.extend_from_slice(self.open.get(first..)?);
+        self.open.truncate(first);
+        Some((begin, self.held.len()))
     }
 
     fn write(&self, value: &Piece<'t>, out: &mut Vec<u8>) -> Option<()> {
-        let (range, brackets) = match value {
+        let (first, last, [begin, end]) = match *value {
             Piece::AsItStands(text) => {
                 out.extend_from_slice(text);
                 return Some(());
             }
-            Piece::Object(range) => (range, b"{}"),
-            Piece::Array(range) => (range, b"[]"),
+            Piece::Object(first, last) => (first, last, *b"{}"),
+            Piece::Array(first, last) => (first, last, *b"[]"),
         };
-        let [begin, end] = *brackets;
         out.push(begin);
-        for (place, Member { name, value, .. }) in self.held.get(range.clone())?.iter().enumerate() {
+        for (place, Member { name, value, .. }) in self.held.get(first..last)?.iter().enumerate() {
             if place > 0 {
                 out.push(b',');
             }
-            if begin == b'{' {
-                out.push(b'"');
-                out.extend_from_slice(name);
-                out.extend_from_slice(b"\":");
-            }
+            out.extend_from_slice(name);
             self.write(value, out)?;
         }
         out.push(end);
@@ -270,9 +289,10 @@ impl<'t> Rewriting<'t> {
 
 /// Puts members in the order of their names; nothing where one stands twice.
 fn in_order(members: &mut [Member<'_>]) -> Option<()> {
-    if members.is_sorted_by(Member::is_before) {
+    let are_in_order = |members: &[Member<'_>]| members.is_sorted_by(|one, next| one.order(next) == Ordering::Less);
+    if are_in_order(members) {
         return Some(());
     }
-    members.sort_unstable_by(|one, next| (one.beginning, one.name).cmp(&(next.beginning, next.name)));
-    members.is_sorted_by(Member::is_before).then_some(())
+    members.sort_unstable_by(Member::order);
+    are_in_order(members).then_some(())
 }

@@ -4,7 +4,7 @@
 
 use super::canonical::canonical;
 use super::leaf::{Form, Record, Stream, hashed};
-use super::plain::{ordinary, rewrite};
+use super::plain::{Rewriting, ordinary};
 use super::stored::stored_json;
 use super::time::{audit_time, spelled};
 use jiff::Timestamp;
@@ -123,7 +123,7 @@ static MEMBERS: LazyLock<Vec<Members>> = LazyLock::new(|| {
 
 /// Writes the leaf; the ciphertexts. Nothing where it has to be read first.
 fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Option<Option<Value>> {
-    let mut sealed = None;
+    let (mut sealed, mut rewriting) = (None, Rewriting::new());
     for (name, column) in members_of(stream)? {
         if !out.is_empty() {
             ends.push(out.len());
@@ -154,7 +154,7 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>, ends: &mut V
                 quoted(&[id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes()], out);
             }
             (Form::Time, Stored::Time(time)) => quoted(&[&spelled(*time)?], out),
-            (Form::Json, Stored::Text(json)) => rewrite(json, out)?,
+            (Form::Json, Stored::Text(json)) => rewriting.rewrite(json, out)?,
             (Form::Flag, Stored::Number(0)) => out.extend(b"false"),
             (Form::Flag, Stored::Number(1)) => out.extend(b"true"),
             (Form::Integer, Stored::Number(number @ -999_999_999_999_999..=999_999_999_999_999)) => {
@@ -288,9 +288,10 @@ mod tests {
     #[test]
     fn what_we_write_needs_no_reading() {
         let json = r#"{"at": {"b": [1, "x\"y"], "aa": true}, "b": null, "aaa": {"é": "no: its name is not in ASCII"}}"#;
-        assert!(rewrite(json, &mut Vec::new()).is_none());
+        assert!(Rewriting::new().rewrite(json, &mut Vec::new()).is_none());
         let mut out = Vec::new();
-        rewrite(&json.replace('é', "e"), &mut out).unwrap();
+        let plain = json.replace('é', "e");
+        Rewriting::new().rewrite(&plain, &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"aaa":{"e":"no: its name is not in ASCII"},"at":{"aa":true,"b":[1,"x\"y"]},"b":null}"#

@@ -4,18 +4,19 @@ use super::stored::StoredValue;
 use crate::domain::fact::{FactName, FactSet, FactState, Source};
 use crate::domain::fact_catalogue;
 use serde::de::value::StrDeserializer;
-use serde::de::{Error, IntoDeserializer as _, Visitor};
+use serde::de::{Error, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
 use std::fmt;
 
-/// Facts by name, as they were recorded.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(transparent)]
-pub struct RecordedFacts(BTreeMap<String, RecordedFact>);
+/// Facts as they were recorded: as a policy asks for them, and which of them stand elsewhere, sealed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordedFacts {
+    facts: FactSet,
+    sealed: Vec<FactName>,
+}
 
 /// One fact: its value and where it came from, or why it has none.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Deserialize)]
 struct RecordedFact {
     #[serde(default)]
     value: Option<StoredValue>,
@@ -26,6 +27,54 @@ struct RecordedFact {
     /// Its value stands elsewhere, sealed.
     #[serde(default)]
     personal: bool,
+}
+
+/// A fact's name.
+struct Named(FactName);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Named;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a fact's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Named, E> {
+                Ok(Named(FactName::new(name)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordedFacts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Facts;
+        impl<'de> Visitor<'de> for Facts {
+            type Value = RecordedFacts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("facts by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<RecordedFacts, A::Error> {
+                let mut read = RecordedFacts::default();
+                while let Some(Named(name)) = entries.next_key()? {
+                    let fact: RecordedFact = entries.next_value()?;
+                    if fact.personal {
+                        read.sealed.push(name.clone());
+                    }
+                    let state = fact.state(name.as_str());
+                    read.facts.put(name, state);
+                }
+                Ok(read)
+            }
+        }
+        deserializer.deserialize_map(Facts)
+    }
 }
 
 /// Where a fact came from; nothing where that is a place that this release does not know.
@@ -50,42 +99,39 @@ impl RecordedFacts {
     /// Whether anything was recorded of a fact.
     #[must_use]
     pub fn has(&self, name: &FactName) -> bool {
-        self.0.contains_key(name.as_str())
-    }
-
-    /// Whether a fact's value was sealed.
-    #[must_use]
-    pub fn is_sealed(&self, name: &FactName) -> bool {
-        self.0.get(name.as_str()).is_some_and(|fact| fact.personal)
+        self.facts.has(name)
     }
 
     /// Others, too.
     pub fn add_all(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.facts.put_all(others.facts);
+        self.sealed.extend(others.sealed);
     }
 
-    /// As a policy asks for them. `opened` are the personal ones; what is sealed and not among them is unknown.
+    /// As a policy asks for them, and whether any that is sealed is still unknown. Of what was opened only what is sealed here counts.
     #[must_use]
-    pub fn with(&self, opened: &Self) -> FactSet {
-        let mut facts = FactSet::default();
-        for (name, fact) in &self.0 {
-            let state = match opened.0.get(name).filter(|_| fact.personal) {
-                Some(opened) => opened.state(name),
-                None if fact.personal => FactState::Unknown("personal, and cannot be read".into()),
-                None => fact.state(name),
-            };
-            facts.put(FactName::new(name.as_str()), state);
+    pub fn with(self, opened: &Self) -> (FactSet, bool) {
+        let Self { mut facts, sealed } = self;
+        let mut is_any_unknown = false;
+        for name in sealed {
+            if opened.has(&name) {
+                facts.put(name.clone(), opened.facts.get(&name).clone());
+            }
+            is_any_unknown |= matches!(facts.get(&name), FactState::Unknown(_));
         }
-        facts
+        (facts, is_any_unknown)
     }
 }
 
 impl RecordedFact {
-    fn state(&self, name: &str) -> FactState {
-        if let Some(cause) = &self.unknown {
-            return FactState::Unknown(cause.clone().into());
+    fn state(self, name: &str) -> FactState {
+        if self.personal {
+            return FactState::Unknown("personal, and cannot be read".into());
         }
-        let Some(StoredValue(value)) = &self.value else { return FactState::Absent };
+        if let Some(cause) = self.unknown {
+            return FactState::Unknown(cause.into());
+        }
+        let Some(StoredValue(value)) = self.value else { return FactState::Absent };
         match fact_catalogue::find(name) {
             Some(spec) => fact_catalogue::typed_state(spec.fact_type, value, self.source.unwrap_or(Source::Record)),
             None => FactState::Unknown("this fact is not in the catalogue any more".into()),
@@ -110,7 +156,8 @@ mod tests {
                 "gone":{"value":1,"source":"record"}}"#,
         );
         let state = |facts: &FactSet, name: &str| facts.get(&FactName::new(name)).clone();
-        let sealed = facts.with(&RecordedFacts::default());
+        let (sealed, is_any_unknown) = facts.clone().with(&RecordedFacts::default());
+        assert!(is_any_unknown);
         assert_eq!(state(&sealed, "actor.email"), FactState::Unknown("personal, and cannot be read".into()));
         assert_eq!(state(&sealed, "operation.id"), FactState::Absent);
         assert_eq!(state(&sealed, "tresor.id"), FactState::Unknown("time-out".into()));
@@ -121,7 +168,8 @@ mod tests {
         let opened = read(
             r#"{"actor.email":{"value":"ann@example.com","source":"users"},"tresor.member_count":{"value":9,"source":"members"}}"#,
         );
-        let open = facts.with(&opened);
+        let (open, is_any_unknown) = facts.with(&opened);
+        assert!(!is_any_unknown);
         assert_eq!(state(&open, "actor.email"), FactState::Known(FactValue::Text("ann@example.com".into()), Source::Users));
         assert_eq!(state(&open, "tresor.member_count"), FactState::Known(FactValue::Int(3), Source::Record));
     }
@@ -132,7 +180,7 @@ mod tests {
             assert!(serde_json::from_str::<RecordedFacts>(odd).is_err(), "{odd}");
         }
         let magic = r#"{"context.x":{"value":{"$serde_json::private::RawValue":"\"approve\""},"source":"stated"}}"#;
-        let facts = read(magic).with(&RecordedFacts::default());
+        let (facts, _) = read(magic).with(&RecordedFacts::default());
         assert!(matches!(facts.get(&FactName::new("context.x")), FactState::Unknown(_)), "{facts:?}");
     }
 }

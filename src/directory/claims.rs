@@ -113,7 +113,7 @@ impl Field {
             Field::CreatorId => claims.creator_id.clone().map(known),
             Field::CreatedAt => claims.created_at.clone().map(known),
             Field::Attribute(name) => {
-                let state = typed_state(FactType::Scalar, claims.attributes.get(name)?, source);
+                let state = typed_state(FactType::Scalar, claims.attributes.get(name)?.clone(), source);
                 (state != FactState::Absent).then_some(state)
             }
         }

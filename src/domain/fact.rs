@@ -131,6 +131,17 @@ impl FactSet {
         self.0.insert(name, state);
     }
 
+    /// States what others state.
+    pub fn put_all(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether anything was stated of a fact, if only that it is absent.
+    #[must_use]
+    pub fn has(&self, name: &FactName) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// States a known fact by its name.
     pub fn know(&mut self, name: &str, value: FactValue, source: Source) {
         self.put(FactName::new(name), FactState::Known(value, source));

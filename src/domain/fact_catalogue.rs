@@ -312,18 +312,19 @@ pub fn is_personal(name: &FactName) -> bool {
 
 /// A JSON value as a fact of the given type; `None` where it does not fit.
 #[must_use]
-pub fn typed_value(fact_type: FactType, value: &serde_json::Value) -> Option<FactValue> {
+pub fn typed_value(fact_type: FactType, value: serde_json::Value) -> Option<FactValue> {
     use serde_json::Value;
     match (fact_type, value) {
-        (FactType::Bool | FactType::Scalar, Value::Bool(value)) => Some(FactValue::Bool(*value)),
+        (FactType::Bool | FactType::Scalar, Value::Bool(value)) => Some(FactValue::Bool(value)),
         (FactType::Int, Value::Number(value)) => value.as_i64().filter(|value| *value >= 0).map(FactValue::Int),
         (FactType::Scalar, Value::Number(value)) => value.as_i64().map(FactValue::Int),
-        (FactType::Text | FactType::Scalar, Value::String(value)) => Some(FactValue::Text(value.clone())),
-        (FactType::Domain, Value::String(value)) => DomainName::parse(value).map(FactValue::Domain),
+        (FactType::Text | FactType::Scalar, Value::String(value)) => Some(FactValue::Text(value)),
+        (FactType::Domain, Value::String(value)) => DomainName::parse(&value).map(FactValue::Domain),
         (FactType::Time, Value::String(value)) => value.parse::<Timestamp>().ok().map(FactValue::Time),
-        (FactType::Duration, Value::String(value)) => parse_duration(value).map(FactValue::Duration),
+        (FactType::Duration, Value::String(value)) => parse_duration(&value).map(FactValue::Duration),
         (FactType::List | FactType::Scalar, Value::Array(values)) => {
-            values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<_>>().map(FactValue::List)
+            let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+            values.into_iter().map(text).collect::<Option<_>>().map(FactValue::List)
         }
         _ => None,
     }
@@ -331,10 +332,12 @@ pub fn typed_value(fact_type: FactType, value: &serde_json::Value) -> Option<Fac
 
 /// A JSON value as what is known of a fact: what does not fit its type is unknown, never false.
 #[must_use]
-pub fn typed_state(fact_type: FactType, value: &serde_json::Value, source: Source) -> FactState {
-    match (value, typed_value(fact_type, value)) {
-        (serde_json::Value::Null, _) => FactState::Absent,
-        (_, Some(value)) => FactState::Known(value, source),
-        (_, None) => FactState::Unknown(format!("the source's value is not {}", fact_type.name()).into()),
+pub fn typed_state(fact_type: FactType, value: serde_json::Value, source: Source) -> FactState {
+    if value.is_null() {
+        return FactState::Absent;
+    }
+    match typed_value(fact_type, value) {
+        Some(value) => FactState::Known(value, source),
+        None => FactState::Unknown(format!("the source's value is not {}", fact_type.name()).into()),
     }
 }

@@ -4,6 +4,7 @@ use crate::audit::{MasterKey, PersonKey, RecordedFacts};
 use crate::domain::duration::format_duration;
 use crate::domain::fact::FactState;
 use crate::domain::ids::{DecisionId, RecordId, UserId};
+use crate::domain::kind::Kind;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, archived_files, judge, load};
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
@@ -77,7 +78,8 @@ impl History {
     /// The database.
     pub async fn inquiry(&mut self, recorded: &Recorded, policy: &Policy) -> Result<(Inquiry, bool), StoreError> {
         let personal = self.open(recorded).await?;
-        Ok(inquiry_of(recorded, policy, &personal, traced_text(&recorded.trace)))
+        let traced = traced_text(&recorded.trace);
+        Ok(inquiry_of(recorded.kind, recorded.decided_at, recorded.facts.clone(), policy, &personal, traced))
     }
 
     /// The personal facts of a decision, as far as they can be opened.
@@ -162,22 +164,21 @@ impl History {
 
 /// What a decision stood on, with the personal facts that could be opened; whether any fact is missing.
 pub(super) fn inquiry_of(
-    recorded: &Recorded,
+    kind: Kind,
+    now: Timestamp,
+    recorded: RecordedFacts,
     policy: &Policy,
     personal: &RecordedFacts,
     traced: Vec<TracedRule>,
 ) -> (Inquiry, bool) {
-    let mut facts = recorded.facts.with(personal);
-    let mut is_incomplete = false;
-    for name in policy.facts_for(recorded.kind).iter().chain(policy.shadow_facts_for(recorded.kind)) {
-        if !recorded.facts.has(name) {
-            is_incomplete = true;
-            facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
-        }
+    let asked = policy.facts_for(kind).iter().chain(policy.shadow_facts_for(kind));
+    let missing: Vec<_> = asked.filter(|name| !recorded.has(name)).collect();
+    let (mut facts, is_any_sealed) = recorded.with(personal);
+    let is_incomplete = is_any_sealed || !missing.is_empty();
+    for name in missing {
+        facts.put(name.clone(), FactState::Unknown("not recorded with the decision".into()));
     }
-    is_incomplete |= facts.iter().any(|(name, state)| matches!(state, FactState::Unknown(_)) && recorded.facts.is_sealed(name));
-    let counts = recorded_counts(traced, policy);
-    (Inquiry { kind: recorded.kind, facts, counts, now: recorded.decided_at }, is_incomplete)
+    (Inquiry { kind, facts, counts: recorded_counts(traced, policy), now }, is_incomplete)
 }
 
 /// An archived policy by its text, which must be what its hash says.

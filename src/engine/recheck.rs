@@ -77,13 +77,14 @@ impl Recheck {
     #[must_use]
     pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value) -> Rechecked {
         let traced = traced_text(leaf.trace);
-        let Some(recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
+        let Some(mut recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
         let (personal, is_erased) = self.opened(&recorded);
-        let (inquiry, is_incomplete) = inquiry_of(&recorded, policy, &personal, traced);
+        let facts = std::mem::take(&mut recorded.facts);
+        let (inquiry, is_incomplete) = inquiry_of(recorded.kind, recorded.decided_at, facts, policy, &personal, traced);
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
         let evaluation = judge(policy, input);
         let said = |verdict: Verdict, rules: &[String]| format!("{verdict} by [{}]", rules.join(", "));

@@ -229,7 +229,7 @@ fn read_facts(problems: &mut Problems<'_>, fields: Fields<'_>, kind: Kind, stric
         let Some(spec) = fact_catalogue::find(&key.name) else { continue };
         let state = if value.value == Value::Null {
             FactState::Absent
-        } else if let Some(value) = typed_value(spec.fact_type, &value.to_json()) {
+        } else if let Some(value) = typed_value(spec.fact_type, value.to_json()) {
             FactState::Known(value, Source::Stated)
         } else {
             let message = format!("`{}` is {}, and is given {}", key.name, spec.fact_type.name(), value.type_name());

@@ -76,8 +76,8 @@ impl Inquiry {
             if value.is_null() {
                 continue;
             }
-            let value =
-                typed_value(spec.fact_type, value).ok_or_else(|| wrong(field(), format!("must be {}", spec.fact_type.name())))?;
+            let value = typed_value(spec.fact_type, value.clone())
+                .ok_or_else(|| wrong(field(), format!("must be {}", spec.fact_type.name())))?;
             facts.know(name, value, Source::Stated);
         }
         for (name, cause) in unknown(object)? {

@@ -73,8 +73,8 @@ fn facts(stated: &Value) -> FactSet {
     let mut facts = FactSet::default();
     for (name, value) in stated.as_object().unwrap() {
         let spec = find(name).unwrap_or_else(|| panic!("no fact {name}"));
-        let value =
-            typed_value(spec.fact_type, value).unwrap_or_else(|| panic!("{name}: {value} is not {}", spec.fact_type.name()));
+        let value = typed_value(spec.fact_type, value.clone())
+            .unwrap_or_else(|| panic!("{name}: {value} is not {}", spec.fact_type.name()));
         facts.know(name, value, Source::Stated);
     }
     facts

@@ -115,18 +115,31 @@ fn bound(query: Query, args: Vec<Arg>) -> Query {
 /// In microseconds: the server counts from 2000.
 const FROM_1970_TO_2000: i64 = 946_684_800_000_000;
 
-/// A time as the server takes it. By the number of its type, which is the same everywhere: by its name each connection has to ask for it.
+// The numbers of types, which are the same everywhere.
+const BOOL: u32 = 16;
+const BYTEA: u32 = 17;
+const NAME: u32 = 19;
+const INT8: u32 = 20;
+const INT2: u32 = 21;
+const TEXT: u32 = 25;
+const VARCHAR: u32 = 1043;
+const TIMESTAMPTZ: u32 = 1184;
+const TIMESTAMPTZ_ARRAY: u32 = 1185;
+const UUID: u32 = 2950;
+const JSONB: u32 = 3802;
+
+/// A time as the server takes it. By the number of its type: by its name each connection has to ask for it.
 struct Time(Timestamp);
 
 impl Type<Postgres> for Time {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(1184))
+        PgTypeInfo::with_oid(Oid(TIMESTAMPTZ))
     }
 }
 
 impl PgHasArrayType for Time {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(1185))
+        PgTypeInfo::with_oid(Oid(TIMESTAMPTZ_ARRAY))
     }
 }
 
@@ -148,24 +161,27 @@ impl Cells for PostgresRow {
         }
         let other = || StoreError::Corrupt(format!("column {index} is not what its type says"));
         // In the order of how many there are.
-        Ok(Some(match column.type_info().name() {
-            "TEXT" | "VARCHAR" | "NAME" => Cell::Text(value.as_str().map_err(|_| other())?),
-            "INT8" => Cell::Int(<i64 as Decode<Postgres>>::decode(value).map_err(|_| other())?),
-            "INT2" => Cell::Int(<i16 as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
-            "UUID" => Cell::Id(Uuid::from_slice(value.as_bytes().map_err(|_| other())?).map_err(|_| other())?),
-            "TIMESTAMPTZ" => {
+        Ok(Some(match column.type_info().oid().map_or(0, |Oid(number)| number) {
+            TEXT | VARCHAR | NAME => Cell::Text(value.as_str().map_err(|_| other())?),
+            INT8 => Cell::Int(<i64 as Decode<Postgres>>::decode(value).map_err(|_| other())?),
+            INT2 => Cell::Int(<i16 as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
+            UUID => Cell::Id(Uuid::from_slice(value.as_bytes().map_err(|_| other())?).map_err(|_| other())?),
+            TIMESTAMPTZ => {
                 let micros = value.as_bytes().ok().and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
                 let since_1970 = micros.and_then(|micros| micros.checked_add(FROM_1970_TO_2000));
                 Cell::Time(since_1970.and_then(|micros| Timestamp::from_microsecond(micros).ok()).ok_or_else(other)?)
             }
-            "BOOL" => Cell::Int(<bool as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
-            "BYTEA" => Cell::Bytes(<&[u8] as Decode<Postgres>>::decode(value).map_err(|_| other())?),
-            "JSONB" => {
+            BOOL => Cell::Int(<bool as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
+            BYTEA => Cell::Bytes(<&[u8] as Decode<Postgres>>::decode(value).map_err(|_| other())?),
+            JSONB => {
                 // The version of its form, and its text.
                 let text = value.as_bytes().ok().and_then(|bytes| bytes.strip_prefix(&[1]));
                 Cell::Text(text.and_then(|text| std::str::from_utf8(text).ok()).ok_or_else(other)?)
             }
-            name => return Err(StoreError::Corrupt(format!("column {index} is of the type {name}, which nobody reads"))),
+            _ => {
+                let name = column.type_info().name();
+                return Err(StoreError::Corrupt(format!("column {index} is of the type {name}, which nobody reads")));
+            }
         }))
     }
 }

@@ -173,5 +173,10 @@ fn number(id: Uuid) -> Option<i64> {
 
 /// The columns of a row, which begin at a place.
 fn columns(stream: Stream, row: &Row, first: usize) -> Result<Vec<Stored<'_>>, StoreError> {
-    (first..).zip(stream.columns()).map(|(index, _)| row.stored(index)).collect()
+    let count = stream.columns().len();
+    let mut columns = Vec::with_capacity(count);
+    for index in (first..).take(count) {
+        columns.push(row.stored(index)?);
+    }
+    Ok(columns)
 }

@@ -16,11 +16,11 @@ pub(super) const PAGE: u64 = LEAVES_AT_ONCE as u64;
 /// How many pages are read before they are asked for.
 const AHEAD: usize = 2;
 /// How many rows are read at once.
-const ROWS: u32 = 2_000;
+const ROWS: u32 = 4_000;
 /// How many pages of rows one of leaves waits for at most: a leaf may say that its row is of the end of time.
 const MOST_PAGES: usize = 4;
 /// How many rows wait for their leaves, of each table. What is sealed together is sealed in the order of times.
-const MOST_WAITING: usize = 8_000;
+const MOST_WAITING: usize = 10_000;
 /// How many rows without a leaf are remembered, of each table.
 const MOST_UNCLAIMED: usize = 100_000;
 /// How many rows without a leaf are named, of each table.

@@ -45,9 +45,17 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
 
     // Of months to come, too, nothing is counted that no plan asks for.
     as_daemon.try_run("select assent_ensure_partitions(9)").await.unwrap();
-    let counted = "select attrelid::regclass::text from pg_inherits join pg_attribute on attrelid = inhrelid \
-                   where inhparent = 'decisions'::regclass and attname = 'facts' and attstattarget is distinct from 0";
-    assert_eq!(site.database.texts(counted).await, [""; 0]);
+    let months = "pg_inherits join pg_attribute on attrelid = inhrelid where attnum > 0 and inhparent = 'decisions'::regclass";
+    let counted =
+        format!("select distinct attname || ' ' || attstattarget from {months} and attname in ('facts', 'kind') order by 1");
+    assert_eq!(site.database.texts(&counted).await, ["facts 0", "kind 10"]);
+    let of_indexes = "select distinct attstattarget::text from pg_inherits join pg_index x on indrelid = inhrelid \
+                      join pg_attribute on attrelid = indexrelid where inhparent = 'decisions'::regclass and indkey[attnum - 1] = 0";
+    assert_eq!(site.database.texts(of_indexes).await, ["10"]);
+    let compressed = format!("select distinct attcompression::text from {months} and attname = 'trace'");
+    let best =
+        "select case when 'lz4' = any(enumvals) then 'l' else '' end from pg_settings where name = 'default_toast_compression'";
+    assert_eq!(site.database.texts(&compressed).await, site.database.texts(best).await);
     let refused = as_daemon.try_run("select assent_make_months(9)").await.unwrap_err();
     assert!(refused.contains("permission denied"), "{refused}");
 

@@ -27,6 +27,9 @@ pub enum CheckpointError {
     /// No checkpoint.
     #[error("is no checkpoint: it begins with the log's name, its size and its root, and ends with signatures")]
     Malformed,
+    /// The end is missing.
+    #[error("ends in something that is no whole checkpoint; copy the file once more, or cut off what follows the last whole one")]
+    Cut,
     /// A checkpoint of something else.
     #[error("is of the log `{0}`")]
     OtherLog(String),
@@ -225,20 +228,18 @@ impl Checkpoint {
     /// # Errors
     /// There is none.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, CheckpointError> {
-        let mut notes = vec![String::new()];
-        let mut is_signed = false;
-        for line in text.lines() {
-            let is_signature = line.starts_with(SIGNATURE_LINE);
-            if is_signed && !is_signature {
-                notes.push(String::new());
-            }
-            is_signed = is_signature;
-            let Some(note) = notes.last_mut().filter(|note| !note.is_empty() || !line.is_empty()) else { continue };
-            note.push_str(line);
-            note.push('\n');
-        }
-        let read: Vec<_> = notes.iter().filter_map(|note| Self::parse(note).ok()).collect();
+        let read: Vec<_> = notes(text).iter().filter_map(|note| Self::parse(note).ok()).collect();
         if read.is_empty() { Err(CheckpointError::Malformed) } else { Ok(read) }
+    }
+
+    /// The same of a file that is held against a log: it must end with a whole one, as the newest tells most.
+    ///
+    /// # Errors
+    /// There is none, or the file was cut.
+    pub fn parse_kept(text: &str) -> Result<Vec<Self>, CheckpointError> {
+        let read = Self::parse_all(text)?;
+        let is_whole = notes(text).iter().rfind(|note| !note.is_empty()).is_some_and(|last| Self::parse(last).is_ok());
+        if is_whole { Ok(read) } else { Err(CheckpointError::Cut) }
     }
 
     /// The same with more signatures, such as a witness gives.
@@ -251,6 +252,23 @@ impl Checkpoint {
         }
         Self { note, ..self.clone() }
     }
+}
+
+/// Signed notes that stand one after the other, whole or not.
+fn notes(text: &str) -> Vec<String> {
+    let mut notes = vec![String::new()];
+    let mut is_signed = false;
+    for line in text.lines() {
+        let is_signature = line.starts_with(SIGNATURE_LINE);
+        if is_signed && !is_signature {
+            notes.push(String::new());
+        }
+        is_signed = is_signature;
+        let Some(note) = notes.last_mut().filter(|note| !note.is_empty() || !line.is_empty()) else { continue };
+        note.push_str(line);
+        note.push('\n');
+    }
+    notes
 }
 
 #[cfg(test)]
@@ -291,6 +309,16 @@ mod tests {
             2,
             "the torn one is left out"
         );
+        let kept = |end: &str| Checkpoint::parse_kept(&format!("{}{}{end}", both[0].note, both[1].note));
+        assert_eq!(kept("\n").unwrap(), both);
+        assert_eq!(kept(&torn), Err(CheckpointError::Cut));
+        for missing in 2..both[1].note.len() {
+            let Some(cut) = both[1].note.get(..both[1].note.len() - missing) else { continue };
+            // Where the signature alone is cut it is for the key to say so.
+            let kept = Checkpoint::parse_kept(&format!("{}{cut}", both[0].note));
+            let is_seen = kept.is_err() || kept.is_ok_and(|kept| kept.len() == 2 && key.check(&kept[1]).is_err());
+            assert!(is_seen || cut.is_empty(), "{cut}");
+        }
         for text in ["", "log\n1\nAAAA\n", "something else"] {
             assert_eq!(Checkpoint::parse_all(text), Err(CheckpointError::Malformed), "{text}");
         }

@@ -105,6 +105,8 @@ pub enum Finding {
         /// What was counted.
         counted: u64,
     },
+    /// The hashes that the sealer goes on from are not those of the leaves.
+    Nodes,
     /// A file of an export is not what its manifest says.
     Export {
         /// What is wrong.
@@ -153,6 +155,9 @@ impl std::fmt::Display for Finding {
                     "`decision_counts` says that {kept} decisions of {day} are {verdict} by {rules}, and there are {counted}"
                 )
             }
+            Finding::Nodes => f.write_str(
+                "`tree_nodes` is not what the leaves come to, and nothing is sealed on top of it; put that table back from a backup",
+            ),
             Finding::Export { why } => f.write_str(why),
         }
     }

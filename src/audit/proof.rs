@@ -74,6 +74,14 @@ impl Proof {
     /// It proves nothing.
     pub fn check(&self, keys: &[LogVerifier]) -> Result<(), ProofError> {
         check_any(keys, &self.checkpoint)?;
+        self.check_way()
+    }
+
+    /// Checks the way from the record to the root, whoever signed that.
+    ///
+    /// # Errors
+    /// The record is not there.
+    pub fn check_way(&self) -> Result<(), ProofError> {
         let Checkpoint { size, root, .. } = self.checkpoint;
         if self.index >= size {
             return Err(ProofError::NotIncluded);

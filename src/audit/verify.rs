@@ -238,6 +238,12 @@ impl Verification {
         self.more_findings == 0 && !self.findings.iter().any(is_of_rows) && self.missing.iter().all(is_dropped)
     }
 
+    /// The root over the leaves that were taken in.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
     /// How many leaves were taken in.
     #[must_use]
     pub const fn size(&self) -> u64 {

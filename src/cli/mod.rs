@@ -25,6 +25,7 @@ pub use daemon::Daemon;
 pub use failure::Failure;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,8 +85,14 @@ pub struct ConfigArgument {
 fn quiet_broken_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to std")) {
-            std::process::exit(141);
+        if let Some(why) = panic.payload_as_str().and_then(|text| text.strip_prefix("failed printing to std")) {
+            if why.contains("Broken pipe") {
+                std::process::exit(141);
+            }
+            let why = why.split_once(": ").map_or(why, |(_, why)| why);
+            // Where standard error is what fails nobody hears of it.
+            let _ = writeln!(std::io::stderr(), "error: the output cannot be written: {why}");
+            std::process::exit(2);
         }
         report(panic);
     }));

@@ -97,8 +97,8 @@ pub trait Ledger: Send + Sync {
     /// The newest checkpoint, with what witnesses signed.
     async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
 
-    /// Checkpoints larger than `above`, up to `size`, the smallest first.
-    async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Checkpoints larger than `above`, up to `size`, the smallest first; nothing, with the size, where a row holds none of its size.
+    async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Result<Checkpoint, u64>>, StoreError>;
 
     /// Keeps what a witness signed.
     async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError>;

@@ -2,7 +2,7 @@
 //! which is nearly the same. Whatever row does not come by itself is looked for by its leaf, so that nothing depends on that order.
 
 use super::source::{Entry, Page};
-use crate::audit::{Checkpoint, LeafRecord, SeenLeaf, Stream, audit_time};
+use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream, audit_time};
 use crate::cli::Failure;
 use crate::store::{LEAVES_AT_ONCE, LeafRow, RowPlace, RowsInOrder, RowsSeen, Store, StoreError, Stray};
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ pub(super) struct Reader {
 }
 
 /// Leaves that follow each other, and the checkpoints among them.
-type Leaves = (Vec<LeafRow>, Vec<Checkpoint>);
+type Leaves = (Vec<LeafRow>, Vec<Result<Checkpoint, u64>>);
 
 /// A page of rows, if they are to be had in their order.
 type Rows = Result<Option<RowsInOrder>, StoreError>;
@@ -90,7 +90,17 @@ impl Reader {
         }
         let entries = self.entries(leaves).await?;
         let strays = self.rows.iter_mut().flat_map(|rows| std::mem::take(&mut rows.doubled)).collect();
-        Ok(Some(Page { entries, checkpoints, strays, ..Page::default() }))
+        let mut page = Page { entries, strays, ..Page::default() };
+        for checkpoint in checkpoints {
+            match checkpoint {
+                Ok(checkpoint) => page.checkpoints.push(checkpoint),
+                Err(size) => {
+                    let why = "was put out of its row of `checkpoints`, or changed there".to_owned();
+                    page.findings.push(Finding::BadSignature { size, why });
+                }
+            }
+        }
+        Ok(Some(page))
     }
 
     /// Rows that are no leaf and do not wait to become one, once all leaves were handed over: some of them.

@@ -8,13 +8,13 @@ use super::lines::Lines;
 use super::reader::Reader;
 use super::source::{self, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
-use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified};
+use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified, edge};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::ids::UserId;
 use crate::engine::{Recheck, Rechecked};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -99,15 +99,13 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let keys = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
             // Both of the same moment, as a sealer may be at work.
-            let (mut last, (mut size, mut kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
+            let (mut last, (mut size, mut kept)) = (newest(store).await?, store.sealed_counts().await?);
             let mut tries = 0..TRIES;
             while last.as_ref().map_or(0, |checkpoint| checkpoint.size) != size {
                 if tries.next().is_none() {
-                    return Err(Failure::no(format!(
-                        "the newest row of `checkpoints` says that it is of size {size}, and its note says otherwise: somebody changed it"
-                    )));
+                    return Err(Failure::no("the log grows faster than it can be looked at; try again"));
                 }
-                (last, (size, kept)) = (store.last_checkpoint().await?, store.sealed_counts().await?);
+                (last, (size, kept)) = (newest(store).await?, store.sealed_counts().await?);
             }
             if let Some(last) = &last {
                 is_of_log(&keys, &last.origin)?;
@@ -129,9 +127,18 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 run.verification.found(check::added(stray));
             }
             run.counts(kept);
+            run.edge(store, size).await?;
             run.report(Some(store.unsealed().await?), options.json)
         }
     }
+}
+
+/// The newest checkpoint. Where it is none, nobody can say how much of the log there should be.
+async fn newest(store: &dyn Store) -> Result<Option<Checkpoint>, Failure> {
+    store.last_checkpoint().await.map_err(|error| match error {
+        StoreError::Tree(why) => Failure::no(why),
+        other => other.into(),
+    })
 }
 
 fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
@@ -139,7 +146,7 @@ fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
     for file in files {
         let bytes = std::fs::read(file).map_err(|error| source::unreadable(file, &error))?;
         let text = String::from_utf8_lossy(&bytes);
-        let read = Checkpoint::parse_all(&text).map_err(|error| Failure::input(format!("`{}` {error}", file.display())))?;
+        let read = Checkpoint::parse_kept(&text).map_err(|error| Failure::input(format!("`{}` {error}", file.display())))?;
         found.extend(read);
     }
     Ok(found)
@@ -188,6 +195,14 @@ impl Run {
             let CountedAs { day, verdict, rules, .. } = of;
             self.verification.found(Finding::Count { day, verdict, rules, kept, counted });
         }
+    }
+
+    /// Holds what the sealer builds on against the leaves, where these are what was sealed.
+    async fn edge(&mut self, store: &dyn Store, size: u64) -> Result<(), Failure> {
+        if self.verification.has_its_rows() && store.nodes(&edge(size)).await?.root(size).ok() != Some(self.verification.root()) {
+            self.verification.found(Finding::Nodes);
+        }
+        Ok(())
     }
 
     /// An export has as many leaves as the checkpoint covers that it was taken at.

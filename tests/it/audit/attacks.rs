@@ -1,7 +1,7 @@
 //! What somebody can do who owns the database, and perhaps the log's key: each is caught by whoever kept one older checkpoint,
 //! on an export, without the database.
 
-use super::Auditor;
+use super::{Auditor, as_superuser};
 use crate::harness::command::{Ran, assent};
 use crate::harness::{Backend, Database, log_key, on_both, postgres};
 use assent::audit::{LogKey, Nodes, Stream, audit_time, edge, leaf_hash};
@@ -88,17 +88,7 @@ impl Copy<'_> {
     async fn run(&self, postgres: &str, sqlite: &str) {
         let (one, other) = (&self.scene.decisions[1], &self.scene.decisions[3]);
         let named = |sql: &str| sql.replace("{one}", &format!("'{one}'")).replace("{other}", &format!("'{other}'"));
-        if self.scene.backend == Backend::Postgres {
-            let all = format!("do $$ begin set local session_replication_role = replica; {}; end $$", named(postgres));
-            self.database.try_run(&all).await.unwrap();
-        } else {
-            for trigger in self.database.texts("select name from sqlite_master where type = 'trigger'").await {
-                self.database.try_run(&format!("drop trigger {trigger}")).await.unwrap();
-            }
-            for statement in named(sqlite).split(';') {
-                self.database.try_run(statement).await.unwrap();
-            }
-        }
+        as_superuser(self.scene.backend, &self.database, &named(self.scene.sql(postgres, sqlite))).await;
     }
 
     async fn both(&self, sql: &str) {
@@ -191,7 +181,7 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     // As if it had never been: rows, leaves, and the checkpoints that covered them.
     let copy = scene.copy().await;
     let store = copy.database.open().await;
-    let tail = store.checkpoints(0, u64::from(u32::MAX)).await.unwrap()[0].size;
+    let tail = store.checkpoints(0, u64::from(u32::MAX)).await.unwrap()[0].as_ref().unwrap().size;
     drop(store);
     copy.both(&format!(
         "delete from decisions where id in (select id from leaves where leaf >= {tail}); delete from outcomes where id in (select id from leaves \

@@ -1,6 +1,7 @@
 //! The decision log as an auditor meets it: sealed, checked, proved, exported; and attacked by whoever owns the database.
 
 mod attacks;
+mod beside;
 mod docs;
 mod formats;
 mod independent;
@@ -14,7 +15,7 @@ mod search;
 mod tools;
 
 use crate::harness::command::{Ran, assent};
-use crate::harness::{Backend, Setting, Stage, until};
+use crate::harness::{Backend, Database, Setting, Stage, until};
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
 use serde_json::Value;
@@ -27,6 +28,21 @@ rules:
   - {id: members, on: [share, kick], effect: approve, when: {actor.is_member: true}}
   - {id: creators, on: [tresor_creation], effect: approve, when: {actor.id: {exists: true}}}
 ";
+
+/// As somebody whom no trigger stops.
+async fn as_superuser(backend: Backend, database: &Database, sql: &str) {
+    if backend == Backend::Postgres {
+        let all = format!("do $$ begin set local session_replication_role = replica; {sql}; end $$");
+        database.try_run(&all).await.unwrap();
+        return;
+    }
+    for trigger in database.texts("select name from sqlite_master where type = 'trigger'").await {
+        database.try_run(&format!("drop trigger {trigger}")).await.unwrap();
+    }
+    for statement in sql.split(';') {
+        database.try_run(statement).await.unwrap();
+    }
+}
 
 /// A daemon, a tresor of Ann's, and a folder with a configuration for commands.
 struct Auditor {

@@ -48,7 +48,7 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
         let to = (from + 2_000).min(size);
         let leaves = store.leaves(from, to).await.unwrap();
         let rows = store.rows(&leaves).await.unwrap();
-        let mut checkpoints = store.checkpoints(from, to).await.unwrap().into_iter().peekable();
+        let mut checkpoints = store.checkpoints(from, to).await.unwrap().into_iter().map(Result::unwrap).peekable();
         for (leaf, row) in leaves.into_iter().zip(rows) {
             if !ids.insert((leaf.stream, leaf.place.id)) {
                 wrong.push(format!("{leaf:?} is not the first leaf of its row"));

@@ -14,6 +14,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 const FILE: &str = "manifest.json";
+/// How the names of files end that are on their way.
+const FORMS: [&str; 4] = [".jsonl", ".csv", ".parquet", ".manifest.json"];
 const WHAT: &str = "assent-export";
 const VERSION: u32 = 1;
 
@@ -84,7 +86,11 @@ impl Manifest {
     /// What an export that was broken off left behind.
     pub(super) fn begun(folder: &Path, format: Format) -> Result<Option<Self>, Failure> {
         if !folder.join(FILE).exists() {
-            let is_empty = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?.next().is_none();
+            // What was broken off before its first part left files on their way, which are written anew.
+            let is_on_its_way = |name: &str| name.starts_with('.') && FORMS.iter().any(|form| name.ends_with(form));
+            let names: Result<Vec<_>, _> = std::fs::read_dir(folder)
+                .and_then(|files| files.map(|file| file.map(|file| file.file_name().to_string_lossy().into_owned())).collect());
+            let is_empty = names.map_err(|error| unreadable(folder, &error))?.iter().all(|name| is_on_its_way(name));
             let taken =
                 || Failure::input(format!("`{}` is not empty, and holds no export; name another folder", folder.display()));
             return if is_empty { Ok(None) } else { Err(taken()) };

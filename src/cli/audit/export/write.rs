@@ -23,7 +23,17 @@ const PART: u64 = 100_000;
 pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, progress: &Progress) -> Result<Manifest, Failure> {
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     let mut manifest = match Manifest::begun(folder, format)? {
-        Some(begun) => begun,
+        Some(begun) => {
+            let then = begun.taken_at()?;
+            let mut now = store.checkpoints(then.size.saturating_sub(1), then.size).await?.into_iter().flatten();
+            if then.size > 0 && !now.any(|now| now.root == then.root && now.origin == then.origin) {
+                return Err(Failure::no(format!(
+                    "the export in `{}` was begun of another log, or of this one before it was changed; name another folder",
+                    folder.display()
+                )));
+            }
+            begun
+        }
         None => {
             let last = store.last_checkpoint().await?;
             let last = last.ok_or_else(|| Failure::no("nothing was sealed yet; a daemon signs a checkpoint within seconds"))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How much of each kind is kept in one generation; there are two of them.
-const AT_MOST: usize = 4096;
+const AT_MOST: usize = 3072;
 /// How long a generation takes things in. Bounded, because the release before this one gives places in a limit back without
 /// changing the counter's row.
 pub(super) const TURNS_AFTER: Duration = Duration::from_secs(30);

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 const WAITING: Sql = sql!("select (select count(*) from unsealed) + (select count(*) from unsealed_history)");
 const COSIGNED: Sql = sql!("select line from cosignatures where size = $1 order by line");
-const CHECKPOINTS: Sql = sql!("select note from checkpoints where size > $1 and size <= $2 order by size");
+const CHECKPOINTS: Sql = sql!("select note, size from checkpoints where size > $1 and size <= $2 order by size");
 const COSIGN: Sql =
     sql!("insert into cosignatures (size, line, at) values ($1, $2, $3" AS_TIME ") on conflict (size, line) do nothing");
 const LEAVES: Sql = sql!("select leaf, stream, id, at, hash from leaves where leaf >= $1 and leaf < $2 order by leaf limit $3");
@@ -55,15 +55,23 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         let Some(row) = first(self.driver.read(sealing::LAST, args![]).await?) else { return Ok(None) };
-        let last = note(&row)?;
+        let (last, size) = (note(&row)?, index(Some(&row), 1)?);
+        if last.size != size {
+            let why = "and its note says otherwise: somebody changed it";
+            return Err(StoreError::Tree(format!("the newest row of `checkpoints` says that it is of size {size}, {why}")));
+        }
         let rows = self.driver.read(COSIGNED, args![number(last.size)?]).await?;
         let lines = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(last.with_signatures(&lines)))
     }
 
-    async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Checkpoint>, StoreError> {
+    async fn checkpoints(&self, above: u64, size: u64) -> Result<Vec<Result<Checkpoint, u64>>, StoreError> {
         let rows = self.driver.read(CHECKPOINTS, args![number(above)?, number(size)?]).await?;
-        rows.iter().map(note).collect()
+        let of = |row: &Row| {
+            let size = index(Some(row), 1)?;
+            Ok(note(row).ok().filter(|checkpoint| checkpoint.size == size).ok_or(size))
+        };
+        rows.iter().map(of).collect()
     }
 
     async fn keep_cosignatures(&self, size: u64, lines: &[String]) -> Result<(), StoreError> {

@@ -35,7 +35,7 @@ const SIGNED_AT: Sql = sql!("select note from checkpoints where size = $1");
 const SIZE: Sql = sql!("select coalesce(max(leaf), -1) + 1 from leaves");
 pub(super) const LEAF_HASHES: Sql = sql!("select leaf, hash from leaves where leaf >= $1 and leaf < $2");
 pub(super) const NODE_HASHES: Sql = sql!("select node, hash from tree_nodes where tier = $3 and node >= $1 and node < $2");
-pub(super) const LAST: Sql = sql!("select note from checkpoints order by size desc limit 1");
+pub(super) const LAST: Sql = sql!("select note, size from checkpoints order by size desc limit 1");
 const ADD_LEAVES: Sql = Sql {
     postgres: "insert into leaves (leaf, at, id, stream, hash) select * from \
                unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::smallint[], $5::bytea[])",
@@ -165,7 +165,8 @@ async fn standing(tx: &mut dyn Transaction, size: u64, key: &LogKey, known: Opti
 
 /// A checkpoint as it is kept.
 pub(super) fn note(row: &Row) -> Result<Checkpoint, StoreError> {
-    Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("a checkpoint {error}")))
+    let why = "the note of a row of `checkpoints`";
+    Checkpoint::parse(row.text(0)?).map_err(|error| StoreError::Tree(format!("{why} {error}: somebody changed it")))
 }
 
 fn root_of_nothing() -> TreeHash {

@@ -105,6 +105,13 @@ pub enum Finding {
         /// What was counted.
         counted: u64,
     },
+    /// Sealed facts cannot be opened, and nobody says that their person was forgotten.
+    Unread {
+        /// The person.
+        person: String,
+        /// The first decision that stood on them.
+        decision: String,
+    },
     /// The hashes that the sealer goes on from are not those of the leaves.
     Nodes,
     /// A file of an export is not what its manifest says.
@@ -155,6 +162,10 @@ impl std::fmt::Display for Finding {
                     "`decision_counts` says that {kept} decisions of {day} are {verdict} by {rules}, and there are {counted}"
                 )
             }
+            Finding::Unread { person, decision } => write!(
+                f,
+                "facts of `{person}` cannot be read by `encryption.key`, and no operator forgot that person; decision `{decision}` stands on them"
+            ),
             Finding::Nodes => f.write_str(
                 "`tree_nodes` is not what the leaves come to, and nothing is sealed on top of it; put that table back from a backup",
             ),

@@ -19,8 +19,8 @@ pub enum Rechecked {
     Differs(String, String),
     /// People decided; no rule had a part in it.
     ByPeople,
-    /// Personal facts that it stood on were erased.
-    Erased,
+    /// Personal facts that it stood on were erased: of these persons.
+    Erased(Vec<String>),
     /// Personal facts that it stood on cannot be read here.
     Sealed,
     /// It cannot be decided again: its policy is not in the archive, or was changed there.
@@ -82,7 +82,7 @@ impl Recheck {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
-        let (personal, is_erased) = self.opened(&recorded);
+        let (personal, erased) = self.opened(&recorded);
         let facts = std::mem::take(&mut recorded.facts);
         let (inquiry, is_incomplete) = inquiry_of(recorded.kind, recorded.decided_at, facts, policy, &personal, traced);
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
@@ -93,7 +93,7 @@ impl Recheck {
         let is_undecided = is_incomplete && !evaluation.unknown.is_empty() && !is_certain;
         let is_same = evaluation.verdict == recorded.verdict && (is_incomplete || evaluation.rules == recorded.rules);
         match (is_undecided, is_same) {
-            (true, _) if is_erased => Rechecked::Erased,
+            (true, _) if !erased.is_empty() => Rechecked::Erased(erased),
             (true, _) => Rechecked::Sealed,
             (false, true) => Rechecked::Same,
             (false, false) => {
@@ -102,9 +102,9 @@ impl Recheck {
         }
     }
 
-    /// The personal facts that can be read, and whether some were erased.
-    fn opened(&self, recorded: &Recorded) -> (RecordedFacts, bool) {
-        let (mut opened, mut is_erased) = (RecordedFacts::default(), false);
+    /// The personal facts that can be read, and the persons of whom some were erased.
+    fn opened(&self, recorded: &Recorded) -> (RecordedFacts, Vec<String>) {
+        let (mut opened, mut erased) = (RecordedFacts::default(), Vec::new());
         for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
             match self.persons.get(person) {
                 Some(Some(key)) => {
@@ -112,14 +112,14 @@ impl Recheck {
                     match plain.map(|plain| serde_json::from_slice(&plain)) {
                         Some(Ok(facts)) => opened.add_all(facts),
                         // The person has another key now; the one that sealed this was destroyed.
-                        _ => is_erased = true,
+                        _ => erased.push(person.clone()),
                     }
                 }
-                Some(None) => is_erased = true,
+                Some(None) => erased.push(person.clone()),
                 None => {}
             }
         }
-        (opened, is_erased)
+        (opened, erased)
     }
 }
 

@@ -71,6 +71,9 @@ impl From<sqlx::Error> for StoreError {
                     "55P03" => StoreError::Held,
                     // Undefined table: nobody migrated, or somebody dropped it.
                     "42P01" => StoreError::SchemaOutdated,
+                    "42501" => StoreError::Database(format!(
+                        "{message}; use a role that may, such as `assent migrate --daemon-role` makes for a daemon"
+                    )),
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
                         StoreError::Unreachable(message)
                     }

@@ -119,6 +119,9 @@ pub trait Ledger: Send + Sync {
     /// The rows of leaves, each in the place of its leaf; nothing where there is none.
     async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError>;
 
+    /// Whether an operator's action says that a person was forgotten.
+    async fn was_forgotten(&self, person: &str) -> Result<bool, StoreError>;
+
     /// Hashes that are kept of the tree.
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError>;
 

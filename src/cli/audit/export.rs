@@ -11,7 +11,7 @@ mod parquet;
 mod write;
 
 pub(super) use csv::harmless;
-pub(super) use manifest::Manifest;
+pub(super) use manifest::{Manifest, Tables};
 pub(super) use month::{durable, month};
 
 use super::open;

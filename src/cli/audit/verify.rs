@@ -3,7 +3,7 @@
 
 use super::archive::Archives;
 use super::check::{self, CheckedPage, Checking};
-use super::export::Manifest;
+use super::export::{Manifest, Tables};
 use super::lines::Lines;
 use super::reader::Reader;
 use super::source::{self, Source};
@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -66,7 +66,11 @@ struct Run {
     verification: Verification,
     recheck: Arc<Recheck>,
     again: Again,
+    /// Of whom facts were erased, and the first decision that stood on them.
+    erased: BTreeMap<String, Uuid>,
     tally: Tally,
+    /// Of an export, whose manifest says how many there are.
+    tables: Option<Tables>,
     archives: Archives,
     progress: Progress,
     total: u64,
@@ -90,7 +94,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             }
             run.open_archives(&options.archive)?;
             let mut source = Source::Export(Lines::of(manifest.files(folder)));
+            run.tables = Some(Tables::default());
             run.all(&mut source, None).await?;
+            if let Some(counted) = run.tables.take() {
+                manifest.check_tables(&counted, &mut run.verification);
+            }
             run.ends_at(manifest.size());
             run.report(None, options.json)
         }
@@ -126,6 +134,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             for stray in source.strays().await? {
                 run.verification.found(check::added(stray));
             }
+            run.forgotten(store).await?;
             run.counts(kept);
             run.edge(store, size).await?;
             run.report(Some(store.unsealed().await?), options.json)
@@ -173,7 +182,9 @@ impl Run {
             verification: Verification::new(keys, outside),
             recheck: Arc::new(Recheck::new(master)),
             again: Again::default(),
+            erased: BTreeMap::new(),
             tally: Tally::default(),
+            tables: None,
             archives: Archives::default(),
             progress: Progress::of("verifying"),
             total,
@@ -183,6 +194,16 @@ impl Run {
     fn open_archives(&mut self, folders: &[PathBuf]) -> Result<(), Failure> {
         self.archives = Archives::open(folders)?;
         self.archives.months().for_each(|month| self.verification.has_archive_of(month.to_owned()));
+        Ok(())
+    }
+
+    /// Whoever's facts are gone was forgotten by somebody who says so: a key that went another way hides what was decided on.
+    async fn forgotten(&mut self, store: &dyn Store) -> Result<(), Failure> {
+        for (person, decision) in std::mem::take(&mut self.erased) {
+            if !store.was_forgotten(&person).await? {
+                self.verification.found(Finding::Unread { person, decision: decision.to_string() });
+            }
+        }
         Ok(())
     }
 
@@ -259,6 +280,9 @@ impl Run {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.size <= self.verification.size()) {
                 self.verification.checkpoint(checkpoint);
             }
+            if let Some(tables) = &mut self.tables {
+                tables.count(one.seen.stream, one.seen.sealed);
+            }
             self.verification.leaf(&one.seen);
             if let Some(again) = one.again {
                 self.again(one.seen.id, again);
@@ -296,7 +320,10 @@ impl Run {
         let count = match again {
             Rechecked::Same => &mut self.again.same,
             Rechecked::ByPeople => &mut self.again.by_people,
-            Rechecked::Erased => &mut self.again.erased,
+            Rechecked::Erased(persons) => {
+                persons.into_iter().for_each(|person| _ = self.erased.entry(person).or_insert(id));
+                &mut self.again.erased
+            }
             Rechecked::Sealed => &mut self.again.sealed,
             Rechecked::Differs(recorded, evaluated) => {
                 return self.verification.found(Finding::Verdict { id: id.to_string(), recorded, evaluated });

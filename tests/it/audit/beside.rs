@@ -96,10 +96,17 @@ async fn an_export_is_gone_on_with_from_its_beginning_on_and_from_its_own_log_al
     assert_eq!(ran.status, 0, "{}", ran.err);
     let ran = auditor.audit(&["verify", "--export", &folder]).await;
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    let (manifest, told) =
+        (format!("{folder}/manifest.json"), std::fs::read_to_string(format!("{folder}/manifest.json")).unwrap());
+    let said: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let rows = format!("\"rows\": {}", said["tables"]["decision"]["rows"]);
+    std::fs::write(&manifest, told.replace(&rows, "\"rows\": 3")).unwrap();
+    let ran = auditor.audit(&["verify", "--export", &folder]).await;
+    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("the manifest's rows or digest of `decision` are not those of the export"), "{}", ran.out);
+    std::fs::write(&manifest, &told).unwrap();
 
     // As it was left before it was done, and gone on with by somebody whose configuration is another's.
-    let manifest = format!("{folder}/manifest.json");
-    let told = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, told.replace("\"complete\": true", "\"complete\": false")).unwrap();
     let other = Auditor::begin(Backend::Sqlite).await;
     other.some_decisions().await;

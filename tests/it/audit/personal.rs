@@ -59,6 +59,12 @@ async fn who_is_forgotten_is_unreadable_and_the_log_still_holds(backend: Backend
     assert_eq!(stage.scenario.app().report(&data, 60, stage.now().as_second()).await.unwrap().state(), "escalated");
     auditor.all_sealed().await;
     assert_eq!(again().await["erased"], 1);
+    // A key that went another way hides what was decided on, and that is no erasure.
+    super::as_superuser(backend, &auditor.stage.database, "delete from person_keys").await;
+    let ran = auditor.audit(&["verify"]).await;
+    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("cannot be read by `encryption.key`, and no operator forgot that person"), "{}", ran.out);
+    assert!(!ran.out.contains(&format!("facts of `{boss}`")), "{}", ran.out);
     auditor.stage.daemon.stop().await;
 }
 

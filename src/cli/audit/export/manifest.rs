@@ -8,7 +8,7 @@ use crate::cli::audit::lines::Named;
 use crate::cli::audit::source::{other_file, unreadable};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(in crate::cli::audit) struct Manifest {
     /// The log as it was: a signed note.
     pub(super) checkpoint: String,
     pub(super) parts: Vec<Part>,
-    tables: BTreeMap<String, Table>,
+    tables: Tables,
     policies: Option<NamedFile>,
     /// Rows that are gone from the database, by retention or else: their leaves are counted, and the rows are not here.
     #[serde(default)]
@@ -58,12 +58,30 @@ pub(super) struct NamedFile {
     pub(super) rows: u64,
 }
 
-/// What there is of a table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What there is of each table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(in crate::cli::audit) struct Tables(BTreeMap<String, Table>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     rows: u64,
     /// SHA-256 over the digest before it and the leaf's hash, from the first leaf on; at first of nothing.
     digest: String,
+}
+
+impl Tables {
+    /// Adds a leaf to its table.
+    pub(in crate::cli::audit) fn count(&mut self, stream: Stream, hash: TreeHash) {
+        let empty = || Table { rows: 0, digest: hex::encode(digest::digest(&digest::SHA256, b"")) };
+        let table = match self.0.get_mut(stream.as_str()) {
+            Some(table) => table,
+            None => self.0.entry(stream.as_str().to_owned()).or_insert_with(empty),
+        };
+        table.rows = table.rows.saturating_add(1);
+        let before = hex::decode(&table.digest).unwrap_or_default();
+        table.digest = hex::encode(digest::digest(&digest::SHA256, &[before.as_slice(), &hash.0].concat()));
+    }
 }
 
 impl Manifest {
@@ -76,7 +94,7 @@ impl Manifest {
             complete: false,
             checkpoint: checkpoint.note.clone(),
             parts: Vec::new(),
-            tables: BTreeMap::new(),
+            tables: Tables::default(),
             policies: None,
             gone: 0,
             not_sealed_yet: 0,
@@ -175,11 +193,17 @@ impl Manifest {
 
     /// Adds a leaf to its table.
     pub(super) fn count(&mut self, stream: Stream, hash: TreeHash) {
-        let empty = || Table { rows: 0, digest: hex::encode(digest::digest(&digest::SHA256, b"")) };
-        let table = self.tables.entry(stream.as_str().to_owned()).or_insert_with(empty);
-        table.rows = table.rows.saturating_add(1);
-        let before = hex::decode(&table.digest).unwrap_or_default();
-        table.digest = hex::encode(digest::digest(&digest::SHA256, &[before.as_slice(), &hash.0].concat()));
+        self.tables.count(stream, hash);
+    }
+
+    /// Holds what it says of each table against what the log's files have.
+    pub(in crate::cli::audit) fn check_tables(&self, counted: &Tables, verification: &mut Verification) {
+        for table in counted.0.keys().chain(self.tables.0.keys()).collect::<BTreeSet<_>>() {
+            if counted.0.get(table) != self.tables.0.get(table) {
+                let why = format!("the manifest's rows or digest of `{table}` are not those of the export");
+                verification.found(Finding::Export { why });
+            }
+        }
     }
 
     pub(super) fn set_policies(&mut self, file: NamedFile) {
@@ -201,7 +225,7 @@ impl Manifest {
     }
 
     pub(super) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.tables.iter().map(|(name, table)| (name.as_str(), table.rows))
+        self.tables.0.iter().map(|(name, table)| (name.as_str(), table.rows))
     }
 
     /// The files with leaves, in their order.

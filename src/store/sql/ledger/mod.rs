@@ -32,6 +32,7 @@ const SEALED_COUNTS: Sql = sql!(
     "select s.size, c.day" AS_TEXT ", c.kind, c.verdict, c.rules" AS_TEXT ", c.decisions from (select coalesce(max(size), 0) as size from \
      checkpoints) s left join decision_counts c on true"
 );
+const FORGOTTEN: Sql = sql!("select count(*) from operator_actions where action = 'forget' and target = $1");
 const POLICIES: Sql = sql!("select hash, body from policies where hash > $1 order by hash limit $2");
 const LAST_CONFIGURATION: Sql =
     sql!("select body" AS_TEXT ", version from configuration_changes order by at desc, id desc limit 1");
@@ -114,6 +115,10 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn rows_from(&self, stream: Stream, from: RowPlace, limit: u32) -> Result<Option<RowsInOrder>, StoreError> {
         rows::from(self.driver.as_ref(), stream, from, limit).await
+    }
+
+    async fn was_forgotten(&self, person: &str) -> Result<bool, StoreError> {
+        Ok(index(first(self.driver.read(FORGOTTEN, args![person]).await?).as_ref(), 0)? > 0)
     }
 
     async fn nodes(&self, runs: &[Run]) -> Result<Nodes, StoreError> {

@@ -194,14 +194,15 @@ async fn text_is_found_whenever_it_was_written(backend: Backend) {
     auditor.stage.daemon.stop().await;
 }
 
-/// Decisions of one day, many of one moment; all but the last 25,000 of them because of rain, and of these one in five hundred.
-const ONE_DAY: &str = "
+/// Decisions of one day, many of one moment, one in a thousand of them because of rain; and 2,000 of two months before, all because of it.
+const RAIN: &str = "
     do $$ begin
         insert into decisions
-        select ('00000000-0000-7000-8000-' || lpad(to_hex(i * 7919 % 27000), 12, '0'))::uuid, '2026-05-01Z'::timestamptz + i / 5 * interval '10 seconds',
+        select ('00000000-0000-7000-8000-' || lpad(to_hex(i * 7919 % 52000), 12, '0'))::uuid,
+            (case when i < 1000 then '2026-03-30Z' when i < 2000 then '2026-04-30Z' else '2026-05-01Z' end)::timestamptz + i / 5 * interval '8 seconds',
             't', (array['share', 'kick'])[1 + i % 2], 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
-            case when i < 2000 or i % 500 = 0 then 'because of rain ' || i else 'because of snow' end, 'none', '1', '{}', '{}', '[]', '[]'
-        from generate_series(0, 26999) i;
+            case when i < 2000 or i % 1000 = 0 then 'because of rain ' || i else 'because of snow' end, 'none', '1', '{}', '{}', '[]', '[]'
+        from generate_series(0, 51999) i;
         insert into decisions
         select gen_random_uuid(), at::timestamptz, 't', 'share', 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
             'because of frogs', 'none', '1', '{}', '{}', '[]', '[]'
@@ -211,7 +212,7 @@ const ONE_DAY: &str = "
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_is_found_whether_the_last_decisions_have_enough_of_it_or_not() {
     let auditor = Auditor::begin(Backend::Postgres).await;
-    auditor.stage.database.try_run(ONE_DAY).await.unwrap();
+    auditor.stage.database.try_run(RAIN).await.unwrap();
     let store = auditor.stage.database.open().await;
     // The last have 50, all shares; more of them, and all kicks, are of before.
     for (kind, limit) in [(None, 20), (None, 50), (None, 51), (Some("share"), 60), (Some("kick"), 1), (Some("kick"), 30)] {
@@ -219,8 +220,9 @@ async fn a_text_is_found_whether_the_last_decisions_have_enough_of_it_or_not() {
         let kind_asked = kind.map(|kind| Kind::parse(kind).unwrap());
         let query = DecisionQuery { text: Some("of RAIN".into()), kind: kind_asked, until, ..DecisionQuery::default() };
         let wanted = format!(
-            "select id::text from decisions where reason like '%of rain%' and kind = coalesce({}, kind) order by decided_at desc, id desc limit 200",
-            kind.map_or("null".to_owned(), |kind| format!("'{kind}'"))
+            "select id::text from decisions where reason like '%of rain%' and kind = coalesce({}, kind) order by decided_at desc, id desc limit {}",
+            kind.map_or("null".to_owned(), |kind| format!("'{kind}'")),
+            limit * 24
         );
         let wanted = auditor.stage.database.texts(wanted).await;
         let mut found: Vec<String> = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::spans::Span;
 use crate::store::search::{Cursor, DecisionQuery};
+use std::collections::BTreeSet;
 
 /// Conditions of which one must hold, with what each asks for.
 pub(super) type Choice = Vec<(&'static Alternative, String)>;
@@ -13,11 +14,25 @@ pub(super) struct Asked<'q> {
     pub(super) after: Option<&'q Cursor>,
     pub(super) choices: Vec<Choice>,
     pub(super) spans: Vec<Span>,
-    /// The hashes of the reasons that have the text, as an array, where they are known and not too many. A hash is no text: what it
-    /// finds is held against that, too.
-    pub(super) reasons: Option<String>,
+    /// The reasons that have the text, where they are known and not too many.
+    pub(super) reasons: Option<Listed>,
     /// Only among so many of the last decisions of each time.
     pub(super) newest: Option<i64>,
+}
+
+/// Reasons by their hashes. A hash is no text: what it finds is held against that, too.
+#[derive(Clone)]
+pub(super) struct Listed {
+    /// As an array.
+    pub(super) hashes: String,
+    pub(super) count: usize,
+}
+
+impl Listed {
+    pub(super) fn new(hashes: &BTreeSet<i64>) -> Self {
+        let listed = hashes.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        Self { hashes: format!("{{{listed}}}"), count: hashes.len() }
+    }
 }
 
 impl<'q> Asked<'q> {

@@ -12,7 +12,7 @@ use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace};
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
-use asked::{Asked, having};
+use asked::{Asked, Listed, having};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use spans::{Span, latest_first};
@@ -30,11 +30,13 @@ const REASONS: Sql = Sql {
     postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 limit $2",
     sqlite: "select null where $1 is not null and $2 is not null",
 };
-/// A text that more reasons have is looked for in the decisions themselves.
-const MOST_REASONS: i64 = 1_000;
-/// How many decisions of the last day are looked through for a text: a common one is found there in the time that it takes to learn
-/// from the reasons' letters how common it is.
-const NEWEST: i64 = 25_000;
+/// So few reasons are looked for together, in all months; with other conditions no more than these, as the server plans for each.
+const FEW_REASONS: usize = 1_000;
+/// So many are looked for one by one, in one month after the other; a text that more have, in the decisions themselves.
+const MOST_REASONS: usize = 20_000;
+/// How many of the last decisions are looked through for a text: one that one decision of five hundred has is found there in the
+/// time that it takes to learn from the reasons' letters how common it is.
+const NEWEST: i64 = 50_000;
 
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
@@ -88,39 +90,36 @@ impl<D: Driver> SqlStore<D> {
         Ok(Asked::new(query, after, policies))
     }
 
-    /// The same among the last decisions of the last day, where the first page of a text is asked for, reasons are listed by their
-    /// letters, and nothing finds a few decisions at once.
-    async fn among_newest<'q>(&self, asked: &Asked<'q>) -> Result<Option<Asked<'q>>, StoreError> {
+    /// The same among the last decisions, where the first page of a text is asked for, reasons are listed by their letters, and nothing
+    /// finds a few decisions at once.
+    fn among_newest<'q>(&self, asked: &Asked<'q>) -> Option<Asked<'q>> {
         let DecisionQuery { text, actor, subject, tresor, operation, .. } = asked.query;
         let is_narrow = [actor, subject, tresor, operation].into_iter().any(Option::is_some);
-        if text.is_none() || is_narrow || asked.after.is_some() || !self.driver.takes_sets() {
-            return Ok(None);
-        }
-        let last_day = self.spans(asked).await?.first().copied();
-        Ok(last_day.map(|span| Asked { spans: vec![span], newest: Some(NEWEST), ..asked.clone() }))
+        let is_asked = text.is_some() && !is_narrow && asked.after.is_none() && self.driver.takes_sets();
+        is_asked.then(|| Asked { newest: Some(NEWEST), ..asked.clone() })
     }
 
     /// The same, with the reasons that are like the text that is asked for.
     async fn with_reasons<'q>(&self, mut asked: Asked<'q>) -> Result<Asked<'q>, StoreError> {
         if let Some(text) = &asked.query.text {
-            asked.reasons = self.reasons(text).await?;
+            let most = if asked.is_text_alone() { MOST_REASONS } else { FEW_REASONS };
+            asked.reasons = self.reasons(text, most).await?;
         }
         Ok(asked)
     }
 
-    /// The hashes of the reasons that have a text, where they are known and not too many.
-    async fn reasons(&self, text: &str) -> Result<Option<String>, StoreError> {
-        let rows = self.ask(REASONS, args![having(text), MOST_REASONS.saturating_add(1)]).await?;
+    /// The reasons that have a text, where they are known and at most so many.
+    async fn reasons(&self, text: &str, most: usize) -> Result<Option<Listed>, StoreError> {
+        let one_more = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
+        let rows = self.ask(REASONS, args![having(text), one_more]).await?;
         let hashes = rows.iter().map(|row| row.opt_int(0)).collect::<Result<Option<BTreeSet<_>>, _>>()?;
-        let is_few = i64::try_from(rows.len()).is_ok_and(|count| count <= MOST_REASONS);
-        let listed = |hashes: BTreeSet<i64>| hashes.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-        Ok(hashes.filter(|_| is_few).map(|hashes| format!("{{{}}}", listed(hashes))))
+        Ok(hashes.filter(|_| rows.len() <= most).map(|hashes| Listed::new(&hashes)))
     }
 
     /// The times to look at, one after the other.
     async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
-        let Asked { query, after, .. } = asked;
-        if query.text.is_none() || asked.reasons.is_some() {
+        let Asked { query, after, reasons, .. } = asked;
+        if query.text.is_none() || reasons.as_ref().is_some_and(|listed| listed.count <= FEW_REASONS) {
             return Ok(vec![(query.since, query.until)]);
         }
         let times = first(self.ask(TIMES, args![]).await?);
@@ -130,13 +129,26 @@ impl<D: Driver> SqlStore<D> {
         let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
         let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
         let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
-        Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top))
+        Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top, reasons.is_none()))
     }
 
     /// What is looked for one after the other, until there is enough of it.
     async fn steps<'q>(&self, asked: Asked<'q>) -> Result<Vec<Asked<'q>>, StoreError> {
         let spans = self.spans(&asked).await?.into_iter();
         Ok(spans.map(|span| Asked { spans: vec![span], ..asked.clone() }).collect())
+    }
+
+    /// The first that are found, step by step.
+    async fn find_in_steps(&self, asked: Asked<'_>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
+        let mut found = Vec::new();
+        for step in self.steps(asked).await? {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+            if left == 0 {
+                break;
+            }
+            found.extend(self.found(page(&step, left)).await?);
+        }
+        Ok(found)
     }
 
     /// As the question itself is asked: nobody who works waits for it, and that server process has looked up all the months.
@@ -172,36 +184,26 @@ impl<D: Driver> Search for SqlStore<D> {
         }
         // Whichever has a whole answer first: what is common stands among the newest, what is rare in few reasons.
         let among_newest = async {
-            let Some(newest) = self.among_newest(&asked).await.map_err(Err)? else { return Ok(()) };
+            let Some(newest) = self.among_newest(&asked) else { return Ok(()) };
             let found = self.found(page(&newest, limit)).await.map_err(Err)?;
             if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
         };
         // A list that failed is missed only where there is no answer without it.
         let listed = async {
             match self.with_reasons(asked.clone()).await {
-                Ok(asked) if asked.reasons.is_some() => Err(self.found(page(&asked, limit)).await),
+                Ok(asked) if asked.reasons.is_some() => Err(self.find_in_steps(asked, limit).await),
                 other => Ok(other),
             }
         };
-        let ((), asked) = match tokio::try_join!(among_newest, listed) {
-            Ok(neither) => neither,
-            Err(answer) => return answer,
-        };
-        let asked = asked?;
-        let mut found = Vec::new();
-        for step in self.steps(asked).await? {
-            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
-            if left == 0 {
-                break;
-            }
-            found.extend(self.found(page(&step, left)).await?);
+        match tokio::try_join!(among_newest, listed) {
+            Ok(((), asked)) => self.find_in_steps(asked?, limit).await,
+            Err(answer) => answer,
         }
-        Ok(found)
     }
 
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
         let asked = self.asked(query, None).await?;
-        let newest = self.among_newest(&asked).await?;
+        let newest = self.among_newest(&asked);
         let mut plan = Vec::new();
         for step in newest.into_iter().chain(self.steps(self.with_reasons(asked).await?).await?) {
             let Words { postgres, sqlite, args } = page(&step, limit);

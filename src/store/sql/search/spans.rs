@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 /// From when on, and until when.
 pub(super) type Span = (Option<Timestamp>, Option<Timestamp>);
 
-/// A server cannot tell whether a text is common or was long ago: so the last day is looked at first, and then one month after the
-/// other, the latest first.
-pub(super) fn latest_first(from: Timestamp, top: Timestamp) -> Vec<Span> {
+/// A server cannot tell whether a text is common or was long ago: so one month after the other is looked at, the latest first, and
+/// before them the last day, where a month has to be read.
+pub(super) fn latest_first(from: Timestamp, top: Timestamp, is_day_first: bool) -> Vec<Span> {
     let (mut spans, mut at) = (Vec::new(), top);
-    if let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
+    if is_day_first
+        && let Ok(since) = top.checked_sub(SignedDuration::from_hours(24))
         && since > from
     {
         spans.push((Some(since), Some(top)));

@@ -123,7 +123,7 @@ impl Words {
             self.alike(select);
             self.alike(" from decisions d where false");
         }
-        let listed = asked.reasons.as_deref();
+        let listed = asked.reasons.as_ref().map(|listed| listed.hashes.as_str());
         let is_each = listed.is_some() && asked.is_text_alone();
         let parts = asked.spans.iter().flat_map(|span| first.iter().map(move |chosen| (*span, *chosen)));
         for (number, (span, chosen)) in parts.enumerate() {

@@ -36,7 +36,7 @@ const FEW_REASONS: usize = 1_000;
 const MOST_REASONS: usize = 20_000;
 /// How many of the last decisions are looked through for a text: one that one decision of five hundred has is found there in the
 /// time that it takes to learn from the reasons' letters how common it is.
-const NEWEST: i64 = 50_000;
+const NEWEST: i64 = 35_000;
 
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {

@@ -69,6 +69,11 @@ impl LeafRecord {
         Self::read(stream, record.leaf(), record.sealed)
     }
 
+    /// Whether its JSON is so plain that nobody can spell it in another way than in another order of its names.
+    pub(super) const fn is_plain(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// The leaf as text, and its members' values as they stand there, by the places of their names in `names`, which are in the order
     /// of the alphabet. Nothing where that would take reading it.
     pub(super) fn members<const N: usize>(&self, names: &[&str; N]) -> Option<[&str; N]> {

@@ -170,8 +170,8 @@ impl Engine {
             reason: evaluation.reason,
             policy_hash: policy.hash.to_string(),
             evaluator_version: EVALUATOR_VERSION.to_owned(),
-            facts: public_facts(&gathered.facts),
-            facts_personal,
+            facts: public_facts(&gathered.facts).map_err(|error| error.to_string())?,
+            facts_personal: facts_personal.to_string(),
             trace: serde_json::to_string(&trace).map_err(|error| error.to_string())?,
             shadow: serde_json::to_string(&shadow).map_err(|error| error.to_string())?,
         })

@@ -267,7 +267,6 @@ async fn persons(tx: &mut dyn Transaction, persons: &[Person]) -> Result<BTreeMa
 
 async fn record(tx: &mut dyn Transaction, ruling: &Ruling) -> Result<(), StoreError> {
     let record = &ruling.record;
-    let rules = serde_json::json!(record.rules).to_string();
     let args = args![
         record.id.to_string(),
         audit_time(record.decided_at),
@@ -282,12 +281,12 @@ async fn record(tx: &mut dyn Transaction, ruling: &Ruling) -> Result<(), StoreEr
         record.requester.as_ref().map(ToString::to_string),
         record.verdict.as_str(),
         record.decided_by.as_str(),
-        rules,
+        record.rules_json(),
         record.reason.as_str(),
         record.policy_hash.as_str(),
         record.evaluator_version.as_str(),
-        record.facts.to_string(),
-        record.facts_personal.to_string(),
+        record.facts.as_str(),
+        record.facts_personal.as_str(),
         record.trace.as_str(),
         record.shadow.as_str(),
     ];

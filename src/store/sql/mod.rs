@@ -54,13 +54,15 @@ pub(super) struct SqlStore<D> {
     groups: Option<Groups>,
     /// Policies that are known to be in the archive, so that not every decision writes them again.
     archived: Arc<Mutex<HashSet<String>>>,
+    /// Decisions that wait to be sealed.
+    fresh: ledger::FreshLeaves,
 }
 
 impl<D: Driver> SqlStore<D> {
     pub(super) fn new(driver: D) -> Self {
         let driver = Arc::new(driver);
         let groups = driver.takes_sets().then(|| Groups::start(&driver));
-        Self { driver, groups, archived: Arc::default() }
+        Self { driver, groups, archived: Arc::default(), fresh: ledger::FreshLeaves::default() }
     }
 
     /// How long until the time that a statement gives as its distance from now; nothing where it gives none.
@@ -270,6 +272,7 @@ impl<D: Driver> Store for SqlStore<D> {
         if let Some(groups) = self.groups.as_ref().filter(|_| archived)
             && let Some(decided) = group::ask_to_decide(groups, &deciding, judge).await?
         {
+            self.fresh.note(&decided);
             return Ok(decided);
         }
         if let Some(groups) = &self.groups {
@@ -278,6 +281,7 @@ impl<D: Driver> Store for SqlStore<D> {
         let mut tx = self.driver.begin(Step::Decide).await?;
         let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
         tx.commit().await?;
+        self.fresh.note(&decided);
         if !archived && matches!(decided, Decided::Ruled { .. }) {
             self.archived.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned());
         }

@@ -5,6 +5,7 @@ mod decisions;
 mod effects;
 mod groups;
 mod queue;
+mod sealing;
 
 use crate::harness::{Backend, Database};
 use assent::audit::{DecisionRecord, MasterKey};
@@ -106,8 +107,8 @@ impl Case {
             reason: "because".into(),
             policy_hash: "hash".into(),
             evaluator_version: "1".into(),
-            facts: json!({"actor.id": {"value": "ann", "source": "details"}}),
-            facts_personal: json!({}),
+            facts: r#"{"actor.id": {"value": "ann", "source": "details"}}"#.into(),
+            facts_personal: "{}".into(),
             trace: "[]".into(),
             shadow: "[]".into(),
         };

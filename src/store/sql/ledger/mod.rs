@@ -1,5 +1,6 @@
 //! The decision log as a tree: which statements read and write it. What a leaf is, and how the tree grows, is `audit`'s.
 
+mod fresh;
 pub(super) mod rows;
 mod sealing;
 mod strays;
@@ -15,6 +16,7 @@ use crate::store::ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrde
 use async_trait::async_trait;
 use sealing::{hash, index, note};
 
+pub(super) use fresh::FreshLeaves;
 pub(super) use sealing::number;
 use serde_json::Value;
 
@@ -47,7 +49,7 @@ pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
-        sealing::seal(self.driver.as_ref(), key, known, limit).await
+        sealing::seal(self.driver.as_ref(), &self.fresh, key, known, limit).await
     }
 
     async fn unsealed(&self) -> Result<u64, StoreError> {
@@ -101,7 +103,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
 
     async fn rows(&self, leaves: &[LeafRow]) -> Result<Vec<Option<LeafRecord>>, StoreError> {
         let mut found = vec![None; leaves.len()];
-        for (stream, sql, args) in rows::asked(leaves) {
+        for (stream, sql, args) in rows::asked(leaves, |_| true) {
             let (rows, before) = (self.driver.read(sql, args).await?, found.iter().flatten().count());
             for row in &rows {
                 rows::put(&mut found, stream, row, |found| found)?;

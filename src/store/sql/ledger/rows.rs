@@ -108,9 +108,13 @@ const fn statement(stream: Stream) -> Sql {
     }
 }
 
-/// The statements that read the rows of leaves, a table each. The places are where they stand in `leaves`.
-pub(super) fn asked(leaves: &[LeafRow]) -> Vec<(Stream, Sql, Vec<Arg>)> {
-    let of = |stream| leaves.iter().enumerate().filter(move |(_, leaf)| leaf.stream == stream).collect::<Vec<_>>();
+/// The statements that read the rows of leaves, a table each; nothing of those that are not asked for. The places are where they stand
+/// in `leaves`.
+pub(super) fn asked(leaves: &[LeafRow], is_asked: impl Fn(usize) -> bool) -> Vec<(Stream, Sql, Vec<Arg>)> {
+    let is_asked = &is_asked;
+    let of = |stream| {
+        leaves.iter().enumerate().filter(move |(place, leaf)| leaf.stream == stream && is_asked(*place)).collect::<Vec<_>>()
+    };
     let tables = Stream::ALL.into_iter().map(|stream| (stream, of(stream))).filter(|(_, leaves)| !leaves.is_empty());
     tables.map(|(stream, leaves)| (stream, statement(stream), vec![wanted(&leaves)])).collect()
 }

@@ -1,5 +1,6 @@
 //! The sealer's transaction: takes waiting rows, makes leaves of them, signs what the tree is then.
 
+use super::fresh::{FreshLeaf, FreshLeaves};
 use super::rows;
 use crate::audit::{Checkpoint, LogKey, Nodes, Place, Run, Stream, TreeHash, audit_time, canonical, edge, leaf_hash};
 use crate::fault::Step;
@@ -61,13 +62,16 @@ const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $
 
 pub(super) async fn seal<D: Driver>(
     driver: &D,
+    fresh: &FreshLeaves,
     key: &LogKey,
     known: Option<&Checkpoint>,
     limit: u32,
 ) -> Result<Sealed, StoreError> {
     let mut transaction = driver.begin(Step::Seal).await?;
     let tx = transaction.as_mut();
-    if first(tx.rows(ELECT, args![]).await?).is_none_or(|row| row.int(0).is_ok_and(|elected| elected == 0)) {
+    let is_elected = first(tx.rows(ELECT, args![]).await?).is_some_and(|row| row.int(0).is_ok_and(|elected| elected != 0));
+    fresh.seals_here(is_elected);
+    if !is_elected {
         return Ok(Sealed::Elsewhere);
     }
     // What is new comes first.
@@ -100,14 +104,16 @@ pub(super) async fn seal<D: Driver>(
         transaction.commit().await?;
         return Ok(Sealed::Nothing);
     }
+    let known = leaves.iter().map(|leaf| fresh.take(leaf)).collect::<Vec<_>>();
     let mut read = Vec::new();
-    for (stream, sql, args) in rows::asked(&leaves) {
+    for (stream, sql, args) in rows::asked(&leaves, |place| known.get(place).is_none_or(Option::is_none)) {
         read.push((stream, tx.rows(sql, args).await?));
     }
-    let counted = counted(&read)?;
+    let counted = counted(&read, &leaves, &known)?;
+    let hashes = known.into_iter().map(|known| known.map(|leaf| leaf.hash)).collect();
     let (grown, key) = (Grown { leaves, nodes, size, filled: Vec::new() }, key.clone());
     // Hashing takes longer than whoever reports an operation should wait for.
-    let grown = tokio::task::spawn_blocking(move || grown.with(&read, &key)).await;
+    let grown = tokio::task::spawn_blocking(move || grown.with(hashes, &read, &key)).await;
     let (Grown { leaves, size, filled, .. }, checkpoint) =
         grown.map_err(|_| StoreError::Tree("a row could not be hashed".into()))??;
     if let Some(counted) = counted {
@@ -193,10 +199,15 @@ struct Grown {
 }
 
 impl Grown {
-    fn with(mut self, read: &[(Stream, Vec<Row>)], key: &LogKey) -> Result<(Self, Checkpoint), StoreError> {
+    /// With the hashes that are known, and those of rows that were read.
+    fn with(
+        mut self,
+        mut hashes: Vec<Option<TreeHash>>,
+        read: &[(Stream, Vec<Row>)],
+        key: &LogKey,
+    ) -> Result<(Self, Checkpoint), StoreError> {
         let tree = |error: &dyn std::fmt::Display| StoreError::Tree(error.to_string());
         // One row after the other, as each is ten times as large when it is read as it is in the database.
-        let mut hashes = vec![None; self.leaves.len()];
         for (stream, rows) in read {
             for row in rows {
                 rows::put(&mut hashes, *stream, row, |row| leaf_hash(&row.bytes))?;
@@ -245,15 +256,22 @@ fn node_rows(nodes: &[(Place, TreeHash)]) -> Arg {
 }
 
 /// How many decisions there are of each day, kind, verdict and rules among rows that become leaves.
-fn counted(read: &[(Stream, Vec<Row>)]) -> Result<Option<Arg>, StoreError> {
+fn counted(read: &[(Stream, Vec<Row>)], leaves: &[LeafRow], known: &[Option<FreshLeaf>]) -> Result<Option<Arg>, StoreError> {
     let column = |name| rows::column(Stream::Decision, name);
     let (at, kind, verdict, rules) = (column("decided_at"), column("kind"), column("verdict"), column("rules"));
     let mut counts: BTreeMap<_, (Timestamp, i64)> = BTreeMap::new();
-    for row in read.iter().filter(|(stream, _)| *stream == Stream::Decision).flat_map(|(_, rows)| rows) {
-        let time = row.time(at)?;
-        let of = (time.as_microsecond().div_euclid(DAY), row.text(kind)?, row.text(verdict)?, row.text(rules)?);
+    let mut count = |time: Timestamp, kind, verdict, rules| {
+        let of = (time.as_microsecond().div_euclid(DAY), kind, verdict, rules);
         let (_, count) = counts.entry(of).or_insert((time, 0));
         *count = count.saturating_add(1);
+    };
+    for row in read.iter().filter(|(stream, _)| *stream == Stream::Decision).flat_map(|(_, rows)| rows) {
+        count(row.time(at)?, row.text(kind)?, row.text(verdict)?, row.text(rules)?);
+    }
+    for (leaf, known) in leaves.iter().zip(known) {
+        if let Some(known) = known {
+            count(leaf.place.at, known.kind.as_str(), known.verdict.as_str(), &known.rules);
+        }
     }
     if counts.is_empty() {
         return Ok(None);

@@ -133,16 +133,10 @@ impl Stage {
     pub(crate) async fn open_loop(self: &Arc<Self>, rate: f64, time: Duration) -> Vec<Took> {
         let started = Instant::now();
         let mut running = JoinSet::new();
-        let mut begun: u32 = 0;
-        while started.elapsed() < time {
-            let planned = f64::from(begun) / rate;
-            if started.elapsed().as_secs_f64() < planned {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                continue;
-            }
-            let (stage, due) = (Arc::clone(self), started + Duration::from_secs_f64(planned));
+        for due in plan(started, rate, time) {
+            tokio::time::sleep_until(due.into()).await;
+            let stage = Arc::clone(self);
             running.spawn(async move { stage.act(due).await });
-            begun += 1;
         }
         running.join_all().await.into_iter().flatten().collect()
     }
@@ -158,16 +152,11 @@ impl Stage {
         };
         let started = Instant::now();
         let mut running = JoinSet::new();
-        let mut begun: u32 = 0;
-        while started.elapsed() < time {
-            let planned = f64::from(begun) / f64::from(rate);
-            if started.elapsed().as_secs_f64() < planned {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                continue;
-            }
-            let (stage, due) = (Arc::clone(self), started + Duration::from_secs_f64(planned));
+        for (number, due) in plan(started, f64::from(rate), time).enumerate() {
+            tokio::time::sleep_until(due.into()).await;
+            let stage = Arc::clone(self);
             let body = serde_json::json!({ "type": "operation.pending", "timestamp": "2026-03-02T10:00:00Z", "data": {
-                "kind": "share", "operation_id": format!("hang-{begun}"), "requester_id": ann,
+                "kind": "share", "operation_id": format!("hang-{number}"), "requester_id": ann,
                 "users": { bob.as_str(): { "email": "someone@example.com", "groups": ["staff"] } },
             }});
             let body = body.to_string();
@@ -176,8 +165,13 @@ impl Stage {
                 assert_eq!(answer.status, 202, "{}", answer.state());
                 due.elapsed().as_secs_f64() * 1e3
             });
-            begun += 1;
         }
         running.join_all().await
     }
+}
+
+/// When each of so many a second is to begin.
+fn plan(started: Instant, rate: f64, time: Duration) -> impl Iterator<Item = Instant> {
+    let planned = (0_u32..).map(move |number| Duration::from_secs_f64(f64::from(number) / rate));
+    planned.take_while(move |planned| *planned < time).map(move |planned| started + planned)
 }

@@ -45,7 +45,9 @@ pub enum StartError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The key is not the one that the database was written with, or cannot be used.
-    #[error("`encryption.key` is not the one this database was written with; nothing in it could be read")]
+    #[error(
+        "`encryption.key` is not the one this database was written with, and nothing in it could be read; put that one into `encryption.key_file`, or the new one if `assent audit rekey` has run"
+    )]
     WrongKey,
     /// The listener has no address.
     #[error("the listener broke: {0}")]

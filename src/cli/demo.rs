@@ -241,5 +241,7 @@ fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path, log_key: &
     println!();
     println!("Whether anybody changed them since:");
     println!();
-    println!("  ASSENT_DATABASE__URL=sqlite://{} assent audit verify --key {}", database.display(), log_key.as_str());
+    // As it was started: nobody may have it among the commands yet.
+    let program = std::env::args().next().unwrap_or_else(|| "assent".to_owned());
+    println!("  ASSENT_DATABASE__URL=sqlite://{} {program} audit verify --key {}", database.display(), log_key.as_str());
 }

@@ -58,6 +58,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if let Some(policy) = checked {
         platform?;
         known?;
+        for destination in &config.sealing.destinations {
+            destination.check().map_err(|error| Failure::input(format!("checkpoints would go nowhere: {error}")))?;
+        }
         println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
         return Ok(());
     }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -105,6 +105,21 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// Whether a checkpoint could be written there, as far as that can be told without writing one.
+    ///
+    /// # Errors
+    /// Says what stands in the way.
+    pub fn check(&self) -> Result<(), String> {
+        let Destination::File(path) = self else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let may = if path.exists() {
+            std::fs::OpenOptions::new().append(true).open(path).map(|_| ())
+        } else {
+            std::fs::read_dir(folder).map(|_| ())
+        };
+        may.map_err(|error| cannot_be_written(path, &error))
+    }
+
     /// The last checkpoint that is in a file, if it is one.
     fn last_written(&self) -> Option<Checkpoint> {
         let Destination::File(path) = self else { return None };
@@ -229,11 +244,16 @@ async fn carry(
     }
 }
 
-async fn append(path: &PathBuf, checkpoint: &Checkpoint) -> Result<(), String> {
+async fn append(path: &Path, checkpoint: &Checkpoint) -> Result<(), String> {
     let mut options = tokio::fs::OpenOptions::new();
-    let mut file = options.create(true).append(true).open(path).await.map_err(|error| error.to_string())?;
-    file.write_all(checkpoint.note.as_bytes()).await.map_err(|error| error.to_string())?;
-    file.sync_data().await.map_err(|error| error.to_string())
+    let cannot = |error| cannot_be_written(path, &error);
+    let mut file = options.create(true).append(true).open(path).await.map_err(cannot)?;
+    file.write_all(checkpoint.note.as_bytes()).await.map_err(cannot)?;
+    file.sync_data().await.map_err(cannot)
+}
+
+fn cannot_be_written(path: &Path, error: &std::io::Error) -> String {
+    format!("`{}` cannot be written: {error}; see that its folder is there and the daemon may write to it", path.display())
 }
 
 fn print(note: &str) -> Result<(), String> {

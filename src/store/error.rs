@@ -8,7 +8,7 @@ pub enum StoreError {
     #[error("`database.url` must begin with `postgres://` or `sqlite://`")]
     Address,
     /// Nothing answers, or it broke off.
-    #[error("the database cannot be reached: {0}; check `database.url` and that the server runs")]
+    #[error("the database cannot be reached: {0}; check `database.url`, and the server if it names one")]
     Unreachable(String),
     /// The schema is not there or is older.
     #[error("the database's schema is not up to date, or a table of it is gone; run `assent migrate`")]
@@ -72,7 +72,7 @@ impl From<sqlx::Error> for StoreError {
                     // Undefined table: nobody migrated, or somebody dropped it.
                     "42P01" => StoreError::SchemaOutdated,
                     "42501" => StoreError::Database(format!(
-                        "{message}; use a role that may, such as `assent migrate --daemon-role` makes for a daemon"
+                        "{message}; use a role that may: for a daemon one that `assent migrate --daemon-role` made, else the one that owns the schema"
                     )),
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
                         StoreError::Unreachable(message)

@@ -20,6 +20,9 @@ pub trait Retention: Send + Sync {
     /// The months that can be dropped, as `2026-03`, the oldest first; nothing where a database has none.
     async fn months(&self) -> Result<Vec<String>, StoreError>;
 
+    /// The newest month that was dropped.
+    async fn last_dropped(&self) -> Result<Option<String>, StoreError>;
+
     /// Leaves of decisions and outcomes of a month, from one on, in their order: at most [`super::LEAVES_AT_ONCE`].
     async fn leaves_of_month(&self, month: &str, from: u64) -> Result<Vec<LeafRow>, StoreError>;
 

@@ -57,6 +57,7 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("bad duration", with("/webhooks/inbound", "tolerance", json!("five minutes")), 2),
         ("no policy directory", changed("/policies/path", json!("/nowhere/policies")), 2),
         ("key in two places", with("/zerokit", "admin_key_file", json!("/nowhere/key")), 2),
+        ("checkpoints that cannot be written", with("", "audit", json!({"checkpoints": {"file": "/nowhere/kept.txt"}})), 2),
         ("missing secret file", changed("/encryption", json!({"key_file": "/nowhere/key"})), 2),
         ("unreachable database", changed("/database/url", json!(format!("postgres://assent@{closed}/assent"))), 3),
         (

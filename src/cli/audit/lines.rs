@@ -1,6 +1,6 @@
 //! The lines of an export's files, one after the other; each file is held against its hash as it is read.
 
-use super::source::unreadable;
+use super::source::incomplete;
 use crate::cli::Failure;
 use aws_lc_rs::digest;
 use std::fs::File;
@@ -42,14 +42,14 @@ impl Lines {
         loop {
             let Some(open) = &mut self.open else {
                 let Some(file) = self.files.next() else { return Ok(None) };
-                let reader = File::open(&file.0).map_err(|error| unreadable(&file.0, &error))?;
+                let reader = File::open(&file.0).map_err(|error| incomplete(&file.0, &error))?;
                 let hash = digest::Context::new(&digest::SHA256);
                 self.open = Some(Open { file, reader: BufReader::with_capacity(1 << 20, reader), hash });
                 continue;
             };
             let mut line = Vec::with_capacity(2_048);
             let read = open.reader.by_ref().take(LONGEST).read_until(b'\n', &mut line);
-            if read.map_err(|error| unreadable(&open.file.0, &error))? > 0 {
+            if read.map_err(|error| incomplete(&open.file.0, &error))? > 0 {
                 open.hash.update(&line);
                 return Ok(Some(Next::Line(line)));
             }

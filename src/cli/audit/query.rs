@@ -96,6 +96,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         text: options.text,
         operation: options.operation,
     };
+    if query.since.zip(query.until).is_some_and(|(since, until)| since >= until) {
+        return Err(Failure::input("`--since` is not before `--until`: nothing can be between them"));
+    }
     if options.explain {
         for line in log.store.explain(&query, options.limit).await? {
             println!("{line}");
@@ -129,6 +132,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     }
     if found.is_empty() && !options.csv {
         println!("no decision is like that");
+        if let Some(month) = log.store.last_dropped().await? {
+            let note = format!("what is of {month} or before was dropped, and is in the archive of `assent audit retain`");
+            eprintln!("{}", Paint::stderr().dim(&note));
+        }
         return Ok(());
     }
     let is_full = found.len() >= wanted;

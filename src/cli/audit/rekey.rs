@@ -46,6 +46,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let store = store::open(&config.database_url, 0).await?;
     store.check_schema().await?;
     let old = check_key(store.as_ref(), &old, false).await?;
+    if store.key_sentinel(None).await?.is_some_and(|sentinel| new.of_database(&sentinel).is_ok()) {
+        return Err(Failure::input(format!(
+            "the key in `{file}` is the one that is in use already; make another with `openssl rand -base64 32`"
+        )));
+    }
     let operator = options.deed.operator()?;
     let rekeyed =
         rekey(store.as_ref(), &old, &new, &operator, options.deed.comment.as_deref()).await.map_err(|error| match error {

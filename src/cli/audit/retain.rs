@@ -62,7 +62,7 @@ fn first_kept(now: Timestamp, keep: i32) -> Option<Date> {
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    let operator = options.deed.operator()?;
+    let operator = options.yes.then(|| options.deed.operator()).transpose()?;
     let log = open(&options.config).await?;
     let store = log.store.as_ref();
     if log.config.database_url.starts_with("sqlite://") {
@@ -79,7 +79,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         };
         println!("{said}");
     }
-    let _alone = if old.is_empty() { None } else { Some(may_begin(store, &options, &old).await?) };
+    let Some(operator) = operator else { return would_drop(&old, &options.archive) };
+    let _alone = if old.is_empty() { None } else { Some(may_begin(store, &options).await?) };
     let (mut done, mut stays) = (Vec::new(), Vec::new());
     for name in old {
         let waiting = store.unsealed_of_month(&name).await?;
@@ -118,13 +119,17 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if stays.is_empty() { Ok(()) } else { Err(Failure::no(stays.join("\n"))) }
 }
 
-/// Whether these months may be dropped now: asked for, by whoever may, and one at a time in a folder, until the file is closed.
-async fn may_begin(store: &dyn Store, options: &Options, old: &[String]) -> Result<File, Failure> {
-    let folder = &options.archive;
-    if !options.yes {
-        let months = old.join(", ");
-        return Err(Failure::no(format!("`--yes` writes {months} into `{}`, and drops it", folder.display())));
+/// Says what there is to do, where that is something.
+fn would_drop(old: &[String], folder: &Path) -> Result<(), Failure> {
+    if old.is_empty() {
+        return Ok(());
     }
+    Err(Failure::no(format!("`--yes` writes {} into `{}`, and drops them from the database", old.join(", "), folder.display())))
+}
+
+/// Whether months may be dropped now: by whoever may, and one at a time in a folder, until the file is closed.
+async fn may_begin(store: &dyn Store, options: &Options) -> Result<File, Failure> {
+    let folder = &options.archive;
     if !store.may_change_log().await? {
         return Err(Failure::no("this role may drop nothing: let `database.url` be that of the role that runs `assent migrate`"));
     }

@@ -97,6 +97,11 @@ pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Fail
     Failure::input(format!("`{}` cannot be read: {error}", path.display()))
 }
 
+/// A file that a manifest names.
+pub(super) fn incomplete(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::input(format!("`{}` cannot be read: {error}; without it the export is not whole: export again", path.display()))
+}
+
 /// Takes a line of an export in; one that says nothing is a finding.
 pub(super) fn take(page: &mut Page, line: &[u8]) {
     if std::str::from_utf8(line).ok().and_then(|text| read(page, text.trim_end())).is_none() {

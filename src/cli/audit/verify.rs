@@ -345,7 +345,7 @@ impl Run {
         let log = verification.log().to_owned();
         let verified = verification.finish();
         drop(progress);
-        let is_sound = verified.findings.is_empty();
+        let (is_sound, is_export) = (verified.findings.is_empty(), waiting.is_none());
         let waiting = waiting.unwrap_or_default();
         if is_json {
             print_json(
@@ -353,6 +353,9 @@ impl Run {
             )?;
         } else {
             print_report(&log, &verified, &again, waiting);
+            if is_export && verified.findings.iter().any(|finding| matches!(finding, Finding::Shorter { .. })) {
+                println!("  an export from before that checkpoint says the same: export again, and verify that");
+            }
         }
         if is_sound { Ok(()) } else { Err(Failure::no(complaint(&verified))) }
     }
@@ -395,5 +398,5 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
 fn complaint(verified: &Verified) -> String {
     let count = verified.findings.len() as u64 + verified.more_findings;
     let what = if count == 1 { "one thing does not fit".to_owned() } else { format!("{count} things do not fit") };
-    format!("{what}; keep everything as it is, and the checkpoints that left the house")
+    format!("{what}; keep everything as it is, and hold it against an export or a backup from before")
 }

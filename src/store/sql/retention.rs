@@ -11,6 +11,8 @@ use crate::store::retention::{Dropping, Retention};
 use async_trait::async_trait;
 
 const MONTHS: Sql = Sql { postgres: "select month from assent_months()", sqlite: "select '' where 1 = 0" };
+/// An action's target begins with the month.
+const LAST_DROPPED: Sql = sql!("select max(substr(target, 1, 7)) from operator_actions where action = $1");
 /// A month's leaves. The times in a leaf's row are its own row's, and so is the month.
 const LEAVES: Sql = sql!(
     "select leaf, stream, id, at, hash from leaves where leaf >= $1 and stream in (1, 2) and at >= $2" AS_TIME
@@ -33,6 +35,11 @@ fn bounds(month: &str) -> Result<(String, String), StoreError> {
 impl<D: Driver> Retention for SqlStore<D> {
     async fn months(&self) -> Result<Vec<String>, StoreError> {
         self.driver.read(MONTHS, args![]).await?.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
+    }
+
+    async fn last_dropped(&self) -> Result<Option<String>, StoreError> {
+        let row = first(self.driver.read(LAST_DROPPED, args![DroppedMonth::ACTION]).await?);
+        Ok(row.as_ref().map_or(Ok(None), |row| row.opt_text(0))?.map(str::to_owned))
     }
 
     async fn leaves_of_month(&self, month: &str, from: u64) -> Result<Vec<LeafRow>, StoreError> {

@@ -101,6 +101,13 @@ async fn another_key_takes_the_place_of_the_first(backend: Backend) {
     };
     nobody_is_connected().await;
     // Broken off, nothing has changed.
+    // Whoever is told that the old one can be destroyed must have another one.
+    std::fs::write(&file, crate::harness::ENCRYPTION_KEY).unwrap();
+    let ran = alone(&rekey, &old_config, &[]).await;
+    assert_eq!(ran.status, 2, "{}", ran.out);
+    assert!(ran.err.contains("is the one that is in use already; make another"), "{}", ran.err);
+    std::fs::write(&file, fresh).unwrap();
+    nobody_is_connected().await;
     let ran = alone(&rekey, &old_config, &[("ASSENT_KILL_AT", "rekey.within")]).await;
     assert_eq!(ran.status, -1, "{}", ran.out);
     assert_eq!(alone(&["verify"], &old_config, &[]).await.status, 0);
@@ -112,6 +119,7 @@ async fn another_key_takes_the_place_of_the_first(backend: Backend) {
     let ran = alone(&["verify"], &old_config, &[]).await;
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("`encryption.key` is not the one this database was written with"), "{}", ran.err);
+    assert!(ran.err.contains("or the new one if `assent audit rekey` has run"), "{}", ran.err);
     // All is read as before, and the log's own key is the one that it was.
     let ran = alone(&["verify", "--checkpoint", &kept, "--json"], &new_config, &[]).await;
     let said: Value = serde_json::from_str(&ran.out).unwrap();

@@ -107,6 +107,12 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["decided_again"], before["decided_again"], "in the archive as in the database");
 
+    // Whoever looks for what was there is told where it went.
+    let ran = auditor.audit(&["query", "--until", "2019-01-01"]).await;
+    let note = format!("what is of {} or before was dropped, and is in the archive of `assent audit retain`", months[1]);
+    assert_eq!((ran.status, ran.out.as_str()), (0, "no decision is like that\n"));
+    assert!(ran.err.contains(&note), "{}", ran.err);
+
     // One decision of them, to anyone.
     let (proof, key_file) = (auditor.path("old.tlog-proof"), auditor.path("key.txt"));
     std::fs::write(&key_file, &key).unwrap();

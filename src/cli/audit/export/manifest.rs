@@ -5,7 +5,7 @@ use super::Format;
 use crate::audit::{Checkpoint, Finding, Stream, TreeHash, Verification};
 use crate::cli::Failure;
 use crate::cli::audit::lines::Named;
-use crate::cli::audit::source::{other_file, unreadable};
+use crate::cli::audit::source::{incomplete, other_file, unreadable};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,10 +124,13 @@ impl Manifest {
     fn read_any(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::input(format!("there is no export in `{}`: {FILE} cannot be read: {error}", folder.display()))
+            Failure::input(format!(
+                "there is no export in `{}`: {FILE} cannot be read: {error}; name the folder that `assent audit export` wrote",
+                folder.display()
+            ))
         })?;
         let read: Self = serde_json::from_str(&text)
-            .map_err(|error| Failure::input(format!("`{}` is no manifest: {error}", path.display())))?;
+            .map_err(|error| Failure::input(format!("`{}` is no manifest: {error}; export again", path.display())))?;
         if read.what != WHAT || read.version != VERSION {
             return Err(Failure::input(format!("`{}` is no manifest of version {VERSION}", path.display())));
         }
@@ -260,7 +263,7 @@ impl Manifest {
         }
         let Some(file) = &self.policies else { return Ok(Vec::new()) };
         let path = folder.join(&file.file);
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| incomplete(&path, &error))?;
         let read = |line: &str| serde_json::from_str::<Archived>(line).map(|archived| (archived.hash, archived.body));
         let read: Result<Vec<_>, _> = text.lines().map(read).collect();
         read.map_err(|error| Failure::input(format!("`{}` holds a line that is no policy: {error}", path.display())))
@@ -269,6 +272,6 @@ impl Manifest {
 
 /// The hash of a file, read piece by piece.
 fn sha256(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = std::fs::read(path).map_err(|error| incomplete(path, &error))?;
     Ok(hex::encode(digest::digest(&digest::SHA256, &bytes)))
 }

@@ -111,11 +111,13 @@ impl Destination {
     /// Says what stands in the way.
     pub fn check(&self) -> Result<(), String> {
         let Destination::File(path) = self else { return Ok(()) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let may = if path.exists() {
-            std::fs::OpenOptions::new().append(true).open(path).map(|_| ())
-        } else {
-            std::fs::read_dir(folder).map(|_| ())
+        let may = match std::fs::metadata(path) {
+            Ok(found) if found.is_file() || found.is_dir() => std::fs::OpenOptions::new().append(true).open(path).map(|_| ()),
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+                std::fs::metadata(folder).map(|_| ())
+            }
         };
         may.map_err(|error| cannot_be_written(path, &error))
     }

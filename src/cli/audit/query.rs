@@ -1,6 +1,7 @@
 //! `assent audit query`: decisions as an auditor looks for them, and how many there are of them by day and rule.
 
 use super::open;
+use crate::audit::audit_time;
 use crate::cli::output::{Paint, print_json, table};
 use crate::cli::{ConfigArgument, Failure};
 use crate::domain::duration::parse_duration;
@@ -96,8 +97,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         text: options.text,
         operation: options.operation,
     };
-    if query.since.zip(query.until).is_some_and(|(since, until)| since >= until) {
-        return Err(Failure::input("`--since` is not before `--until`: nothing can be between them"));
+    if query.since.zip(query.until).is_some_and(|(since, until)| since > until) {
+        return Err(Failure::input("`--since` is after `--until`: nothing can be between them"));
     }
     if options.explain {
         for line in log.store.explain(&query, options.limit).await? {
@@ -132,8 +133,12 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     }
     if found.is_empty() && !options.csv {
         println!("no decision is like that");
-        if let Some(month) = log.store.last_dropped().await? {
-            let note = format!("what is of {month} or before was dropped, and is in the archive of `assent audit retain`");
+        // A note: whoever may not read it has the answer all the same.
+        let dropped = log.store.last_dropped().await.unwrap_or_default();
+        let may_be_of = |month: &String| query.since.is_none_or(|since| audit_time(since).get(..7) <= Some(month.as_str()));
+        if let Some(month) = dropped.filter(may_be_of) {
+            let note =
+                format!("months were dropped, {month} the newest of them; they are in the archive of `assent audit retain`");
             eprintln!("{}", Paint::stderr().dim(&note));
         }
         return Ok(());

@@ -46,7 +46,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let store = store::open(&config.database_url, 0).await?;
     store.check_schema().await?;
     let old = check_key(store.as_ref(), &old, false).await?;
-    if store.key_sentinel(None).await?.is_some_and(|sentinel| new.of_database(&sentinel).is_ok()) {
+    if old.sentinel().is_ok_and(|sentinel| new.of_database(&sentinel).is_ok()) {
         return Err(Failure::input(format!(
             "the key in `{file}` is the one that is in use already; make another with `openssl rand -base64 32`"
         )));

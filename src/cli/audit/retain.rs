@@ -62,7 +62,7 @@ fn first_kept(now: Timestamp, keep: i32) -> Option<Date> {
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    let operator = options.yes.then(|| options.deed.operator()).transpose()?;
+    let operator = if options.yes { options.deed.operator()? } else { String::new() };
     let log = open(&options.config).await?;
     let store = log.store.as_ref();
     if log.config.database_url.starts_with("sqlite://") {
@@ -79,7 +79,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         };
         println!("{said}");
     }
-    let Some(operator) = operator else { return would_drop(&old, &options.archive) };
+    if !options.yes && !old.is_empty() {
+        let (months, folder) = (old.join(", "), options.archive.display());
+        return Err(Failure::no(format!("`--yes` writes {months} into `{folder}`, and drops them from the database")));
+    }
     let _alone = if old.is_empty() { None } else { Some(may_begin(store, &options).await?) };
     let (mut done, mut stays) = (Vec::new(), Vec::new());
     for name in old {
@@ -117,14 +120,6 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         println!("that it was done is not sealed yet; until a daemon runs, `assent audit verify` misses these rows");
     }
     if stays.is_empty() { Ok(()) } else { Err(Failure::no(stays.join("\n"))) }
-}
-
-/// Says what there is to do, where that is something.
-fn would_drop(old: &[String], folder: &Path) -> Result<(), Failure> {
-    if old.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::no(format!("`--yes` writes {} into `{}`, and drops them from the database", old.join(", "), folder.display())))
 }
 
 /// Whether months may be dropped now: by whoever may, and one at a time in a folder, until the file is closed.

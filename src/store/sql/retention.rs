@@ -39,7 +39,8 @@ impl<D: Driver> Retention for SqlStore<D> {
 
     async fn last_dropped(&self) -> Result<Option<String>, StoreError> {
         let row = first(self.driver.read(LAST_DROPPED, args![DroppedMonth::ACTION]).await?);
-        Ok(row.as_ref().map_or(Ok(None), |row| row.opt_text(0))?.map(str::to_owned))
+        let month = row.as_ref().map_or(Ok(None), |row| row.opt_text(0))?.filter(|month| bounds(month).is_ok());
+        Ok(month.map(str::to_owned))
     }
 
     async fn leaves_of_month(&self, month: &str, from: u64) -> Result<Vec<LeafRow>, StoreError> {

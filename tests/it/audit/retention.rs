@@ -109,7 +109,7 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
 
     // Whoever looks for what was there is told where it went.
     let ran = auditor.audit(&["query", "--until", "2019-01-01"]).await;
-    let note = format!("what is of {} or before was dropped, and is in the archive of `assent audit retain`", months[1]);
+    let note = format!("months were dropped, {} the newest of them; they are in the archive of `assent audit retain`", months[1]);
     assert_eq!((ran.status, ran.out.as_str()), (0, "no decision is like that\n"));
     assert!(ran.err.contains(&note), "{}", ran.err);
 

@@ -237,7 +237,7 @@ async fn a_text_is_found_whether_the_last_decisions_have_enough_of_it_or_not() {
         assert_eq!(found, wanted, "{kind:?}, {limit} at once");
     }
     // Times that nobody writes stand in nobody's way.
-    for text in ["of rain", "of snow"] {
+    for text in ["of rain", "of snow", "because"] {
         let query = DecisionQuery { text: Some(text.into()), ..DecisionQuery::default() };
         assert_eq!(store.find(&query, None, 10).await.unwrap().len(), 10, "{text}");
     }

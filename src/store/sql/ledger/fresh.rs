@@ -15,6 +15,7 @@ use uuid::Uuid;
 const AT_MOST: usize = 2_048;
 
 /// What becomes a leaf, and what it is counted as.
+#[derive(Clone)]
 pub(super) struct FreshLeaf {
     pub(super) hash: TreeHash,
     pub(super) kind: Kind,
@@ -69,13 +70,20 @@ impl FreshLeaves {
         kept.young.insert(place.id, (place, leaf));
     }
 
-    /// What is known of a row, once.
-    pub(super) fn take(&self, LeafRow { stream, place, .. }: &LeafRow) -> Option<FreshLeaf> {
-        if *stream != Stream::Decision {
-            return None;
-        }
+    /// What is known of a row.
+    pub(super) fn get(&self, LeafRow { stream, place, .. }: &LeafRow) -> Option<FreshLeaf> {
+        let kept = self.kept();
+        let (written, leaf) = kept.young.get(&place.id).or_else(|| kept.old.get(&place.id))?;
+        (*stream == Stream::Decision && written == place).then(|| leaf.clone())
+    }
+
+    /// These are sealed, and nobody asks for them again.
+    pub(super) fn forget(&self, leaves: &[LeafRow]) {
         let mut kept = self.kept();
-        let (written, leaf) = kept.young.remove(&place.id).or_else(|| kept.old.remove(&place.id))?;
-        (written == *place).then_some(leaf)
+        for leaf in leaves {
+            if kept.young.remove(&leaf.place.id).is_none() {
+                kept.old.remove(&leaf.place.id);
+            }
+        }
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn seal<D: Driver>(
         transaction.commit().await?;
         return Ok(Sealed::Nothing);
     }
-    let known = leaves.iter().map(|leaf| fresh.take(leaf)).collect::<Vec<_>>();
+    let known = leaves.iter().map(|leaf| fresh.get(leaf)).collect::<Vec<_>>();
     let mut read = Vec::new();
     for (stream, sql, args) in rows::asked(&leaves, |place| known.get(place).is_none_or(Option::is_none)) {
         read.push((stream, tx.rows(sql, args).await?));
@@ -126,6 +126,7 @@ pub(super) async fn seal<D: Driver>(
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
     transaction.commit().await?;
+    fresh.forget(&leaves);
     Ok(Sealed::Leaves { count: leaves.len() as u64, checkpoint, more: is_full })
 }
 

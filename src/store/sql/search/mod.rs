@@ -38,6 +38,10 @@ const MOST_REASONS: usize = 20_000;
 /// time that it takes to learn from the reasons' letters how common it is.
 const NEWEST: i64 = 35_000;
 
+fn is_few(listed: &Listed) -> bool {
+    listed.count <= FEW_REASONS
+}
+
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
     let place = RowPlace { id: row.id(0)?, at: row.time(1)? };
@@ -90,12 +94,12 @@ impl<D: Driver> SqlStore<D> {
         Ok(Asked::new(query, after, policies))
     }
 
-    /// The same among the last decisions, where the first page of a text is asked for, reasons are listed by their letters, and nothing
-    /// finds a few decisions at once.
+    /// The same among the last decisions, where a text is asked for, reasons are listed by their letters, and nothing finds a few
+    /// decisions at once.
     fn among_newest<'q>(&self, asked: &Asked<'q>) -> Option<Asked<'q>> {
         let DecisionQuery { text, actor, subject, tresor, operation, .. } = asked.query;
         let is_narrow = [actor, subject, tresor, operation].into_iter().any(Option::is_some);
-        let is_asked = text.is_some() && !is_narrow && asked.after.is_none() && self.driver.takes_sets();
+        let is_asked = text.is_some() && !is_narrow && self.driver.takes_sets();
         is_asked.then(|| Asked { newest: Some(NEWEST), ..asked.clone() })
     }
 
@@ -119,7 +123,7 @@ impl<D: Driver> SqlStore<D> {
     /// The times to look at, one after the other.
     async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
         let Asked { query, after, reasons, .. } = asked;
-        if query.text.is_none() || reasons.as_ref().is_some_and(|listed| listed.count <= FEW_REASONS) {
+        if query.text.is_none() || reasons.as_ref().is_some_and(is_few) {
             return Ok(vec![(query.since, query.until)]);
         }
         let times = first(self.ask(TIMES, args![]).await?);
@@ -182,16 +186,18 @@ impl<D: Driver> Search for SqlStore<D> {
         if asked.query.text.is_none() {
             return self.found(page(&asked, limit)).await;
         }
-        // Whichever has a whole answer first: what is common stands among the newest, what is rare in few reasons.
+        // Whichever has a whole answer first: what is common stands among the newest, what is rare in few reasons. To look for many
+        // reasons costs more than may be in vain.
         let among_newest = async {
             let Some(newest) = self.among_newest(&asked) else { return Ok(()) };
-            let found = self.found(page(&newest, limit)).await.map_err(Err)?;
+            // What they cannot say is said by whatever comes after.
+            let Ok(found) = self.found(page(&newest, limit)).await else { return Ok(()) };
             if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
         };
         // A list that failed is missed only where there is no answer without it.
         let listed = async {
             match self.with_reasons(asked.clone()).await {
-                Ok(asked) if asked.reasons.is_some() => Err(self.find_in_steps(asked, limit).await),
+                Ok(asked) if asked.reasons.as_ref().is_some_and(is_few) => Err(self.find_in_steps(asked, limit).await),
                 other => Ok(other),
             }
         };

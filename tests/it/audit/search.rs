@@ -2,7 +2,8 @@
 
 use super::Auditor;
 use crate::harness::command::assent;
-use crate::harness::{Backend, Stage, on_both};
+use crate::harness::{Backend, MachineClock, Stage, on_both};
+use assent::domain::clock::Clock as _;
 use assent::domain::kind::Kind;
 use assent::store::{DecisionQuery, FoundDecision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,10 +165,11 @@ fn decision(number: u32, at: &str, kind: &str, verdict: &str, rules: &str) -> St
 
 async fn text_is_found_whenever_it_was_written(backend: Backend) {
     let auditor = Auditor::begin(backend).await;
-    // Many of one moment, some of a year before, and some that a clock ahead of ours wrote.
-    let times = ["2026-03-01T00:00:00.000000Z", "2025-02-28T23:59:59.999999Z", "2099-12-31T00:00:00.000000Z"];
-    for number in 0..30 {
-        let row = decision(number, times[number as usize % 3], "share", "approve", "[]");
+    // Many of one moment, some of a year before, some that a clock ahead of ours wrote, and some of today.
+    let today = MachineClock.now().strftime("%Y-%m-%dT00:00:00.000000Z").to_string();
+    let times = ["2026-03-01T00:00:00.000000Z", "2025-02-28T23:59:59.999999Z", "2099-12-31T00:00:00.000000Z", &today];
+    for number in 0..40 {
+        let row = decision(number, times[number as usize % 4], "share", "approve", "[]");
         auditor
             .stage
             .database
@@ -185,9 +187,9 @@ async fn text_is_found_whenever_it_was_written(backend: Backend) {
         }
     };
     let all: Vec<_> = ids("").await.into_iter().filter(|id| id.starts_with("00000000")).collect();
-    assert_eq!(all.len(), 30);
+    assert_eq!(all.len(), 40);
     assert_eq!(ids("&text=because+of").await, all, "in the order of all");
-    assert_eq!(ids("&text=rain").await.len(), 15);
+    assert_eq!(ids("&text=rain").await.len(), 20);
     let first = ids("&text=because&since=2026-03-01T00:00:00Z&until=2026-03-01T00:00:01Z").await;
     assert_eq!(first.len(), 10, "all of one moment, page after page");
     assert_eq!(ids("&text=because&until=9999-12-01T00:00:00Z").await, all);

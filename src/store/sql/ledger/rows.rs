@@ -10,15 +10,19 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-/// The columns of a table, after what comes first; where they are from.
+/// The columns of a table, after what comes first and before what else there is; where they are from.
 macro_rules! decisions {
-    ($first:literal $($from:tt)+) => {
+    ($first:literal and $more:literal $($from:tt)+) => {
         sql!(
             $first "id, decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, requester_id, verdict, \
-             decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow from " $($from)+
+             decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow" $more " from " $($from)+
         )
     };
+    ($first:literal $($from:tt)+) => { decisions!($first and "" $($from)+) };
 }
+
+/// So far may the database's clock be set back without an outcome being lost sight of.
+const SET_BACK_AT_MOST: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 macro_rules! outcomes {
     ($first:literal $($from:tt)+) => {
@@ -119,20 +123,32 @@ pub(super) fn asked(leaves: &[LeafRow], is_asked: impl Fn(usize) -> bool) -> Vec
     tables.map(|(stream, leaves)| (stream, statement(stream), vec![wanted(&leaves)])).collect()
 }
 
-/// Decisions by their places, for a server that plans for what it is asked: told of which months they are, it plans for these. Not for
-/// plans that are made once, which would read all of that time.
+/// Decisions by their places and the last outcome of each, for a server that plans for what it is asked: told of which months they are,
+/// it plans for these. Not for plans that are made once, which would read all of that time.
 pub(in crate::store::sql) fn decisions_of_their_time(places: &[LeafRow]) -> (Sql, Vec<Arg>) {
     const WITHIN: Sql = Sql {
-        postgres: decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id \
-                              where d.decided_at >= $6 and d.decided_at <= $7")
+        postgres: decisions!("select n.place, " and ", outcome, error_code, ended_at" ROWS_OF_1
+                             " join decisions d on d.decided_at = n.row_at and d.id = n.row_id left join lateral (\
+                             select o.outcome, o.error_code, o.at as ended_at from outcomes o where o.decision_id = n.row_id and o.at >= $8 \
+                             order by o.at desc, o.id desc limit 1) ended on true where d.decided_at >= $6 and d.decided_at <= $7")
         .postgres,
-        sqlite: decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id \
-                            where $2 is not null and $3 is not null")
+        sqlite: decisions!("select n.place, d." and ", outcome, error_code, ended_at" ROWS_OF_1
+                           " join decisions d on d.decided_at = n.row_at and d.id = n.row_id left join (\
+                           select o.id as ended, o.outcome, o.error_code, o.at as ended_at from outcomes o) on ended = \
+                           (select o.id from outcomes o where o.decision_id = n.row_id order by o.at desc, o.id desc limit 1) \
+                           where $2 is not null and $3 is not null and $4 is not null")
         .sqlite,
     };
     let times = || places.iter().map(|leaf| leaf.place.at);
-    let bounds = [times().min().unwrap_or(Timestamp::MIN), times().max().unwrap_or(Timestamp::MAX)];
-    (WITHIN, [wanted_of(places)].into_iter().chain(bounds.map(Arg::from)).collect())
+    let (first, last) = (times().min().unwrap_or(Timestamp::MIN), times().max().unwrap_or(Timestamp::MAX));
+    // What became of a decision was written after it, as far as a clock can be set back.
+    let ended = first.checked_sub(SET_BACK_AT_MOST).unwrap_or(Timestamp::MIN);
+    (WITHIN, [wanted_of(places)].into_iter().chain([first, last, ended].map(Arg::from)).collect())
+}
+
+/// Where the outcome of a decision stands in what [`decisions_of_their_time`] reads.
+pub(in crate::store::sql) const fn outcome_column() -> usize {
+    Stream::Decision.columns().len() + 1
 }
 
 /// Puts what is made of a row in the row's place, which is its first column.

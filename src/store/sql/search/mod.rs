@@ -5,7 +5,7 @@ mod counts;
 mod spans;
 mod words;
 
-use super::{SqlStore, ledger};
+use super::{SqlStore, ledger, timestamp};
 use crate::audit::{LeafRecord, Stream, TreeHash, audit_time};
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver, Row, args, first};
@@ -37,6 +37,10 @@ const MOST_REASONS: usize = 20_000;
 /// How many of the last decisions are looked through for a text: one that one decision of five hundred has is found there in the
 /// time that it takes to learn from the reasons' letters how common it is.
 const NEWEST: i64 = 35_000;
+/// So many of them first: what is common is found there before anything else begins.
+const VERY_NEWEST: i64 = 2_000;
+/// And so far back: to plan for every month takes a server process that is new longer than to look through two of them.
+const NEWEST_WITHIN: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 fn is_few(listed: &Listed) -> bool {
     listed.count <= FEW_REASONS
@@ -49,24 +53,18 @@ fn reference(row: &Row) -> Result<LeafRow, StoreError> {
 }
 
 fn outcome(row: &Row) -> Result<Option<FoundOutcome>, StoreError> {
-    let Some(outcome) = row.opt_text(2)? else { return Ok(None) };
+    let first = ledger::rows::outcome_column();
+    let Some(outcome) = row.opt_text(first)? else { return Ok(None) };
     Ok(Some(FoundOutcome {
         outcome: outcome.to_owned(),
-        error_code: row.opt_text(3)?.map(str::to_owned),
-        at: audit_time(row.time(4)?),
+        error_code: row.opt_text(first + 1)?.map(str::to_owned),
+        at: audit_time(row.time(first + 2)?),
     }))
 }
 
-const HEAD: &str = "select p.id, p.decided_at, o.outcome, o.error_code, o.at from (";
-const POSTGRES_TAIL: &str = ") p left join lateral (select * from outcomes where outcomes.decision_id = p.id order by outcomes.at desc, \
-                             outcomes.id desc limit 1) o on true order by p.decided_at desc, p.id desc";
-const SQLITE_TAIL: &str = ") p left join outcomes o on o.id = (select id from outcomes where outcomes.decision_id = p.id order by outcomes.at \
-                           desc, outcomes.id desc limit 1) order by p.decided_at desc, p.id desc";
-
 /// The statement for a page.
 fn page(asked: &Asked<'_>, limit: u32) -> Words {
-    let mut words = Words::new(HEAD, HEAD);
-    words.alike("select * from (");
+    let mut words = Words::new("select u.id, u.decided_at from (", "select u.id, u.decided_at from (");
     words.each_of(asked, "select d.id, d.decided_at", |words, is_unordered| {
         if is_unordered {
             words.say(" order by d.decided_at + interval '0 s' desc", " order by d.decided_at desc");
@@ -76,7 +74,6 @@ fn page(asked: &Asked<'_>, limit: u32) -> Words {
         words.both(", d.id desc limit ?", i64::from(limit));
     });
     words.both(") u order by u.decided_at desc, u.id desc limit ?", i64::from(limit));
-    words.say(POSTGRES_TAIL, SQLITE_TAIL);
     words
 }
 
@@ -96,11 +93,19 @@ impl<D: Driver> SqlStore<D> {
 
     /// The same among the last decisions, where a text is asked for, reasons are listed by their letters, and nothing finds a few
     /// decisions at once.
-    fn among_newest<'q>(&self, asked: &Asked<'q>) -> Option<Asked<'q>> {
-        let DecisionQuery { text, actor, subject, tresor, operation, .. } = asked.query;
+    async fn among_newest<'q>(&self, asked: &Asked<'q>) -> Result<Option<Asked<'q>>, StoreError> {
+        let DecisionQuery { since, until, text, actor, subject, tresor, operation, .. } = asked.query;
         let is_narrow = [actor, subject, tresor, operation].into_iter().any(Option::is_some);
-        let is_asked = text.is_some() && !is_narrow && self.driver.takes_sets();
-        is_asked.then(|| Asked { newest: Some(NEWEST), ..asked.clone() })
+        if text.is_none() || is_narrow || !self.driver.takes_sets() {
+            return Ok(None);
+        }
+        let now = first(self.ask(sql!("select " NOW), args![]).await?).map(|row| timestamp(row.int(0)?)).transpose()?;
+        let after = asked.after.and_then(|after| after.at.parse().ok());
+        let top = [*until, after, now].into_iter().flatten().min();
+        let from = top.map(|top| top.checked_sub(NEWEST_WITHIN).unwrap_or(Timestamp::MIN));
+        // Until the end of the times that we can read: whoever owns the database can put another one there.
+        let span = ((*since).max(from), Some(until.unwrap_or(Timestamp::MAX)));
+        Ok(Some(Asked { newest: Some(NEWEST), spans: vec![span], ..asked.clone() }))
     }
 
     /// The same, with the reasons that are like the text that is asked for.
@@ -123,14 +128,17 @@ impl<D: Driver> SqlStore<D> {
     /// The times to look at, one after the other.
     async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
         let Asked { query, after, reasons, .. } = asked;
+        if reasons.as_ref().is_some_and(|listed| listed.count == 0) {
+            return Ok(Vec::new());
+        }
         if query.text.is_none() || reasons.as_ref().is_some_and(is_few) {
             return Ok(vec![(query.since, query.until)]);
         }
         let times = first(self.ask(TIMES, args![]).await?);
         let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
-        let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
         // Whatever is of the very last moment is behind it.
         let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
+        let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
         let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
         let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
         Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top, reasons.is_none()))
@@ -163,19 +171,22 @@ impl<D: Driver> SqlStore<D> {
     async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {
         let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
         let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
-        let mut records = vec![None; references.len()];
-        if !references.is_empty() {
-            let (sql, args) = ledger::rows::decisions_of_their_time(&references);
-            for row in self.ask(sql, args).await? {
-                ledger::rows::put(&mut records, Stream::Decision, &row, |found| found)?;
-            }
+        if references.is_empty() {
+            return Ok(Vec::new());
         }
-        let found = records.into_iter().zip(&rows);
-        let found = found.filter_map(|(found, row)| Some((found?, row)));
-        let read = |found: LeafRecord| {
-            found.record().ok_or_else(|| StoreError::Corrupt("a decision is none; run `assent audit verify`".into()))
+        let (sql, args) = ledger::rows::decisions_of_their_time(&references);
+        let rows = self.ask(sql, args).await?;
+        let mut found = vec![None; references.len()];
+        for row in &rows {
+            let outcome = outcome(row)?;
+            ledger::rows::put(&mut found, Stream::Decision, row, |record| (record, outcome))?;
+        }
+        let read = |(found, outcome): (LeafRecord, Option<FoundOutcome>)| {
+            let record = found.record();
+            let record = record.ok_or_else(|| StoreError::Corrupt("a decision is none; run `assent audit verify`".into()))?;
+            Ok(FoundDecision { record, outcome })
         };
-        found.map(|(found, row)| Ok(FoundDecision { record: read(found)?, outcome: outcome(row)? })).collect()
+        found.into_iter().flatten().map(read).collect()
     }
 }
 
@@ -186,11 +197,11 @@ impl<D: Driver> Search for SqlStore<D> {
         if asked.query.text.is_none() {
             return self.found(page(&asked, limit)).await;
         }
-        // Whichever has a whole answer first: what is common stands among the newest, what is rare in few reasons. To look for many
-        // reasons costs more than may be in vain.
-        let among_newest = async {
-            let Some(newest) = self.among_newest(&asked) else { return Ok(()) };
-            // What they cannot say is said by whatever comes after.
+        // What they cannot say is said by whatever comes after.
+        let newest = self.among_newest(&asked).await.ok().flatten();
+        let among_newest = async |count| {
+            let Some(newest) = &newest else { return Ok(()) };
+            let newest = Asked { newest: Some(count), ..newest.clone() };
             let Ok(found) = self.found(page(&newest, limit)).await else { return Ok(()) };
             if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
         };
@@ -201,15 +212,20 @@ impl<D: Driver> Search for SqlStore<D> {
                 other => Ok(other),
             }
         };
-        match tokio::try_join!(among_newest, listed) {
-            Ok(((), asked)) => self.find_in_steps(asked?, limit).await,
+        if let Err(answer) = among_newest(VERY_NEWEST).await {
+            return answer;
+        }
+        // Whichever has a whole answer first: what is not so common stands among more of them, what is rare in few reasons. To look for
+        // many reasons costs more than may be in vain.
+        match tokio::try_join!(listed, among_newest(NEWEST)) {
+            Ok((asked, ())) => self.find_in_steps(asked?, limit).await,
             Err(answer) => answer,
         }
     }
 
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
         let asked = self.asked(query, None).await?;
-        let newest = self.among_newest(&asked);
+        let newest = self.among_newest(&asked).await?;
         let mut plan = Vec::new();
         for step in newest.into_iter().chain(self.steps(self.with_reasons(asked).await?).await?) {
             let Words { postgres, sqlite, args } = page(&step, limit);
@@ -223,13 +239,8 @@ impl<D: Driver> Search for SqlStore<D> {
     }
 
     async fn decision(&self, id: &str) -> Result<Option<FoundDecision>, StoreError> {
-        let mut words = Words::new(HEAD, HEAD);
-        words.with(
-            "select d.id, d.decided_at from decisions d where d.id = ?::uuid",
-            "select d.id, d.decided_at from decisions d where d.id = ?",
-            id,
-        );
-        words.say(POSTGRES_TAIL, SQLITE_TAIL);
+        let mut words = Words::new("select d.id, d.decided_at from decisions d", "select d.id, d.decided_at from decisions d");
+        words.with(" where d.id = ?::uuid", " where d.id = ?", id);
         Ok(self.found(words).await?.pop())
     }
 

@@ -8,7 +8,7 @@ use crate::domain::duration::parse_duration;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::engine::since;
-use crate::store::{DecisionQuery, FoundDecision};
+use crate::store::{DecisionQuery, FoundDecision, Store};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -81,10 +81,9 @@ const NAMES: [&str; 9] = ["decided at", "kind", "verdict", "outcome", "rules", "
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let log = open(&options.config).await?;
-    let now = log.store.now().await?;
     let query = DecisionQuery {
-        since: options.since.as_deref().map(|text| when(text, now)).transpose()?,
-        until: options.until.as_deref().map(|text| when(text, now)).transpose()?,
+        since: when(options.since.as_deref(), log.store.as_ref()).await?,
+        until: when(options.until.as_deref(), log.store.as_ref()).await?,
         kind: options.kind,
         verdict: options.verdict,
         rule: options.rule,
@@ -152,14 +151,20 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+/// A time as it was told; for how long ago the database's clock is asked.
+async fn when(told: Option<&str>, store: &dyn Store) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = told else { return Ok(None) };
     // As it is shown, and a day alone, are UTC.
     let shown = || format!("{}Z", text.trim_end_matches('Z').replacen(' ', "T", 1)).parse().ok();
     let day = || format!("{text}T00:00:00Z").parse().ok();
-    let time = text.parse().ok().or_else(shown).or_else(day).or_else(|| parse_duration(text).map(|ago| since(now, ago)));
-    time.ok_or_else(|| {
+    let mut time = text.parse().ok().or_else(shown).or_else(day);
+    if let Some(ago) = parse_duration(text).filter(|_| time.is_none()) {
+        time = Some(since(store.now().await?, ago));
+    }
+    let wrong = || {
         Failure::input(format!("`{text}` is no time: write one such as `2026-03-02T10:00:00Z`, or how long ago, such as `30d`"))
-    })
+    };
+    time.ok_or_else(wrong).map(Some)
 }
 
 fn row(found: &FoundDecision) -> Vec<String> {

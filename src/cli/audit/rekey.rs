@@ -42,8 +42,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             "stop every daemon on this database, then say `--yes`: one that runs on would write under the old key",
         ));
     }
-    // A single connection, so that every other one is somebody else's.
-    let store = store::open(&config.database_url, 0).await?;
+    let store = store::open(&config.database_url, 1).await?;
     store.check_schema().await?;
     let old = check_key(store.as_ref(), &old, false).await?;
     if old.sentinel().is_ok_and(|sentinel| new.of_database(&sentinel).is_ok()) {

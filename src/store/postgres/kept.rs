@@ -32,6 +32,22 @@ impl KeptConnections {
         Self { options, answer_within: ANSWER_WITHIN, idle: Mutex::default() }
     }
 
+    /// For questions, which the server is the one to give up.
+    pub(super) fn for_questions(options: PgConnectOptions) -> Self {
+        let within = QUESTION_WITHIN.as_millis().to_string();
+        let options = options.options([("statement_timeout", within.as_str()), ("default_transaction_read_only", "on")]);
+        Self { answer_within: QUESTION_WITHIN + ANSWER_WITHIN, ..Self::new(options) }
+    }
+
+    /// Connects, and keeps the connection.
+    pub(super) async fn connect(&self) -> Result<(), StoreError> {
+        let connection = tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await;
+        let connection = connection
+            .map_err(|_| StoreError::Unreachable(format!("no answer within {} seconds", CONNECT_WITHIN.as_secs())))??;
+        self.idle().push((connection, Instant::now()));
+        Ok(())
+    }
+
     pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         let over = |_| StoreError::Unreachable("no answer in time".into());
         let mut connection = match self.rested().await {
@@ -89,12 +105,7 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        let within = QUESTION_WITHIN.as_millis().to_string();
-        let options = options.options([("statement_timeout", within.as_str()), ("default_transaction_read_only", "on")]);
-        // The server is the one to say that it took too long.
-        let answer_within = QUESTION_WITHIN + ANSWER_WITHIN;
-        let kept = Arc::new(KeptConnections { answer_within, ..KeptConnections::new(options) });
+    pub(super) fn new(kept: Arc<KeptConnections>) -> Self {
         Self { kept, room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 

@@ -19,9 +19,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgHasArrayType, PgListener, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
 };
-use sqlx::{
-    Column as _, ConnectOptions as _, Connection as _, Decode, Encode, Postgres, Row as _, Type, TypeInfo as _, ValueRef as _,
-};
+use sqlx::{Column as _, Connection as _, Decode, Encode, Postgres, Row as _, Type, TypeInfo as _, ValueRef as _};
 use std::str::FromStr as _;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -43,10 +41,13 @@ const SESSION: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
+/// What is asked for decides which months and which index are looked at.
+const QUESTION: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_custom_plan")];
+
 struct PostgresDriver {
     pool: PgPool,
     questions: Questions,
-    groups: KeptConnections,
+    kept: Arc<KeptConnections>,
 }
 
 /// Connects to a server; fails at once if nothing answers.
@@ -54,34 +55,40 @@ struct PostgresDriver {
 /// # Errors
 /// The address is malformed, or the server cannot be reached.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
-    connect(url, connections, &SESSION).await
+    let options = options(url)?;
+    let kept = Arc::new(KeptConnections::new(options.clone().options(SESSION)));
+    let questions = Arc::new(KeptConnections::for_questions(options.clone().options(QUESTION)));
+    connect(options.options(SESSION), connections, kept, questions).await
 }
 
 /// As [`open`], for questions about whole tables, which are planned as the server thinks best, but for one process each: the server
 /// takes several to count for less, and reads all leaves with them for each page of some.
 pub(super) async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>, StoreError> {
-    connect(url, connections, &[("jit", "off"), ("max_parallel_workers_per_gather", "0")]).await
+    let options = options(url)?;
+    let questions = Arc::new(KeptConnections::for_questions(options.clone().options(QUESTION)));
+    let options = options.options([("jit", "off"), ("max_parallel_workers_per_gather", "0")]);
+    connect(options, connections, Arc::clone(&questions), questions).await
 }
 
-async fn connect(url: &str, connections: u32, session: &[(&str, &str)]) -> Result<Arc<dyn Store>, StoreError> {
-    // Says which schema this release knows, for those that come after it.
-    let name = format!("assent {}", MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default());
-    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
-    let options = options.options(session.iter().copied());
-    // One connection by itself first: it says why it fails, while the pool only says that the time is over.
-    let first = tokio::time::timeout(Duration::from_secs(5), options.connect()).await;
-    first.map_err(|_| StoreError::Unreachable("no answer within 5 seconds".into()))??.close().await?;
+/// How this process is called there: which schema this release knows, for those that come after it, and what no other process has.
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let schema = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let name = format!("assent {schema} {}", Uuid::now_v7());
+    Ok(PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name))
+}
+
+async fn connect(
+    options: PgConnectOptions,
+    connections: u32,
+    kept: Arc<KeptConnections>,
+    questions: Arc<KeptConnections>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    // One by itself first: it says why it fails, while a pool only says that the time is over.
+    kept.connect().await?;
     // One more than it works with, on which it hears hints.
-    let pool = PgPoolOptions::new()
-        .max_connections(connections.saturating_add(1))
-        .acquire_timeout(Duration::from_secs(4))
-        .connect_with(options.clone())
-        .await?;
-    let asking = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?.application_name(&name);
-    // What is asked for decides which months and which index are looked at.
-    let questions = Questions::new(asking.options([("jit", "off"), ("plan_cache_mode", "force_custom_plan")]));
-    let groups = KeptConnections::new(options);
-    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, questions, groups })))
+    let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(Duration::from_secs(4));
+    let pool = pool.connect_lazy_with(options);
+    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, questions: Questions::new(questions), kept })))
 }
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
@@ -214,13 +221,13 @@ impl Driver for PostgresDriver {
             return Ok(rows);
         }
         fault::reach(step, Moment::Before).await;
-        let rows = self.groups.rows(bind(sql, args)).await?;
+        let rows = self.kept.rows(bind(sql, args)).await?;
         fault::reach(step, Moment::After).await;
         Ok(rows)
     }
 
     async fn look(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        self.groups.rows(bind(sql, args)).await
+        self.kept.rows(bind(sql, args)).await
     }
 
     async fn read(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
@@ -254,13 +261,13 @@ impl Driver for PostgresDriver {
     }
 
     async fn migrate(&self) -> Result<usize, StoreError> {
-        let before = applied(&self.pool).await?.len();
+        let before = self.applied().await?.len();
         // Whoever may make no tables need not, where all are there.
         if self.check_schema().await.is_err() {
             MIGRATIONS.run(&self.pool).await?;
         }
         build_indexes(&self.pool).await?;
-        Ok(applied(&self.pool).await?.len() - before)
+        Ok(self.applied().await?.len() - before)
     }
 
     async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError> {
@@ -288,7 +295,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {
-        compare_migrations(&MIGRATIONS, &applied(&self.pool).await?)
+        compare_migrations(&MIGRATIONS, &self.applied().await?)
     }
 }
 
@@ -312,12 +319,16 @@ async fn build_indexes(pool: &PgPool) -> Result<(), StoreError> {
     Ok(connection.close().await?)
 }
 
-async fn applied(pool: &PgPool) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(pool).await?;
-    if !there {
-        return Ok(Vec::new());
+impl PostgresDriver {
+    /// The migrations that were made, by their versions and sums.
+    async fn applied(&self) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        const APPLIED: &str = "select version, checksum from _sqlx_migrations where success";
+        match self.kept.rows(sqlx::query(APPLIED)).await {
+            // There is no such table in a database that is new.
+            Err(StoreError::SchemaOutdated) => Ok(Vec::new()),
+            rows => rows?.iter().map(|row| Ok((row.int(0)?, row.opt_bytes(1)?.unwrap_or_default().to_vec()))).collect(),
+        }
     }
-    Ok(sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(pool).await?)
 }
 
 struct PostgresTransaction {

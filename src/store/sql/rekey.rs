@@ -10,7 +10,7 @@ use crate::store::operating::{Rekeyed, Rekeying};
 const LOCK: Sql = Sql { postgres: "lock table key_sentinel in access exclusive mode", sqlite: "select 1 where 1 = 0" };
 const OTHERS: Sql = Sql {
     postgres: "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'assent%' \
-               and pid <> pg_backend_pid()",
+               and application_name <> current_setting('application_name')",
     sqlite: "select 0",
 };
 const SENTINEL: Sql = sql!("update key_sentinel set sealed = $1 where id = 1");

@@ -5,7 +5,7 @@ use super::{Query, plain};
 use crate::store::connection::Row;
 use crate::store::error::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -19,40 +19,58 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// Under a lease, as whoever waits for it keeps others from taking over.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// A program that has its answer leaves what it asked in vain to the server, which would go on with that beside the next question.
+const ENDS_WITH_US: &str = "set client_connection_check_interval = '10ms'";
+/// The first version of the server that can.
+const ENDS_WITH_US_SINCE: u32 = 140_000;
+
 /// Connections of the groups, and of questions. A pool asks a connection how it is before and after each use, which costs as much as
 /// many a statement; here only one that has rested is asked, and whatever meets an error, is slow, or has rested for long is thrown away.
 pub(super) struct KeptConnections {
     options: PgConnectOptions,
     answer_within: Duration,
+    /// Whether a statement ends with whoever asks.
+    ends_with_us: bool,
     idle: Mutex<Vec<(PgConnection, Instant)>>,
 }
 
 impl KeptConnections {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, answer_within: ANSWER_WITHIN, idle: Mutex::default() }
+        Self { options, answer_within: ANSWER_WITHIN, ends_with_us: false, idle: Mutex::default() }
     }
 
     /// For questions, which the server is the one to give up.
     pub(super) fn for_questions(options: PgConnectOptions) -> Self {
         let within = QUESTION_WITHIN.as_millis().to_string();
         let options = options.options([("statement_timeout", within.as_str()), ("default_transaction_read_only", "on")]);
-        Self { answer_within: QUESTION_WITHIN + ANSWER_WITHIN, ..Self::new(options) }
+        Self { answer_within: QUESTION_WITHIN + ANSWER_WITHIN, ends_with_us: true, ..Self::new(options) }
     }
 
     /// Connects, and keeps the connection.
     pub(super) async fn connect(&self) -> Result<(), StoreError> {
-        let connection = tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await;
-        let connection = connection
-            .map_err(|_| StoreError::Unreachable(format!("no answer within {} seconds", CONNECT_WITHIN.as_secs())))??;
+        let connection = self.connected().await?;
         self.idle().push((connection, Instant::now()));
         Ok(())
+    }
+
+    async fn connected(&self) -> Result<PgConnection, StoreError> {
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            if self.ends_with_us && connection.server_version_num() >= Some(ENDS_WITH_US_SINCE) {
+                // Not every system can tell; the statement goes on to its end there.
+                let _ = connection.execute(ENDS_WITH_US).await;
+            }
+            Ok(connection)
+        };
+        let late = |_| StoreError::Unreachable(format!("no answer within {} seconds", CONNECT_WITHIN.as_secs()));
+        tokio::time::timeout(CONNECT_WITHIN, connecting).await.map_err(late)?
     }
 
     pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         let over = |_| StoreError::Unreachable("no answer in time".into());
         let mut connection = match self.rested().await {
             Some(connection) => connection,
-            None => tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await.map_err(over)??,
+            None => self.connected().await?,
         };
         let answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut connection)).await.map_err(over);
         match answer.and_then(|rows| rows.map_err(StoreError::from)) {

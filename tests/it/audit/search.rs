@@ -6,6 +6,7 @@ use crate::harness::{Backend, MachineClock, Stage, on_both};
 use assent::domain::clock::Clock as _;
 use assent::domain::kind::Kind;
 use assent::store::{DecisionQuery, FoundDecision};
+use sqlx::Connection as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 on_both!(counts_by_day_are_those_of_the_rows, text_is_found_whenever_it_was_written);
@@ -277,6 +278,25 @@ async fn questions_that_nobody_waits_for_keep_nobody_from_asking() {
     let cut = "select pg_terminate_backend(pid)::text from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     auditor.stage.database.texts(cut).await;
     crate::harness::until("it answers again", async || store.find(&query, None, 10).await.is_ok()).await;
+    auditor.stage.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_ends_with_the_program_that_asked_it() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    let mut holder = sqlx::PgConnection::connect(&auditor.stage.database.url).await.unwrap();
+    sqlx::raw_sql("begin; lock table decision_reasons in access exclusive mode").execute(&mut holder).await.unwrap();
+    let mut asking = tokio::process::Command::new(env!("CARGO_BIN_EXE_assent"));
+    let args = ["audit", "query", "--text", "nothing like it", "--config", &auditor.config];
+    let mut asking = asking.args(args).kill_on_drop(true).spawn().unwrap();
+    let waiting = "select pid::text from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
+                   and query like 'select hashtextextended%'";
+    let is_waiting = async || !auditor.stage.database.texts(waiting).await.is_empty();
+    crate::harness::until("the server looks for it", is_waiting).await;
+    asking.kill().await.unwrap();
+    // Long before the server gives it up by itself.
+    let ended = crate::harness::until("the server looks for it no longer", async || !is_waiting().await);
+    tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.unwrap();
     auditor.stage.daemon.stop().await;
 }
 

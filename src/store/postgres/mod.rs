@@ -31,14 +31,16 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migr
 /// A process that is stopped within a transaction must not keep its locks: others wait for them. Nothing here is idle in one.
 ///
 /// Every statement here finds its rows by an index. A plan is made once and used while tables grow from nothing to millions of
-/// rows, so it must not be one that reads a small table whole; and to plan anew, or to compile, costs more than most of them.
-const SESSION: [(&str, &str); 6] = [
+/// rows, so it must not be one that reads a small table whole; and to plan anew, to compile, or to start a process that helps costs
+/// more than most of them.
+const SESSION: [(&str, &str); 7] = [
     ("idle_in_transaction_session_timeout", "5s"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
 ];
 
 /// What is asked for decides which months and which index are looked at.

@@ -56,7 +56,10 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(cause) => StoreError::Unreachable(cause.to_string()),
-            sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            sqlx::Error::PoolTimedOut => {
+                StoreError::Unreachable("no connection was free in time; the server may have none left for this role".into())
+            }
+            sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 StoreError::Unreachable(error.to_string())
             }
             sqlx::Error::Database(database) => {

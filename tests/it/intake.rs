@@ -353,3 +353,22 @@ async fn a_daemon_that_stops_answers_whoever_waits() {
     let answer = waiting.await.unwrap().unwrap();
     assert_eq!((answer.status, answer.state()), (202, "running"), "{}", answer.body);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_asks_whether_a_daemon_is_ready_takes_no_connections_from_its_work() {
+    let stage = Stage::set(Backend::Postgres, Setting::default()).await;
+    let count = async || {
+        let count =
+            "select count(*)::text from pg_stat_activity where datname = current_database() and application_name like 'assent%'";
+        stage.database.texts(count).await[0].parse::<usize>().unwrap()
+    };
+    let before = count().await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        crowd.spawn(reqwest::get(stage.url("/readyz")));
+    }
+    assert!(crowd.join_all().await.into_iter().all(|answer| answer.unwrap().status() == 200));
+    let after = count().await;
+    assert!(after <= before + 3, "{before} connections before, {after} after");
+    stage.daemon.stop().await;
+}

@@ -16,6 +16,8 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 /// After so long a connection may have been forgotten by whatever is in between.
 const REST_AT_MOST: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// So soon a connection that is sound says so: sooner than whoever asks whether the daemon is ready gives up.
+const SAY_WITHIN: Duration = Duration::from_secs(1);
 /// Under a lease, as whoever waits for it keeps others from taking over.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -90,17 +92,24 @@ impl KeptConnections {
 
     /// One that is there and sound.
     async fn rested(&self) -> Option<PgConnection> {
-        let (mut connection, since) = self.idle().pop().filter(|(_, since)| since.elapsed() < REST_AT_MOST)?;
+        let (mut connection, since) = self.still_good()?;
         if since.elapsed() < ASK_AFTER {
             return Some(connection);
         }
-        let asked = tokio::time::timeout(CONNECT_WITHIN, connection.ping()).await;
+        let asked = tokio::time::timeout(SAY_WITHIN, connection.ping()).await;
         if asked.is_ok_and(|answer| answer.is_ok()) {
             return Some(connection);
         }
         // What broke this one broke the others.
         self.idle().clear();
         None
+    }
+
+    /// The last that was used; those that have rested for too long are closed.
+    fn still_good(&self) -> Option<(PgConnection, Instant)> {
+        let mut idle = self.idle();
+        idle.retain(|(_, since)| since.elapsed() < REST_AT_MOST);
+        idle.pop()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {

@@ -50,6 +50,9 @@ struct PostgresDriver {
     pool: PgPool,
     questions: Questions,
     kept: Arc<KeptConnections>,
+    /// Whoever looks at the schema does it one at a time: anybody may ask whether a daemon is ready, and a connection each would
+    /// leave none for the work.
+    looking_at_schema: tokio::sync::Mutex<()>,
 }
 
 /// Connects to a server; fails at once if nothing answers.
@@ -90,7 +93,12 @@ async fn connect(
     // One more than it works with, on which it hears hints.
     let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(Duration::from_secs(4));
     let pool = pool.connect_lazy_with(options);
-    Ok(Arc::new(SqlStore::new(PostgresDriver { pool, questions: Questions::new(questions), kept })))
+    Ok(Arc::new(SqlStore::new(PostgresDriver {
+        pool,
+        questions: Questions::new(questions),
+        kept,
+        looking_at_schema: tokio::sync::Mutex::default(),
+    })))
 }
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
@@ -325,6 +333,7 @@ impl PostgresDriver {
     /// The migrations that were made, by their versions and sums.
     async fn applied(&self) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
         const APPLIED: &str = "select version, checksum from _sqlx_migrations where success";
+        let _alone = self.looking_at_schema.lock().await;
         match self.kept.rows(sqlx::query(APPLIED)).await {
             // There is no such table in a database that is new.
             Err(StoreError::SchemaOutdated) => Ok(Vec::new()),

@@ -128,9 +128,6 @@ impl<D: Driver> SqlStore<D> {
     /// The times to look at, one after the other.
     async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
         let Asked { query, after, reasons, .. } = asked;
-        if reasons.as_ref().is_some_and(|listed| listed.count == 0) {
-            return Ok(Vec::new());
-        }
         if query.text.is_none() || reasons.as_ref().is_some_and(is_few) {
             return Ok(vec![(query.since, query.until)]);
         }
@@ -153,6 +150,9 @@ impl<D: Driver> SqlStore<D> {
     /// The first that are found, step by step.
     async fn find_in_steps(&self, asked: Asked<'_>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
         let mut found = Vec::new();
+        if asked.reasons.as_ref().is_some_and(|listed| listed.count == 0) {
+            return Ok(found);
+        }
         for step in self.steps(asked).await? {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
             if left == 0 {
@@ -197,11 +197,11 @@ impl<D: Driver> Search for SqlStore<D> {
         if asked.query.text.is_none() {
             return self.found(page(&asked, limit)).await;
         }
-        // What they cannot say is said by whatever comes after.
-        let newest = self.among_newest(&asked).await.ok().flatten();
+        let newest = self.among_newest(&asked).await?;
         let among_newest = async |count| {
             let Some(newest) = &newest else { return Ok(()) };
             let newest = Asked { newest: Some(count), ..newest.clone() };
+            // What they cannot say is said by whatever comes after.
             let Ok(found) = self.found(page(&newest, limit)).await else { return Ok(()) };
             if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
         };

@@ -69,12 +69,21 @@ impl KeptConnections {
     }
 
     pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        self.rows_until(query, std::future::pending()).await
+    }
+
+    /// The same, or nothing once it is given up, where the server notices that.
+    async fn rows_until(&self, query: Query, given_up: impl Future<Output = ()>) -> Result<Vec<Row>, StoreError> {
         let over = |_| StoreError::Unreachable("no answer in time".into());
         let mut connection = match self.rested().await {
             Some(connection) => connection,
             None => self.connected().await?,
         };
-        let answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut connection)).await.map_err(over);
+        let notices = self.ends_with_us && connection.server_version_num() >= Some(ENDS_WITH_US_SINCE);
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut connection)) => answer.map_err(over),
+            () = given_up, if notices => return Ok(Vec::new()),
+        };
         match answer.and_then(|rows| rows.map_err(StoreError::from)) {
             Ok(rows) => {
                 self.idle().push((connection, Instant::now()));
@@ -92,7 +101,7 @@ impl KeptConnections {
 
     /// One that is there and sound.
     async fn rested(&self) -> Option<PgConnection> {
-        let (mut connection, since) = self.still_good()?;
+        let (mut connection, since) = self.still_good().pop()?;
         if since.elapsed() < ASK_AFTER {
             return Some(connection);
         }
@@ -105,11 +114,11 @@ impl KeptConnections {
         None
     }
 
-    /// The last that was used; those that have rested for too long are closed.
-    fn still_good(&self) -> Option<(PgConnection, Instant)> {
+    /// The last that was used is the last here; those that have rested for too long are closed.
+    fn still_good(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
         let mut idle = self.idle();
         idle.retain(|(_, since)| since.elapsed() < REST_AT_MOST);
-        idle.pop()
+        idle
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
@@ -121,6 +130,8 @@ impl KeptConnections {
 const QUESTION_WITHIN: Duration = Duration::from_mins(1);
 /// For so long a question waits for others.
 const WAIT_AT_MOST: Duration = Duration::from_secs(10);
+/// What nobody waits for may end by itself for so long; then it is given up, with its connection, which costs the next question more.
+const GIVE_UP_AFTER: Duration = Duration::from_millis(100);
 /// How many statements are asked at the same time; a question has two at most, and may leave one that nobody waits for.
 const AT_ONCE: usize = 4;
 
@@ -141,19 +152,26 @@ impl Questions {
         let room =
             room.ok().and_then(Result::ok).ok_or_else(|| StoreError::Unreachable("other questions take too long".into()))?;
         let kept = Arc::clone(&self.kept);
+        let (waits, nobody_waits) = tokio::sync::oneshot::channel::<()>();
+        let given_up = async {
+            let _ = nobody_waits.await;
+            tokio::time::sleep(GIVE_UP_AFTER).await;
+        };
         // A task of its own: whoever no longer waits for the answer makes no room for others while the server looks for it.
         let asked = tokio::spawn(async move {
-            let rows = kept.rows(query).await;
+            let rows = kept.rows_until(query, given_up).await;
             drop(room);
             let kept = Arc::downgrade(&kept);
             tokio::spawn(async move {
                 tokio::time::sleep(REST_AT_MOST).await;
                 if let Some(kept) = kept.upgrade() {
-                    kept.idle().retain(|(_, since)| since.elapsed() < REST_AT_MOST);
+                    drop(kept.still_good());
                 }
             });
             rows
         });
-        asked.await.map_err(|_| StoreError::Database("the task that asked ended".into()))?
+        let rows = asked.await;
+        drop(waits);
+        rows.map_err(|_| StoreError::Database("the task that asked ended".into()))?
     }
 }

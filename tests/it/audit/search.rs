@@ -282,6 +282,33 @@ async fn questions_that_nobody_waits_for_keep_nobody_from_asking() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_nobody_waits_for_is_given_up() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    let store = auditor.stage.database.open().await;
+    let mut holder = sqlx::PgConnection::connect(&auditor.stage.database.url).await.unwrap();
+    sqlx::raw_sql("begin; lock table decision_reasons in access exclusive mode").execute(&mut holder).await.unwrap();
+    let waiting = "select pid::text from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
+                   and query like '%decision_reasons%'";
+    let are_waiting = async |count| auditor.stage.database.texts(waiting).await.len() == count;
+    // As many as may ask at the same time.
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = store.clone();
+        asking.spawn(async move {
+            let query = DecisionQuery { text: Some("nothing like it".into()), ..DecisionQuery::default() };
+            store.find(&query, None, 10).await.is_ok()
+        });
+    }
+    crate::harness::until("the server looks for them", async || are_waiting(4).await).await;
+    asking.shutdown().await;
+    // Long before the server gives them up by itself.
+    let ended = crate::harness::until("the server looks for them no longer", async || are_waiting(0).await);
+    tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.unwrap();
+    assert!(!store.find(&DecisionQuery::default(), None, 10).await.unwrap().is_empty());
+    auditor.stage.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_ends_with_the_program_that_asked_it() {
     let auditor = Auditor::begin(Backend::Postgres).await;
     let mut holder = sqlx::PgConnection::connect(&auditor.stage.database.url).await.unwrap();

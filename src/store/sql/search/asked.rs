@@ -61,11 +61,6 @@ impl Asked<'_> {
     }
 }
 
-/// The pattern of whatever has a text in it.
-pub(super) fn having(text: &str) -> String {
-    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
-}
-
 /// How much of a text stands in an index; of a longer one the beginning finds it, and the rest is looked at.
 const INDEXED: usize = 100;
 

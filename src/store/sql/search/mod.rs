@@ -2,6 +2,7 @@
 
 mod asked;
 mod counts;
+mod rare;
 mod spans;
 mod words;
 
@@ -12,9 +13,10 @@ use crate::store::connection::{Arg, Driver, Row, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace};
 use crate::store::search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
-use asked::{Asked, Listed, having};
+use asked::{Asked, Listed};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use rare::having;
 use spans::{Span, latest_first};
 use std::collections::BTreeSet;
 use words::Words;
@@ -25,10 +27,12 @@ const TIMES: Sql = sql!(
     " and decided_at <= '9999-12-30T00:00:00.000000Z'" AS_TIME
 );
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
-/// The hashes of the reasons that have a text; nothing that is known where nobody lists reasons.
+/// Some of the reasons, for what is common in them.
+const SOME_REASONS: Sql = Sql { postgres: "select reason from decision_reasons limit 100", sqlite: "" };
+/// The hashes of the reasons that have a text, by what is rare of it; the whole of it is no condition that an index could look for.
 const REASONS: Sql = Sql {
-    postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 limit $2",
-    sqlite: "select null where $1 is not null and $2 is not null",
+    postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 and reason || '' ilike $2 limit $3",
+    sqlite: "",
 };
 /// So few reasons are looked for together, in all months; with other conditions no more than these, as the server plans for each.
 const FEW_REASONS: usize = 1_000;
@@ -119,10 +123,15 @@ impl<D: Driver> SqlStore<D> {
 
     /// The reasons that have a text, where they are known and at most so many.
     async fn reasons(&self, text: &str, most: usize) -> Result<Option<Listed>, StoreError> {
+        if !self.driver.takes_sets() {
+            return Ok(None);
+        }
+        let some = self.ask(SOME_REASONS, args![]).await?;
+        let some = some.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         let one_more = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
-        let rows = self.ask(REASONS, args![having(text), one_more]).await?;
-        let hashes = rows.iter().map(|row| row.opt_int(0)).collect::<Result<Option<BTreeSet<_>>, _>>()?;
-        Ok(hashes.filter(|_| rows.len() <= most).map(|hashes| Listed::new(&hashes)))
+        let rows = self.ask(REASONS, args![rare::pattern(text, &some), having(text), one_more]).await?;
+        let hashes = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
+        Ok((rows.len() <= most).then(|| Listed::new(&hashes)))
     }
 
     /// The times to look at, one after the other.

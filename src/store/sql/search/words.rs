@@ -1,6 +1,7 @@
 //! Statements that are put together, in both dialects: only constant text goes into them, what anybody said are arguments.
 
-use super::asked::{Alternative, Asked, Choice, having};
+use super::asked::{Alternative, Asked, Choice};
+use super::rare::having;
 use super::spans::Span;
 use crate::store::connection::Arg;
 use crate::store::search::Cursor;

@@ -1,0 +1,99 @@
+//! What is rare of a text that is looked for: an index of letters reads a list for every three of them, and those that most reasons have
+//! are the long ones. It decides how fast something is found, never what.
+
+use std::ops::Range;
+
+/// A shorter word may have no place in an index of letters.
+const SHORTEST: usize = 3;
+
+/// A pattern for whatever has the text in it, by those of its words that none of these reasons has; by all of it if there are none.
+pub(super) fn pattern(text: &str, reasons: &[String]) -> String {
+    let reasons: Vec<_> = reasons.iter().map(|reason| reason.to_lowercase()).collect();
+    let letters: Vec<char> = text.chars().collect();
+    let of = |place: &Range<usize>| letters.get(place.clone()).unwrap_or_default().iter().collect::<String>();
+    let is_rare = |word: &Range<usize>| {
+        let word = of(word).to_lowercase();
+        !reasons.iter().any(|reason| reason.contains(&word))
+    };
+    let mut kept: Vec<Range<usize>> = Vec::new();
+    for word in words(&letters).filter(|word| word.len() >= SHORTEST).filter(is_rare) {
+        // With its neighbours, which say that it is a whole word.
+        let place = word.start.saturating_sub(1)..word.end.saturating_add(1).min(letters.len());
+        match kept.last_mut() {
+            // What two words share stands in the text once.
+            Some(last) if last.end >= place.start => last.end = place.end,
+            _ => kept.push(place),
+        }
+    }
+    let parts: Vec<_> = kept.iter().map(|place| escaped(&of(place))).collect();
+    if parts.is_empty() { having(text) } else { format!("%{}%", parts.join("%")) }
+}
+
+/// The pattern of whatever has a text in it.
+pub(super) fn having(text: &str) -> String {
+    format!("%{}%", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// Where the words are.
+fn words(letters: &[char]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0_usize;
+    letters.split(|letter| !letter.is_alphanumeric()).map(move |word| {
+        let place = start..start.saturating_add(word.len());
+        start = place.end.saturating_add(1);
+        place
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pattern;
+    use proptest::prelude::*;
+
+    fn reasons(reasons: &[&str]) -> Vec<String> {
+        reasons.iter().map(|reason| (*reason).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_every_reason_has_is_not_looked_for() {
+        let known =
+            reasons(&["subject-1 of 1.example.com: the subject is no member", "subject-2 of 2.Example.com: rule `limit`"]);
+        for (text, by) in [
+            ("subject-4711 ", "%-4711 %"),
+            ("of 471.example.com", "% 471.%"),
+            ("SUBJECT-4711 of 711.example", "%-4711 % 711.%"),
+            ("subject-4711 812 of", "%-4711 812 %"),
+            // Nothing is rare, or nothing is known: all of it.
+            ("subject", "%subject%"),
+            ("example.com", "%example.com%"),
+            ("-47", "%-47%"),
+            ("100%_\\", "%100\\%%"),
+        ] {
+            assert_eq!(pattern(text, &known), by, "{text}");
+        }
+        assert_eq!(pattern("a_b\\%", &[]), "%a\\_b\\\\\\%%");
+    }
+
+    /// Whether a text is like a pattern, as a database says it.
+    fn is_like(text: &[char], pattern: &[char]) -> bool {
+        match pattern {
+            [] => text.is_empty(),
+            ['%', rest @ ..] => (0..=text.len()).any(|from| is_like(&text[from..], rest)),
+            ['\\', letter, rest @ ..] | [letter, rest @ ..] => text.first() == Some(letter) && is_like(&text[1..], rest),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_has_the_text_is_found(
+            before in "[ab1 %_\\\\.-]{0,4}", text in "[abc1 %_\\\\.-]{1,14}", after in "[ab1 %_\\\\.-]{0,4}", known in "[ab ]{0,8}",
+        ) {
+            let whole: Vec<char> = format!("{before}{text}{after}").chars().collect();
+            let pattern: Vec<char> = pattern(&text, &[known]).chars().collect();
+            prop_assert!(is_like(&whole, &pattern));
+        }
+    }
+}

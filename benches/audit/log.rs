@@ -67,6 +67,13 @@ pub(crate) const MONTHS: &str = "do $$ declare first timestamp := date_trunc('mo
         end loop; end loop;
     end $$";
 
+/// An id as a daemon gives it at a time (UUIDv7): what is written one after the other stands side by side in an index.
+pub(crate) fn id_at(time: &str) -> String {
+    format!(
+        "(lpad(to_hex((extract(epoch from {time}) * 1000)::bigint), 12, '0') || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid"
+    )
+}
+
 /// `rows` decisions over a year, each with its outcome; they wait to be sealed if somebody is to seal them.
 pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bool) {
     let patterns = number(connection, "select count(*) from pattern_decisions").await;
@@ -76,8 +83,9 @@ pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bo
     run(
         connection,
         &format!(
-            "create temp table made as select i, gen_random_uuid() as id, i % {patterns} as number, \
-             now() - interval '1 hour' - ({rows} - i) * (interval '364 days' / {rows}) as at from generate_series(1, {rows}) i"
+            "create temp table made as select i, {} as id, i % {patterns} as number, at from generate_series(1, {rows}) i, \
+             lateral (select now() - interval '1 hour' - ({rows} - i) * (interval '364 days' / {rows}) as at) t",
+            id_at("at")
         ),
     )
     .await;
@@ -97,8 +105,11 @@ pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bo
     }
     run(
         connection,
-        "insert into outcomes select gen_random_uuid(), m.id, m.at + interval '5 ms', p.kind, 'operation-' || m.i, 'applied', null, null, false \
-         from made m join pattern_decisions p using (number)",
+        &format!(
+            "insert into outcomes select {}, m.id, m.at + interval '5 ms', p.kind, 'operation-' || m.i, 'applied', null, null, false \
+             from made m join pattern_decisions p using (number)",
+            id_at("m.at")
+        ),
     )
     .await;
     run(connection, "drop table made; set session_replication_role = origin").await;

@@ -114,10 +114,15 @@ fn filters() -> Vec<(String, DecisionQuery)> {
 }
 
 /// What was decided in another way long ago, so that it stands behind all that is new.
-const OLD_AND_RARE: &str = "insert into decisions select gen_random_uuid(), decided_at + interval '1 s', tenant, kind, operation_id, flow_id, attempt, \
-    tresor_id, actor_id, subject_id, requester_id, verdict, 'reviewer:rita', '[\"old-and-rare\"]', 'because of unusual circumstances', policy_hash, \
-    evaluator_version, jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'old-and-rare.example')), facts_personal, trace, shadow \
-    from (select * from decisions order by decided_at limit 2000) d";
+fn old_and_rare() -> String {
+    format!(
+        "insert into decisions select {}, decided_at + interval '1 s', tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, \
+         requester_id, verdict, 'reviewer:rita', '[\"old-and-rare\"]', 'because of unusual circumstances', policy_hash, evaluator_version, \
+         jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'old-and-rare.example')), facts_personal, trace, shadow \
+         from (select * from decisions order by decided_at limit 2000) d",
+        log::id_at("decided_at + interval '1 s'")
+    )
+}
 
 /// Runs the released program; what it printed as JSON, and seconds.
 fn assent(program: &Path, args: &[&str]) -> (Value, f64) {
@@ -182,7 +187,7 @@ async fn main() {
     let mut connection = cluster.connect("log").await;
     run(&mut connection, "set synchronous_commit = off").await;
     log::fill(&mut connection, rows, false).await;
-    run(&mut connection, OLD_AND_RARE).await;
+    run(&mut connection, &old_and_rare()).await;
     run(&mut connection, "insert into decision_counts select (decided_at at time zone 'utc')::date, kind, verdict, rules, count(*) from decisions group by 1, 2, 3, 4").await;
     for statement in ["truncate unsealed", "vacuum analyze decisions", "vacuum analyze decision_counts", "checkpoint"] {
         run(&mut connection, statement).await;

@@ -31,9 +31,16 @@ const ENDS_WITH_US_SINCE: u32 = 140_000;
 pub(super) struct KeptConnections {
     options: PgConnectOptions,
     answer_within: Duration,
-    /// Whether a statement ends with whoever asks.
+    /// Whether a statement is to end with whoever asks.
     ends_with_us: bool,
-    idle: Mutex<Vec<(PgConnection, Instant)>>,
+    idle: Mutex<Vec<Kept>>,
+}
+
+struct Kept {
+    connection: PgConnection,
+    since: Instant,
+    /// Whether the server ends a statement with whoever asks: not every one can tell.
+    ends_with_us: bool,
 }
 
 impl KeptConnections {
@@ -50,19 +57,17 @@ impl KeptConnections {
 
     /// Connects, and keeps the connection.
     pub(super) async fn connect(&self) -> Result<(), StoreError> {
-        let connection = self.connected().await?;
-        self.idle().push((connection, Instant::now()));
+        let kept = self.connected().await?;
+        self.idle().push(kept);
         Ok(())
     }
 
-    async fn connected(&self) -> Result<PgConnection, StoreError> {
+    async fn connected(&self) -> Result<Kept, StoreError> {
         let connecting = async {
             let mut connection = self.options.connect().await?;
-            if self.ends_with_us && connection.server_version_num() >= Some(ENDS_WITH_US_SINCE) {
-                // Not every system can tell; the statement goes on to its end there.
-                let _ = connection.execute(ENDS_WITH_US).await;
-            }
-            Ok(connection)
+            let may_end = self.ends_with_us && connection.server_version_num() >= Some(ENDS_WITH_US_SINCE);
+            let ends_with_us = may_end && connection.execute(ENDS_WITH_US).await.is_ok();
+            Ok(Kept { connection, since: Instant::now(), ends_with_us })
         };
         let late = |_| StoreError::Unreachable(format!("no answer within {} seconds", CONNECT_WITHIN.as_secs()));
         tokio::time::timeout(CONNECT_WITHIN, connecting).await.map_err(late)?
@@ -75,18 +80,17 @@ impl KeptConnections {
     /// The same, or nothing once it is given up, where the server notices that.
     async fn rows_until(&self, query: Query, given_up: impl Future<Output = ()>) -> Result<Vec<Row>, StoreError> {
         let over = |_| StoreError::Unreachable("no answer in time".into());
-        let mut connection = match self.rested().await {
-            Some(connection) => connection,
+        let mut kept = match self.rested().await {
+            Some(kept) => kept,
             None => self.connected().await?,
         };
-        let notices = self.ends_with_us && connection.server_version_num() >= Some(ENDS_WITH_US_SINCE);
         let answer = tokio::select! {
-            answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut connection)) => answer.map_err(over),
-            () = given_up, if notices => return Ok(Vec::new()),
+            answer = tokio::time::timeout(self.answer_within, query.fetch_all(&mut kept.connection)) => answer.map_err(over),
+            () = given_up, if kept.ends_with_us => return Ok(Vec::new()),
         };
         match answer.and_then(|rows| rows.map_err(StoreError::from)) {
             Ok(rows) => {
-                self.idle().push((connection, Instant::now()));
+                self.idle().push(Kept { since: Instant::now(), ..kept });
                 Ok(plain(rows))
             }
             Err(error) => {
@@ -100,14 +104,14 @@ impl KeptConnections {
     }
 
     /// One that is there and sound.
-    async fn rested(&self) -> Option<PgConnection> {
-        let (mut connection, since) = self.still_good().pop()?;
-        if since.elapsed() < ASK_AFTER {
-            return Some(connection);
+    async fn rested(&self) -> Option<Kept> {
+        let mut kept = self.still_good().pop()?;
+        if kept.since.elapsed() < ASK_AFTER {
+            return Some(kept);
         }
-        let asked = tokio::time::timeout(SAY_WITHIN, connection.ping()).await;
+        let asked = tokio::time::timeout(SAY_WITHIN, kept.connection.ping()).await;
         if asked.is_ok_and(|answer| answer.is_ok()) {
-            return Some(connection);
+            return Some(kept);
         }
         // What broke this one broke the others.
         self.idle().clear();
@@ -115,13 +119,13 @@ impl KeptConnections {
     }
 
     /// The last that was used is the last here; those that have rested for too long are closed.
-    fn still_good(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
+    fn still_good(&self) -> MutexGuard<'_, Vec<Kept>> {
         let mut idle = self.idle();
-        idle.retain(|(_, since)| since.elapsed() < REST_AT_MOST);
+        idle.retain(|kept| kept.since.elapsed() < REST_AT_MOST);
         idle
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

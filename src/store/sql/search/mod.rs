@@ -27,8 +27,12 @@ const TIMES: Sql = sql!(
     " and decided_at <= '9999-12-30T00:00:00.000000Z'" AS_TIME
 );
 const POLICIES: Sql = sql!("select hash from policies where substr(hash, 1, length($1)) = $1");
-/// Some of the reasons, for what is common in them.
-const SOME_REASONS: Sql = Sql { postgres: "select reason from decision_reasons limit 100", sqlite: "" };
+/// Some of the reasons, of a few pages anywhere, for what is common in them.
+const SOME_REASONS: Sql = Sql {
+    postgres: "select reason from decision_reasons tablesample system ((select 400 / greatest(relpages, 4)::real from pg_class \
+               where oid = 'decision_reasons'::regclass)) limit 250",
+    sqlite: "",
+};
 /// The hashes of the reasons that have a text, by what is rare of it; the whole of it is no condition that an index could look for.
 const REASONS: Sql = Sql {
     postgres: "select hashtextextended(reason, 0) from decision_reasons where reason ilike $1 and reason || '' ilike $2 limit $3",

@@ -8,6 +8,10 @@ const SHORTEST: usize = 3;
 
 /// A pattern for whatever has the text in it, by those of its words that none of these reasons has; by all of it if there are none.
 pub(super) fn pattern(text: &str, reasons: &[String]) -> String {
+    // What is the small letter of another may depend on the letters around it, and nothing may be cut from these then.
+    if !text.is_ascii() {
+        return having(text);
+    }
     let reasons: Vec<_> = reasons.iter().map(|reason| reason.to_lowercase()).collect();
     let letters: Vec<char> = text.chars().collect();
     let of = |place: &Range<usize>| letters.get(place.clone()).unwrap_or_default().iter().collect::<String>();
@@ -70,6 +74,7 @@ mod tests {
             ("subject", "%subject%"),
             ("example.com", "%example.com%"),
             ("-47", "%-47%"),
+            ("ΑΓΟΡΑΣ.ΟΚ-4711", "%ΑΓΟΡΑΣ.ΟΚ-4711%"),
             ("100%_\\", "%100\\%%"),
         ] {
             assert_eq!(pattern(text, &known), by, "{text}");

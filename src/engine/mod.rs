@@ -37,7 +37,7 @@ pub use health::Health;
 pub use history::{History, ReplayRange, since};
 pub use intake::{Accepted, IntakeError, Reported};
 pub use policy_files::{PolicyError, load_policy, load_tested_policy, load_untested_policy, read_policy_files};
-pub use recheck::{Recheck, Rechecked};
+pub use recheck::{PersonKeys, Recheck, Rechecked};
 pub use registration::{Begun, RegistrationError};
 pub use rekey::{RekeyError, rekey};
 pub use rollout::{PolicyFailure, PolicyStatus, StartPolicy, start_policy};

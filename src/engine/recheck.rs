@@ -1,7 +1,7 @@
 //! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
 
 use super::history::{archived, inquiry_of, traced_text};
-use crate::audit::{DecisionLeaf, MasterKey, PersonKey, RecordedFacts, WrappedKey};
+use crate::audit::{DecisionLeaf, PersonKey, RecordedFacts};
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
@@ -29,22 +29,16 @@ pub enum Rechecked {
     Unreadable,
 }
 
-/// The archived policies and the persons' keys that are at hand.
+/// The keys of persons that are at hand; nothing where one was destroyed.
+pub type PersonKeys = HashMap<String, Option<PersonKey>>;
+
+/// The archived policies that are at hand.
 #[derive(Debug, Default)]
 pub struct Recheck {
     policies: HashMap<String, Policy>,
-    master_key: Option<MasterKey>,
-    /// Nothing where a person's key was destroyed.
-    persons: HashMap<String, Option<PersonKey>>,
 }
 
 impl Recheck {
-    /// With the key that opens persons' keys, if it is at hand.
-    #[must_use]
-    pub fn new(master_key: Option<MasterKey>) -> Self {
-        Self { master_key, ..Self::default() }
-    }
-
     /// Takes in a policy of the archive.
     ///
     /// # Errors
@@ -55,34 +49,16 @@ impl Recheck {
         Ok(())
     }
 
-    /// The persons of these ciphertexts whose keys were not asked for yet; none where nobody could open them.
-    #[must_use]
-    pub fn unknown_persons(&self, sealed: &Value) -> Vec<String> {
-        let persons = sealed.as_object().filter(|_| self.master_key.is_some());
-        persons
-            .into_iter()
-            .flatten()
-            .map(|(person, _)| person.clone())
-            .filter(|person| !self.persons.contains_key(person))
-            .collect()
-    }
-
-    /// Takes in a person's key; nothing where it was destroyed.
-    pub fn add_person(&mut self, person: &str, wrapped: Option<&WrappedKey>) {
-        let key = wrapped.zip(self.master_key.as_ref()).and_then(|(wrapped, master)| master.person_key(person, wrapped).ok());
-        self.persons.insert(person.to_owned(), key);
-    }
-
     /// Decides again, with the ciphertexts that stand beside the leaf.
     #[must_use]
-    pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value) -> Rechecked {
+    pub fn decision(&self, leaf: DecisionLeaf<'_>, sealed: Value, persons: &PersonKeys) -> Rechecked {
         let traced = traced_text(leaf.trace);
         let Some(mut recorded) = recorded(leaf, sealed) else { return Rechecked::Unreadable };
         if recorded.decided_by != "policy" {
             return Rechecked::ByPeople;
         }
         let Some(policy) = self.policies.get(&recorded.policy_hash) else { return Rechecked::NoPolicy(recorded.policy_hash) };
-        let (personal, erased) = self.opened(&recorded);
+        let (personal, erased) = opened(&recorded, persons);
         let facts = std::mem::take(&mut recorded.facts);
         let (inquiry, is_incomplete) = inquiry_of(recorded.kind, recorded.decided_at, facts, policy, &personal, traced);
         let input = Input { kind: inquiry.kind, facts: &inquiry.facts, counts: &inquiry.counts, now: inquiry.now };
@@ -101,26 +77,26 @@ impl Recheck {
             }
         }
     }
+}
 
-    /// The personal facts that can be read, and the persons of whom some were erased.
-    fn opened(&self, recorded: &Recorded) -> (RecordedFacts, Vec<String>) {
-        let (mut opened, mut erased) = (RecordedFacts::default(), Vec::new());
-        for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
-            match self.persons.get(person) {
-                Some(Some(key)) => {
-                    let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
-                    match plain.map(|plain| serde_json::from_slice(&plain)) {
-                        Some(Ok(facts)) => opened.add_all(facts),
-                        // The person has another key now; the one that sealed this was destroyed.
-                        _ => erased.push(person.clone()),
-                    }
+/// The personal facts that can be read, and the persons of whom some were erased.
+fn opened(recorded: &Recorded, persons: &PersonKeys) -> (RecordedFacts, Vec<String>) {
+    let (mut opened, mut erased) = (RecordedFacts::default(), Vec::new());
+    for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
+        match persons.get(person) {
+            Some(Some(key)) => {
+                let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
+                match plain.map(|plain| serde_json::from_slice(&plain)) {
+                    Some(Ok(facts)) => opened.add_all(facts),
+                    // The person has another key now; the one that sealed this was destroyed.
+                    _ => erased.push(person.clone()),
                 }
-                Some(None) => erased.push(person.clone()),
-                None => {}
             }
+            Some(None) => erased.push(person.clone()),
+            None => {}
         }
-        (opened, erased)
     }
+    (opened, erased)
 }
 
 /// Whether it is rejected by a rule that holds, whatever the facts are that cannot be read: nothing counts more than that.

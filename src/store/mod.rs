@@ -171,6 +171,9 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
     /// A person's sealed key; nothing if there is none, or it was destroyed.
     async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError>;
 
+    /// The sealed keys of those of these persons who have one.
+    async fn person_keys(&self, persons: &[UserId]) -> Result<Vec<(String, WrappedKey)>, StoreError>;
+
     /// Moves operations out of the queue that came to their end so long ago, a page of them; where the next page begins, or
     /// nothing at the end. They are found by their ids as before.
     async fn retire(&self, after: Option<RecordId>, older_than: Duration) -> Result<Option<RecordId>, StoreError>;

@@ -1,13 +1,12 @@
 //! Months that were dropped from the log, in the folders that `assent audit retain` wrote: their rows stand in where the log has
 //! none. Read from the front to the back, as the log itself is.
 
-use super::check::{CheckedPage, added};
+use super::check::{By, CheckedPage, added};
 use super::export::Manifest;
 use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page};
 use crate::audit::{DroppedMonth, Finding, MonthDigest};
 use crate::cli::Failure;
-use crate::engine::Recheck;
 use std::path::{Path, PathBuf};
 
 /// A month, at the next of its rows.
@@ -112,7 +111,7 @@ impl Month {
 /// What stands in a month's folder, as it is on the disk; nothing where any of it is not what was sealed.
 pub(super) fn digest(folder: &Path) -> Result<Option<DroppedMonth>, Failure> {
     let mut month = Month::open(folder)?;
-    let (mut digest, nothing_to_decide_by) = (MonthDigest::default(), Recheck::new(None));
+    let (mut digest, nothing_to_decide_by) = (MonthDigest::default(), By::default());
     while let Some(entry) = month.next.take() {
         let (index, sealed) = (entry.seen.index, entry.seen.sealed);
         let checked = CheckedPage::of(vec![entry], &nothing_to_decide_by);

@@ -7,7 +7,7 @@ use crate::audit::{
     month_of, stored_json,
 };
 use crate::cli::Failure;
-use crate::engine::{Recheck, Rechecked};
+use crate::engine::{PersonKeys, Recheck, Rechecked};
 use crate::store::Stray;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -43,11 +43,12 @@ pub(super) struct Checking {
 
 impl Checking {
     /// Begins with a page.
-    pub(super) fn of(page: Page, recheck: &Arc<Recheck>) -> Self {
+    pub(super) fn of(page: Page, recheck: &Arc<Recheck>, persons: Arc<PersonKeys>) -> Self {
         let Page { entries, checkpoints, mut findings, strays, lines } = page;
         findings.extend(strays.into_iter().map(added));
-        let mut shares: Vec<_> = shared(entries, recheck, CheckedPage::of).collect();
-        shares.extend(shared(lines, recheck, CheckedPage::of_lines));
+        let by = By { recheck: Arc::clone(recheck), persons };
+        let mut shares: Vec<_> = shared(entries, &by, CheckedPage::of).collect();
+        shares.extend(shared(lines, &by, CheckedPage::of_lines));
         Self { checked: CheckedPage { checkpoints, findings, ..CheckedPage::default() }, shares }
     }
 
@@ -62,18 +63,25 @@ impl Checking {
     }
 }
 
+/// What decisions are decided again by.
+#[derive(Clone, Default)]
+pub(super) struct By {
+    recheck: Arc<Recheck>,
+    persons: Arc<PersonKeys>,
+}
+
 /// Has every processor do a share; they stand in the order of what went in.
 fn shared<T: Send + 'static>(
     mut items: Vec<T>,
-    recheck: &Arc<Recheck>,
-    check: fn(Vec<T>, &Recheck) -> CheckedPage,
+    by: &By,
+    check: fn(Vec<T>, &By) -> CheckedPage,
 ) -> impl Iterator<Item = JoinHandle<CheckedPage>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = items.len().div_ceil(threads).max(1);
     std::iter::from_fn(move || {
         let rest = items.split_off(share.min(items.len()));
-        let (some, recheck) = (std::mem::replace(&mut items, rest), Arc::clone(recheck));
-        (!some.is_empty()).then(|| tokio::task::spawn_blocking(move || check(some, &recheck)))
+        let (some, by) = (std::mem::replace(&mut items, rest), by.clone());
+        (!some.is_empty()).then(|| tokio::task::spawn_blocking(move || check(some, &by)))
     })
 }
 
@@ -86,17 +94,17 @@ pub(super) fn added(stray: Stray) -> Finding {
 const NOTHING: TreeHash = TreeHash([0; 32]);
 
 impl CheckedPage {
-    pub(super) fn of(entries: Vec<Entry>, recheck: &Recheck) -> Self {
+    pub(super) fn of(entries: Vec<Entry>, by: &By) -> Self {
         let mut checked = Self { leaves: Vec::with_capacity(entries.len()), ..Self::default() };
-        entries.into_iter().for_each(|entry| checked.check(entry, recheck));
+        entries.into_iter().for_each(|entry| checked.check(entry, by));
         checked
     }
 
-    fn of_lines(lines: Vec<Vec<u8>>, recheck: &Recheck) -> Self {
+    fn of_lines(lines: Vec<Vec<u8>>, by: &By) -> Self {
         let mut page = Page { lines, ..Page::default() };
         page.read();
         page.findings.extend(page.strays.into_iter().map(added));
-        Self { checkpoints: page.checkpoints, findings: page.findings, ..Self::of(page.entries, recheck) }
+        Self { checkpoints: page.checkpoints, findings: page.findings, ..Self::of(page.entries, by) }
     }
 
     fn add(&mut self, share: Self) {
@@ -108,11 +116,11 @@ impl CheckedPage {
         self.dropped.extend(share.dropped);
     }
 
-    fn check(&mut self, entry: Entry, recheck: &Recheck) {
+    fn check(&mut self, entry: Entry, by: &By) {
         let Entry { mut seen, row, found_at } = entry;
         let again = row.and_then(|mut row| {
             let sealed = row.sealed.take();
-            self.row(&mut seen, &row, sealed, found_at, recheck)
+            self.row(&mut seen, &row, sealed, found_at, by)
         });
         self.leaves.push(Checked { seen, again });
     }
@@ -124,7 +132,7 @@ impl CheckedPage {
         row: &'r LeafRecord,
         sealed: Option<Value>,
         found_at: Option<Timestamp>,
-        recheck: &Recheck,
+        by: &By,
     ) -> Option<Rechecked> {
         // What says something else than the line around it was changed.
         seen.row = Some(NOTHING);
@@ -160,6 +168,6 @@ impl CheckedPage {
         if let Some(counted) = leaf.counted_as().filter(|_| stands_in_the_log) {
             self.tally.add(counted, 1);
         }
-        Some(recheck.decision(leaf, sealed))
+        Some(by.recheck.decision(leaf, sealed, &by.persons))
     }
 }

@@ -8,6 +8,7 @@ mod forget;
 mod key;
 mod line;
 mod lines;
+mod persons;
 mod prove;
 mod query;
 mod reader;

@@ -5,6 +5,7 @@ use super::archive::Archives;
 use super::check::{self, CheckedPage, Checking};
 use super::export::{Manifest, Tables};
 use super::lines::Lines;
+use super::persons::Persons;
 use super::reader::Reader;
 use super::source::{self, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
@@ -12,13 +13,12 @@ use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, 
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
-use crate::domain::ids::UserId;
 use crate::engine::{Recheck, Rechecked};
 use crate::store::{Store, StoreError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -65,6 +65,7 @@ struct Again {
 struct Run {
     verification: Verification,
     recheck: Arc<Recheck>,
+    persons: Persons,
     again: Again,
     /// Of whom facts were erased, and the first decision that stood on them.
     erased: BTreeMap<String, Uuid>,
@@ -180,7 +181,8 @@ impl Run {
     fn new(keys: Vec<LogVerifier>, outside: Vec<Checkpoint>, master: Option<crate::audit::MasterKey>, total: u64) -> Self {
         Self {
             verification: Verification::new(keys, outside),
-            recheck: Arc::new(Recheck::new(master)),
+            recheck: Arc::default(),
+            persons: Persons::new(master),
             again: Again::default(),
             erased: BTreeMap::new(),
             tally: Tally::default(),
@@ -250,15 +252,11 @@ impl Run {
                 page.read();
                 self.archives.fill(&mut page)?;
             }
-            let persons = if keys.is_some() { self.unknown_persons(&page) } else { BTreeSet::new() };
-            let at_once = if persons.is_empty() { AT_ONCE } else { 0 };
-            while checking.len() > at_once {
+            let persons = self.persons.of(&page, keys).await?;
+            while checking.len() > AT_ONCE {
                 self.take_in_first(&mut checking).await?;
             }
-            if let Some(store) = keys {
-                self.fetch_keys(store, persons).await?;
-            }
-            checking.push_back(Checking::of(page, &self.recheck));
+            checking.push_back(Checking::of(page, &self.recheck, persons));
         }
         while !checking.is_empty() {
             self.take_in_first(&mut checking).await?;
@@ -294,26 +292,6 @@ impl Run {
         checked.months.into_iter().for_each(|month| self.verification.has_rows_of(month));
         checked.dropped.into_iter().for_each(|dropped| self.verification.month_dropped(dropped));
         self.progress.share(self.verification.size(), self.total, "leaves");
-    }
-
-    /// The persons of a page whose keys were not asked for yet.
-    fn unknown_persons(&self, page: &source::Page) -> BTreeSet<String> {
-        let sealed = page.entries.iter().filter_map(|entry| entry.row.as_ref()?.sealed.as_ref());
-        sealed.flat_map(|sealed| self.recheck.unknown_persons(sealed)).collect()
-    }
-
-    /// Nothing is being checked meanwhile.
-    async fn fetch_keys(&mut self, store: &dyn Store, persons: BTreeSet<String>) -> Result<(), Failure> {
-        for person in persons {
-            let wrapped = match UserId::new(person.as_str()) {
-                Ok(user) => store.person_key(&user).await?,
-                Err(_) => None,
-            };
-            if let Some(recheck) = Arc::get_mut(&mut self.recheck) {
-                recheck.add_person(&person, wrapped.as_ref());
-            }
-        }
-        Ok(())
     }
 
     fn again(&mut self, id: Uuid, again: Rechecked) {

@@ -24,7 +24,7 @@ mod search;
 mod types;
 mod view;
 
-use super::connection::{Driver, Transaction, args, first};
+use super::connection::{Driver, Row, Transaction, args, first};
 use super::dialect::sql;
 use super::group::answered;
 use super::recorded::{PolicyActivation, Recorded, RecordedRange};
@@ -387,6 +387,13 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError> {
         let row = first(self.driver.read(decide::PERSON, args![person.as_str()]).await?);
         Ok(row.map(|row| row.opt_bytes(0).map(|key| key.map(|key| WrappedKey(key.to_vec())))).transpose()?.flatten())
+    }
+
+    async fn person_keys(&self, persons: &[UserId]) -> Result<Vec<(String, WrappedKey)>, StoreError> {
+        let persons: serde_json::Value = persons.iter().map(UserId::as_str).collect();
+        let rows = self.driver.read(decide::PERSONS, args![persons.to_string()]).await?;
+        let key = |row: &Row| Ok((row.text(0)?.to_owned(), WrappedKey(row.opt_bytes(1)?.unwrap_or_default().to_vec())));
+        rows.iter().map(key).collect()
     }
 
     async fn retire(&self, after: Option<RecordId>, older_than: Duration) -> Result<Option<RecordId>, StoreError> {

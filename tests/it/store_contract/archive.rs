@@ -64,7 +64,9 @@ async fn a_persons_key_is_there_once_it_was_used(backend: Backend) {
     let fresh_key = assent::audit::WrappedKey(vec![1, 2, 3]);
     case.persons = vec![Person { id: user("ann"), fresh_key: fresh_key.clone() }];
     case.approve(store).await;
-    assert_eq!(store.person_key(&user("ann")).await.unwrap(), Some(fresh_key));
+    assert_eq!(store.person_key(&user("ann")).await.unwrap(), Some(fresh_key.clone()));
+    let keys = store.person_keys(&[user("nobody"), user("ann")]).await.unwrap();
+    assert_eq!(keys, [("ann".to_owned(), fresh_key)]);
 }
 
 async fn a_decision_by_a_policy_that_was_replaced_meanwhile_writes_nothing(backend: Backend) {

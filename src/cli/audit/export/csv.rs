@@ -35,3 +35,18 @@ fn line<'c>(cells: impl Iterator<Item = Cow<'c, str>>) -> Result<Vec<u8>, Failur
     writer.write_record(cells.iter().map(|cell| cell.as_bytes())).map_err(|error| Failure::input(error.to_string()))?;
     writer.into_inner().map_err(|error| Failure::input(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn no_text_is_a_formula_to_a_spreadsheet() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
+            assert_eq!(harmless(text), format!("'{text}"));
+        }
+        for text in ["", "a=1", "'=1", "approve"] {
+            assert_eq!(harmless(text), text);
+        }
+    }
+}

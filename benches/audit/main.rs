@@ -179,6 +179,7 @@ async fn main() {
     let [half, most, worst] = done.lag;
     println!("{} rows by 16 writers that dawdle and roll back, {:.0} a second", done.rows, done.rows_a_second);
     println!("  skipped, doubled             {:>9}, {}", done.skipped, done.doubled);
+    assert_eq!((done.skipped, done.doubled), (0, 0), "each row is a leaf, once");
     println!("  until it is sealed           p50 {half:.2} s, p99 {most:.2} s, at most {worst:.2} s");
     report.insert("written".into(), json!({ "rows": done.rows, "rows_a_second": done.rows_a_second, "lag_s": done.lag, "skipped": done.skipped, "doubled": done.doubled }));
     cluster.drop("written").await;

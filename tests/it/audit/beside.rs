@@ -2,7 +2,7 @@
 //! one of these is not what it was, that is said, and nothing is taken for granted that stands on it.
 
 use super::{Auditor, as_superuser};
-use crate::harness::{Backend, on_both};
+use crate::harness::{Backend, on_both, until};
 
 on_both!(what_the_tree_is_kept_by_is_held_against_it, checkpoints_that_are_none_are_said_by_their_size);
 
@@ -115,4 +115,40 @@ async fn an_export_is_gone_on_with_from_its_beginning_on_and_from_its_own_log_al
     assert!(ran.err.contains("was begun of another log, or of this one before it was changed"), "{}", ran.err);
     let ran = auditor.audit(&["export", &folder]).await;
     assert_eq!(ran.status, 0, "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_that_was_killed_goes_on_after_its_last_whole_file() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    // One file has 100,000 leaves.
+    let many = "insert into operator_actions (id, at, operator, action, target) \
+                select gen_random_uuid(), clock_timestamp(), 'w', 'test', i::text from generate_series(1, 150000) i";
+    auditor.stage.database.try_run(many).await.unwrap();
+    let store = auditor.stage.daemon.engine.store();
+    until("all is sealed", async || store.unsealed().await.unwrap() == 0).await;
+
+    let (folder, whole) = (auditor.path("killed"), auditor.path("whole"));
+    let first = format!("{folder}/log-000000.jsonl");
+    let mut export = tokio::process::Command::new(env!("CARGO_BIN_EXE_assent"));
+    let mut export = export.args(["audit", "export", &folder, "--config", &auditor.config]).kill_on_drop(true).spawn().unwrap();
+    let manifest = format!("{folder}/manifest.json");
+    let is_whole = async || std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains("log-000000.jsonl"));
+    until("the first file is whole", is_whole).await;
+    export.kill().await.unwrap();
+    assert!(!std::fs::exists(format!("{folder}/log-000001.jsonl")).unwrap(), "it was killed before the second");
+    let written = std::fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(auditor.audit(&["verify", "--export", &folder]).await.status, 2, "what is not done is not all there is");
+
+    let ran = auditor.audit(&["export", &folder]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(std::fs::metadata(&first).unwrap().modified().unwrap(), written, "what was whole is not written again");
+    let ran = auditor.audit(&["verify", "--export", &folder]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(auditor.audit(&["export", &whole]).await.status, 0);
+    let tables = |folder: &str| {
+        let manifest = std::fs::read_to_string(format!("{folder}/manifest.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["tables"].clone()
+    };
+    assert_eq!(tables(&folder), tables(&whole));
+    auditor.stage.daemon.stop().await;
 }

@@ -1,11 +1,71 @@
 //! What is personal: under seal in the log, destroyed with its key, and the proofs hold all the same.
 
 use super::Auditor;
+use crate::harness::site::Site;
 use crate::harness::{Backend, on_both};
 use assent::domain::kind::Kind;
 use serde_json::{Value, json};
 
-on_both!(who_is_forgotten_is_unreadable_and_the_log_still_holds, another_key_takes_the_place_of_the_first);
+on_both!(
+    who_is_forgotten_is_unreadable_and_the_log_still_holds,
+    another_key_takes_the_place_of_the_first,
+    nobodys_address_stands_in_logs_metrics_or_tables,
+);
+
+/// All that a dump of the database would have in it.
+async fn dump(site: &Site) -> String {
+    if let Some(path) = site.database.url.strip_prefix("sqlite://") {
+        let read = |path: String| std::fs::read(path).unwrap_or_default();
+        let (file, log) = (read(path.to_owned()), read(format!("{path}-wal")));
+        assert!(!log.is_empty(), "what was written last stands there");
+        return String::from_utf8_lossy(&[file, log].concat()).into_owned();
+    }
+    let tables =
+        "select quote_ident(relname) from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
+    let mut all = String::new();
+    for table in site.database.texts(tables).await {
+        // Bytes as they are, where they are text.
+        let rows = format!("select coalesce(string_agg(convert_from(t::text::bytea, 'LATIN1'), ' '), '') from {table} t");
+        let plain = format!("select coalesce(string_agg(t::text, ' '), '') from {table} t");
+        all += &site.database.texts(rows).await.concat();
+        all += &site.database.texts(plain).await.concat();
+    }
+    all
+}
+
+async fn nobodys_address_stands_in_logs_metrics_or_tables(backend: Backend) {
+    const ADDRESS: &str = "eve.secret";
+    let policy = r#"
+version: 1
+rules:
+  - {id: boss, on: share, effect: escalate, when: {actor.email: {eq: boss@example.com}}}
+  - {id: domain, on: share, effect: approve, when: {actor.email_domain: {in: [example.com]}}}
+"#;
+    let site = Site::new(backend, policy, json!({})).await;
+    let process = site.serve(&[("ASSENT_LOG", "trace")]).await;
+    let (id, ann) = site.share();
+    let data = |groups: Value| {
+        let user = json!({ "email": "eve.secret@example.com", "groups": groups, "attributes": { "note": "eve.secret-note" } });
+        json!({ "kind": Kind::Share, "operation_id": id, "requester_id": ann, "users": { (ann.as_str()): user }, "context": { "note": "eve.secret" } })
+    };
+    // Whoever is told what is wrong is told where it stands, and not what.
+    let refused = site.report(&data(json!("eve.secret")), 0).await;
+    assert_eq!(refused.status, 400, "{:?}", refused.body);
+    assert!(!refused.body.to_string().contains(ADDRESS), "{:?}", refused.body);
+    let answered = site.report(&data(json!(["eve.secret-group"])), 60).await;
+    assert!(answered.status < 300, "{:?}", answered.body);
+    let metrics = reqwest::get(format!("http://{}/metrics", process.address().unwrap())).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("assent_"), "{metrics}");
+    let said = process.said();
+    assert!(said.iter().any(|line| line.contains("TRACE")), "all that there is to say is said");
+    for line in said.iter().chain([&metrics]) {
+        assert!(!line.contains(ADDRESS), "{line}");
+    }
+    let dump = dump(&site).await;
+    assert!(dump.contains(&id), "the operation is there");
+    assert!(!dump.contains(ADDRESS) && !dump.contains(&hex::encode(ADDRESS)), "personal facts stand under seal alone");
+    process.kill().await;
+}
 
 async fn who_is_forgotten_is_unreadable_and_the_log_still_holds(backend: Backend) {
     let auditor = Auditor::begin(backend).await;

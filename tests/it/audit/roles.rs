@@ -66,8 +66,12 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
     for table in &tables {
         for attempt in [
             format!(
-                "update {table} set {} = null",
-                if table == "checkpoints" || table == "cosignatures" { "at" } else { "hash" }
+                "update {table} set {column} = {column}",
+                column = match table.as_str() {
+                    "policies" | "policy_activations" | "leaves" | "tree_nodes" => "hash",
+                    "checkpoints" | "cosignatures" => "at",
+                    _ => "id",
+                }
             ),
             format!("delete from {table}"),
             format!("truncate {table}"),
@@ -76,8 +80,7 @@ async fn the_daemons_role_works_and_cannot_change_the_log() {
             format!("alter table {table} rename to gone"),
         ] {
             let refused = as_daemon.try_run(&attempt).await.expect_err(&attempt);
-            let is_denied = refused.contains("permission denied") || refused.contains("must be owner");
-            assert!(is_denied || refused.contains("column \"hash\""), "{attempt}: {refused}");
+            assert!(refused.contains("permission denied") || refused.contains("must be owner"), "{attempt}: {refused}");
         }
     }
     for attempt in [

@@ -1,6 +1,7 @@
 //! What is recorded becomes leaves: each row once, none left out, whoever writes at the same time, and by whichever replica.
 
 use super::Auditor;
+use crate::harness::site::Site;
 use crate::harness::witness::Witness;
 use crate::harness::{Backend, Database, Setting, Stage, log_key, on_both, postgres, until};
 use assent::audit::{Checkpoint, LogKey, Stream, TreeHash, WitnessKey};
@@ -139,9 +140,25 @@ async fn checkpoints_leave_the_house(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_go_to_standard_output_where_the_operator_says_so() {
+    let site = Site::new(Backend::Sqlite, crate::harness::OBEDIENT, json!({})).await;
+    let site = site.configured(|config| config["audit"] = json!({ "seal_every": "100ms", "checkpoints": { "stdout": true } }));
+    let process = site.serve(&[]).await;
+    site.store().await.pause("one", "anna", None).await.unwrap();
+    let newest = async || site.store().await.last_checkpoint().await.unwrap().map_or(String::new(), |last| last.note);
+    until("the newest is printed", async || {
+        let newest = newest().await;
+        !newest.is_empty() && process.printed().ends_with(&newest)
+    })
+    .await;
+    assert!(!Checkpoint::parse_all(&process.printed()).unwrap().is_empty(), "nothing else is printed there");
+    process.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_that_roll_back_and_dawdle_leave_no_row_out_and_none_twice() {
     const WRITERS: u32 = 16;
-    // `cargo test` does with less; the whole number is the bench's and the soak's.
+    // `cargo test` does with less; a million are the bench's.
     let rows: u32 = std::env::var("SOAK_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(24_000);
     let database = Database::at(postgres::new_database().await);
     let store = database.open().await;

@@ -30,19 +30,19 @@ const MANY: &str = "
         alter table decisions enable trigger decisions_await_sealing;
     end $$";
 
-/// For each filter something of which there are a few, and the index that finds it.
-const FILTERS: [(&str, &str, &str); 11] = [
-    ("--kind", "invitation_link_creation", "kind"),
-    ("--verdict", "escalate", "verdict"),
-    ("--rule", "rule-17", "rule"),
-    ("--actor", "actor-17", "actor"),
-    ("--subject", "subject-17", "subject"),
-    ("--tresor", "tresor-17", "tresor"),
-    ("--domain", "d17.example", "subject_domain"),
-    ("--policy", "8f14e45fceea167a5a36dedd4bea2543", "policy"),
-    ("--reviewer", "rita", "by_people"),
-    ("--text", "c9f0f895", "reason"),
-    ("--operation", "op-1717", "operation"),
+/// For each filter something of which there are a few, the index that finds it, and what it means.
+const FILTERS: [(&str, &str, &str, &str); 11] = [
+    ("--kind", "invitation_link_creation", "kind", "kind = 'invitation_link_creation'"),
+    ("--verdict", "escalate", "verdict", "verdict = 'escalate'"),
+    ("--rule", "rule-17", "rule", "rules ? 'rule-17'"),
+    ("--actor", "actor-17", "actor", "actor_id = 'actor-17'"),
+    ("--subject", "subject-17", "subject", "subject_id = 'subject-17'"),
+    ("--tresor", "tresor-17", "tresor", "tresor_id = 'tresor-17'"),
+    ("--domain", "d17.example", "subject_domain", "facts -> 'subject.email_domain' ->> 'value' = 'd17.example'"),
+    ("--policy", "8f14e45fceea167a5a36dedd4bea2543", "policy", "policy_hash like '8f14e45fceea167a5a36dedd4bea2543%'"),
+    ("--reviewer", "rita", "by_people", "decided_by = 'reviewer:rita'"),
+    ("--text", "c9f0f895", "reason", "reason ilike '%c9f0f895%'"),
+    ("--operation", "op-1717", "operation", "operation_id = 'op-1717'"),
 ];
 
 /// The partitions of decisions, and the indexes, that a plan names.
@@ -65,7 +65,7 @@ async fn every_filter_has_an_index_and_reads_no_month_that_is_not_asked_for() {
         assert_eq!(ran.status, 0, "{}", ran.err);
         ran.out
     };
-    for (filter, value, index) in FILTERS {
+    for (filter, value, index, means) in FILTERS {
         let shown = plan(&[filter, value]).await;
         let (_, indexes) = named(&shown);
         let wanted = format!(
@@ -78,6 +78,13 @@ async fn every_filter_has_an_index_and_reads_no_month_that_is_not_asked_for() {
         let shown = plan(&[filter, value, "--since", "2026-05-03", "--until", "2026-05-20"]).await;
         let (partitions, _) = named(&shown);
         assert_eq!(partitions, BTreeSet::from(["decisions_2026_05".to_owned()]), "{filter}: {shown}");
+        let ran = auditor.audit(&["query", filter, value, "--since", "2026-05-01", "--csv", "--limit", "100"]).await;
+        let found: Vec<_> =
+            csv::Reader::from_reader(ran.out.as_bytes()).records().map(|row| row.unwrap()[7].to_owned()).collect();
+        let wanted = format!(
+            "select id::text from decisions where {means} and actor_id like 'actor-%' order by decided_at desc limit 100"
+        );
+        assert_eq!(found, auditor.stage.database.texts(wanted).await, "{filter} {value}: {}", ran.err);
     }
     // A decision by many rules is found by each of them, once.
     for (rule, count) in [("rule-22", 200), ("second-1", 50), ("third", 50), ("fourth", 50), ("fifth-0", 50)] {

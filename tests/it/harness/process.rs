@@ -14,8 +14,10 @@ use tokio::sync::watch;
 pub(crate) struct Process {
     child: Child,
     address: watch::Receiver<Option<SocketAddr>>,
-    /// The last line that it wrote: why it ended, if it did.
-    last: Arc<Mutex<String>>,
+    /// The lines of its log; the last says why it ended, if it did.
+    said: Arc<Mutex<Vec<String>>>,
+    /// What it wrote to standard output.
+    printed: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -30,13 +32,20 @@ impl Process {
             .env("ASSENT_LOG", "info")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (serves, address) = watch::channel(None);
-        let last: Arc<Mutex<String>> = Arc::default();
-        let line_kept = Arc::clone(&last);
+        let (said, printed): (Arc<Mutex<Vec<String>>>, Arc<Mutex<String>>) = Default::default();
+        let (line_kept, print_kept) = (Arc::clone(&said), Arc::clone(&printed));
+        let mut prints = BufReader::new(child.stdout.take().unwrap()).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = prints.next_line().await {
+                *print_kept.lock().unwrap() += &format!("{line}\n");
+            }
+        });
         let show = std::env::var_os("TEST_SHOW_LOGS").is_some();
         // Its log must be read on, or it would block.
         tokio::spawn(async move {
@@ -44,14 +53,14 @@ impl Process {
                 if show {
                     eprintln!("{line}");
                 }
-                line_kept.lock().unwrap().clone_from(&line);
+                line_kept.lock().unwrap().push(line.clone());
                 let event: Value = serde_json::from_str(&line).unwrap_or_default();
                 if event["fields"]["message"] == "assent serves" {
                     let _ = serves.send(event["fields"]["http.address"].as_str().and_then(|text| text.parse().ok()));
                 }
             }
         });
-        Self { child, address, last }
+        Self { child, address, said, printed }
     }
 
     /// Where it listens, once it serves; nothing if it ended before.
@@ -63,7 +72,17 @@ impl Process {
 
     /// The last line that it wrote.
     pub(crate) fn last_words(&self) -> String {
-        self.last.lock().unwrap().clone()
+        self.said.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+
+    /// All lines of its log.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// What it wrote to standard output.
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
     }
 
     /// Where it listens, if it serves by now.

@@ -2,10 +2,11 @@
 //! database's own; only the decisions are copies.
 
 use crate::cluster::{number, run};
-use assent::audit::{LeafRecord, Stream};
+use assent::audit::{LeafRecord, MasterKey, PersonKey, Stream, WrappedKey};
 use assent::store::{LEAVES_AT_ONCE, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -115,6 +116,41 @@ pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bo
     run(connection, "drop table made; set session_replication_role = origin").await;
     run(connection, "vacuum analyze decisions").await;
     run(connection, "vacuum analyze outcomes").await;
+}
+
+/// What a person's facts look like.
+const PERSONAL: &[u8] = br#"{"subject.email":{"value":"somebody@example.com","source":"notification"}}"#;
+
+/// Gives each decision facts of its subject, under that person's key; how many persons.
+pub(crate) async fn put_persons(connection: &mut PgConnection, master: &MasterKey) -> usize {
+    const DECISIONS: &str = "select id::text, subject_id from decisions";
+    let mut keys: HashMap<String, (WrappedKey, PersonKey)> = HashMap::new();
+    let decisions: Vec<(String, String)> = sqlx::query_as(DECISIONS).fetch_all(&mut *connection).await.unwrap();
+    run(connection, "set session_replication_role = replica").await;
+    for some in decisions.chunks(5_000) {
+        let sealed = some.iter().map(|(id, person)| {
+            let (_, key) = keys.entry(person.clone()).or_insert_with(|| {
+                let wrapped = master.new_person_key(person).unwrap();
+                let key = master.person_key(person, &wrapped).unwrap();
+                (wrapped, key)
+            });
+            json!({ person: key.seal(&format!("decision {id}"), PERSONAL).unwrap() }).to_string()
+        });
+        let sealed: Vec<_> = sealed.collect();
+        let ids: Vec<_> = some.iter().map(|(id, _)| id.as_str()).collect();
+        let put = "update decisions d set facts_personal = n.sealed::jsonb from unnest($1::text[], $2::text[]) n(id, sealed) where d.id = n.id::uuid";
+        sqlx::query(put).bind(ids).bind(sealed).execute(&mut *connection).await.unwrap();
+    }
+    for some in keys.iter().collect::<Vec<_>>().chunks(5_000) {
+        let persons: Vec<_> = some.iter().map(|(person, _)| person.as_str()).collect();
+        let wrapped: Vec<_> = some.iter().map(|(_, (wrapped, _))| wrapped.0.as_slice()).collect();
+        let put = "insert into person_keys (person_id, wrapped, created_at) select p, w, 0 from unnest($1::text[], $2::bytea[]) n(p, w)";
+        sqlx::query(put).bind(persons).bind(wrapped).execute(&mut *connection).await.unwrap();
+    }
+    run(connection, "set session_replication_role = origin").await;
+    run(connection, "vacuum full decisions").await;
+    run(connection, "vacuum analyze decisions").await;
+    keys.len()
 }
 
 /// Sealed as fast as it goes; rows a second.

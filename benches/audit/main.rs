@@ -20,7 +20,7 @@ mod log;
 mod program;
 mod writers;
 
-use assent::audit::LogKey;
+use assent::audit::{LogKey, MasterKey};
 use assent::store::{DecisionQuery, Store};
 use cluster::{Cluster, run};
 use log::Patterns;
@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const LOG: &str = "assent/bench1234";
+const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PAGE: u32 = 50;
 const NO_FILTER: &str = "no filter";
 
@@ -142,13 +143,16 @@ async fn main() {
     let mut report = serde_json::Map::new();
 
     let store = begin(&cluster, "sealed", &patterns).await;
-    log::fill(&mut cluster.connect("sealed").await, sealed, true).await;
-    println!("{sealed} decisions with their outcomes, sealed");
+    let mut connection = cluster.connect("sealed").await;
+    log::fill(&mut connection, sealed, true).await;
+    let persons = log::put_persons(&mut connection, &MasterKey::parse(ENCRYPTION_KEY).unwrap()).await;
+    println!("{sealed} decisions with their outcomes, about {persons} persons, sealed");
     let speed = log::seal(&store, &key).await;
     let config_for = |database: &str| {
         let config = folder.path().join("config.yaml");
         let seed = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
-        let text = json!({ "database": { "url": cluster.url(database) }, "audit": { "name": LOG, "signing_key": seed } });
+        let text = json!({ "database": { "url": cluster.url(database) }, "audit": { "name": LOG, "signing_key": seed },
+            "encryption": { "key": ENCRYPTION_KEY } });
         std::fs::write(&config, text.to_string()).unwrap();
         config
     };
@@ -169,7 +173,8 @@ async fn main() {
     let (said, seconds) = assent(&program, &verify);
     assert_eq!(said["sound"], true, "{said}");
     say("verified, from the export", seconds);
-    let (_, seconds) = assent(&program, &["audit", "verify", "--json", "--config", config]);
+    let (said, seconds) = assent(&program, &["audit", "verify", "--json", "--config", config]);
+    assert_eq!((&said["sound"], &said["decided_again"]["erased"]), (&json!(true), &json!(0)), "{said}");
     say("verified, from Postgres", seconds);
     drop(store);
     cluster.drop("sealed").await;

@@ -129,15 +129,15 @@ pub(crate) async fn put_persons(connection: &mut PgConnection, master: &MasterKe
     let decisions: Vec<(String, String)> = sqlx::query_as(DECISIONS).fetch_all(&mut *connection).await.unwrap();
     run(connection, "set session_replication_role = replica").await;
     for some in decisions.chunks(5_000) {
-        let sealed = some.iter().map(|(id, person)| {
+        let seal = |(id, person): &(String, String)| {
             let (_, key) = keys.entry(person.clone()).or_insert_with(|| {
                 let wrapped = master.new_person_key(person).unwrap();
                 let key = master.person_key(person, &wrapped).unwrap();
                 (wrapped, key)
             });
             json!({ person: key.seal(&format!("decision {id}"), PERSONAL).unwrap() }).to_string()
-        });
-        let sealed: Vec<_> = sealed.collect();
+        };
+        let sealed: Vec<_> = some.iter().map(seal).collect();
         let ids: Vec<_> = some.iter().map(|(id, _)| id.as_str()).collect();
         let put = "update decisions d set facts_personal = n.sealed::jsonb from unnest($1::text[], $2::text[]) n(id, sealed) where d.id = n.id::uuid";
         sqlx::query(put).bind(ids).bind(sealed).execute(&mut *connection).await.unwrap();

@@ -169,7 +169,9 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
     async fn recorded_page(&self, range: &RecordedRange) -> Result<Vec<Recorded>, StoreError>;
 
     /// A person's sealed key; nothing if there is none, or it was destroyed.
-    async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError>;
+    async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError> {
+        Ok(self.person_keys(std::slice::from_ref(person)).await?.pop().map(|(_, key)| key))
+    }
 
     /// The sealed keys of those of these persons who have one.
     async fn person_keys(&self, persons: &[UserId]) -> Result<Vec<(String, WrappedKey)>, StoreError>;

@@ -33,14 +33,13 @@ impl Persons {
         if self.known.len().saturating_add(persons.len()) > MOST {
             self.known.clear();
         }
-        let unknown = persons.iter().copied().filter(|person| !self.known.contains_key(*person));
+        let unknown: Vec<_> = persons.iter().copied().filter(|person| !self.known.contains_key(*person)).collect();
         // Whoever is no user of the platform has no key.
-        let asked: Vec<_> = unknown.clone().filter_map(|person| UserId::new(person).ok()).collect();
+        let asked: Vec<_> = unknown.iter().filter_map(|person| UserId::new(*person).ok()).collect();
         let wrapped: HashMap<_, _> =
             if asked.is_empty() { HashMap::new() } else { store.person_keys(&asked).await?.into_iter().collect() };
         let open = |person: &str| wrapped.get(person).and_then(|wrapped| master.person_key(person, wrapped).ok());
-        let opened: Vec<_> = unknown.map(|person| (person.to_owned(), open(person))).collect();
-        self.known.extend(opened);
+        self.known.extend(unknown.into_iter().map(|person| (person.to_owned(), open(person))));
         let key = |person: &str| (person.to_owned(), self.known.get(person).cloned().flatten());
         Ok(Arc::new(persons.into_iter().map(key).collect()))
     }

@@ -156,7 +156,7 @@ impl Questions {
         let room =
             room.ok().and_then(Result::ok).ok_or_else(|| StoreError::Unreachable("other questions take too long".into()))?;
         let kept = Arc::clone(&self.kept);
-        let (waits, nobody_waits) = tokio::sync::oneshot::channel::<()>();
+        let (_waits, nobody_waits) = tokio::sync::oneshot::channel::<()>();
         let given_up = async {
             let _ = nobody_waits.await;
             tokio::time::sleep(GIVE_UP_AFTER).await;
@@ -174,8 +174,6 @@ impl Questions {
             });
             rows
         });
-        let rows = asked.await;
-        drop(waits);
-        rows.map_err(|_| StoreError::Database("the task that asked ended".into()))?
+        asked.await.map_err(|_| StoreError::Database("the task that asked ended".into()))?
     }
 }

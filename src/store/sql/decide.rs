@@ -41,7 +41,7 @@ const TAKE_PLACE: Sql = sql!(
 const NEW_PERSON: Sql = sql!(
     "insert into person_keys (person_id, wrapped, created_at) values ($1, $2, " NOW ") on conflict (person_id) do nothing"
 );
-pub(super) const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
+const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
 pub(super) const PERSONS: Sql = Sql {
     postgres: "select person_id, wrapped from person_keys where person_id in (select jsonb_array_elements_text($1::jsonb))",
     sqlite: "select person_id, wrapped from person_keys where person_id in (select value from json_each($1))",

@@ -384,11 +384,6 @@ impl<D: Driver> Store for SqlStore<D> {
         self.driver.read(sql, args).await?.iter().map(archive::recorded).collect()
     }
 
-    async fn person_key(&self, person: &UserId) -> Result<Option<WrappedKey>, StoreError> {
-        let row = first(self.driver.read(decide::PERSON, args![person.as_str()]).await?);
-        Ok(row.map(|row| row.opt_bytes(0).map(|key| key.map(|key| WrappedKey(key.to_vec())))).transpose()?.flatten())
-    }
-
     async fn person_keys(&self, persons: &[UserId]) -> Result<Vec<(String, WrappedKey)>, StoreError> {
         let persons: serde_json::Value = persons.iter().map(UserId::as_str).collect();
         let rows = self.driver.read(decide::PERSONS, args![persons.to_string()]).await?;

@@ -131,7 +131,7 @@ impl<D: Driver> SqlStore<D> {
             return Ok(None);
         }
         let some = self.ask(SOME_REASONS, args![]).await?;
-        let some = some.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        let some = some.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
         let one_more = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
         let rows = self.ask(REASONS, args![rare::pattern(text, &some), having(text), one_more]).await?;
         let hashes = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;

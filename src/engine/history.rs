@@ -1,9 +1,10 @@
 //! Recorded decisions, looked at again: what they stood on, and what another policy would have made of them.
 
-use crate::audit::{MasterKey, PersonKey, RecordedFacts};
+use super::persons::{PersonKeys, Persons, opened};
+use crate::audit::{MasterKey, RecordedFacts};
 use crate::domain::duration::format_duration;
 use crate::domain::fact::FactState;
-use crate::domain::ids::{DecisionId, RecordId, UserId};
+use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, archived_files, judge, load};
@@ -21,8 +22,7 @@ const PAGE: u32 = 2_000;
 /// The record, opened with a key if there is one.
 pub struct History {
     store: Arc<dyn Store>,
-    master_key: Option<MasterKey>,
-    person_keys: HashMap<String, Option<PersonKey>>,
+    persons: Persons,
 }
 
 /// What to evaluate again.
@@ -38,7 +38,7 @@ impl History {
     /// Reads from a store. Without a key, or where a person's was destroyed, personal facts are unknown.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, master_key: Option<MasterKey>) -> Self {
-        Self { store, master_key, person_keys: HashMap::new() }
+        Self { store, persons: Persons::new(master_key) }
     }
 
     /// A decision.
@@ -77,34 +77,8 @@ impl History {
     /// # Errors
     /// The database.
     pub async fn inquiry(&mut self, recorded: &Recorded, policy: &Policy) -> Result<(Inquiry, bool), StoreError> {
-        let personal = self.open(recorded).await?;
-        let traced = traced_text(&recorded.trace);
-        Ok(inquiry_of(recorded.kind, recorded.decided_at, recorded.facts.clone(), policy, &personal, traced))
-    }
-
-    /// The personal facts of a decision, as far as they can be opened.
-    async fn open(&mut self, recorded: &Recorded) -> Result<RecordedFacts, StoreError> {
-        let mut opened = RecordedFacts::default();
-        let (Some(persons), Some(master_key)) = (recorded.facts_personal.as_object(), self.master_key.clone()) else {
-            return Ok(opened);
-        };
-        for (person, sealed) in persons {
-            if !self.person_keys.contains_key(person) {
-                let wrapped = match UserId::new(person.as_str()) {
-                    Ok(user) => self.store.person_key(&user).await?,
-                    Err(_) => None,
-                };
-                let key = wrapped.and_then(|wrapped| master_key.person_key(person, &wrapped).ok());
-                self.person_keys.insert(person.clone(), key);
-            }
-            let key = self.person_keys.get(person).and_then(Option::as_ref);
-            let plain =
-                key.zip(sealed.as_str()).and_then(|(key, sealed)| key.open(&format!("decision {}", recorded.id), sealed).ok());
-            if let Some(Ok(facts)) = plain.map(|plain| serde_json::from_slice(&plain)) {
-                opened.add_all(facts);
-            }
-        }
-        Ok(opened)
+        let persons = self.persons.of(std::iter::once(&recorded.facts_personal), self.store.as_ref()).await?;
+        Ok(inquiry_on(recorded, policy, &persons))
     }
 
     fn next_page(&self, range: &RecordedRange) -> JoinHandle<Result<Vec<Recorded>, StoreError>> {
@@ -137,8 +111,10 @@ impl History {
             page.after = Some((last.decided_at, last.id));
             // The database reads on while these are decided.
             coming = self.next_page(&page);
+            let sealed = decisions.iter().map(|recorded| &recorded.facts_personal);
+            let persons = self.persons.of(sealed, self.store.as_ref()).await?;
             for recorded in &decisions {
-                let (mut inquiry, is_incomplete) = self.inquiry(recorded, policy).await?;
+                let (mut inquiry, is_incomplete) = inquiry_on(recorded, policy, &persons);
                 read += 1;
                 // What somebody decided by hand takes places in limits, and is no rule's to decide again.
                 if recorded.decided_at >= range.since && recorded.decided_by == "policy" {
@@ -160,6 +136,12 @@ impl History {
         }
         Ok(difference.finish())
     }
+}
+
+fn inquiry_on(recorded: &Recorded, policy: &Policy, persons: &PersonKeys) -> (Inquiry, bool) {
+    let (personal, _) = opened(recorded, persons);
+    let traced = traced_text(&recorded.trace);
+    inquiry_of(recorded.kind, recorded.decided_at, recorded.facts.clone(), policy, &personal, traced)
 }
 
 /// What a decision stood on, with the personal facts that could be opened; whether any fact is missing.

@@ -1,7 +1,8 @@
 //! Recorded decisions, decided again by the archived policy that made them: whether it comes to the same.
 
 use super::history::{archived, inquiry_of, traced_text};
-use crate::audit::{DecisionLeaf, PersonKey, RecordedFacts};
+use super::persons::{PersonKeys, opened};
+use crate::audit::DecisionLeaf;
 use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
@@ -28,9 +29,6 @@ pub enum Rechecked {
     /// The record is none that this program wrote.
     Unreadable,
 }
-
-/// The keys of persons that are at hand; nothing where one was destroyed.
-pub type PersonKeys = HashMap<String, Option<PersonKey>>;
 
 /// The archived policies that are at hand.
 #[derive(Debug, Default)]
@@ -77,26 +75,6 @@ impl Recheck {
             }
         }
     }
-}
-
-/// The personal facts that can be read, and the persons of whom some were erased.
-fn opened(recorded: &Recorded, persons: &PersonKeys) -> (RecordedFacts, Vec<String>) {
-    let (mut opened, mut erased) = (RecordedFacts::default(), Vec::new());
-    for (person, sealed) in recorded.facts_personal.as_object().into_iter().flatten() {
-        match persons.get(person) {
-            Some(Some(key)) => {
-                let plain = sealed.as_str().and_then(|sealed| key.open(&format!("decision {}", recorded.id), sealed).ok());
-                match plain.map(|plain| serde_json::from_slice(&plain)) {
-                    Some(Ok(facts)) => opened.add_all(facts),
-                    // The person has another key now; the one that sealed this was destroyed.
-                    _ => erased.push(person.clone()),
-                }
-            }
-            Some(None) => erased.push(person.clone()),
-            None => {}
-        }
-    }
-    (opened, erased)
 }
 
 /// Whether it is rejected by a rule that holds, whatever the facts are that cannot be read: nothing counts more than that.

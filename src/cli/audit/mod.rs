@@ -8,7 +8,6 @@ mod forget;
 mod key;
 mod line;
 mod lines;
-mod persons;
 mod prove;
 mod query;
 mod reader;

@@ -5,15 +5,14 @@ use super::archive::Archives;
 use super::check::{self, CheckedPage, Checking};
 use super::export::{Manifest, Tables};
 use super::lines::Lines;
-use super::persons::Persons;
 use super::reader::Reader;
-use super::source::{self, Source};
+use super::source::{self, Page, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified, edge};
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
-use crate::engine::{Recheck, Rechecked};
+use crate::engine::{PersonKeys, Persons, Recheck, Rechecked};
 use crate::store::{Store, StoreError};
 use clap::Args;
 use serde::Serialize;
@@ -252,7 +251,7 @@ impl Run {
                 page.read();
                 self.archives.fill(&mut page)?;
             }
-            let persons = self.persons.of(&page, keys).await?;
+            let persons = self.persons_of(&page, keys).await?;
             while checking.len() > AT_ONCE {
                 self.take_in_first(&mut checking).await?;
             }
@@ -262,6 +261,13 @@ impl Run {
             self.take_in_first(&mut checking).await?;
         }
         Ok(())
+    }
+
+    /// The keys of a page's persons; an export has none.
+    async fn persons_of(&mut self, page: &Page, store: Option<&dyn Store>) -> Result<Arc<PersonKeys>, Failure> {
+        let Some(store) = store else { return Ok(Arc::default()) };
+        let sealed = page.entries.iter().filter_map(|entry| entry.row.as_ref()?.sealed.as_ref());
+        Ok(self.persons.of(sealed, store).await?)
     }
 
     async fn take_in_first(&mut self, checking: &mut VecDeque<Checking>) -> Result<(), Failure> {

@@ -16,6 +16,8 @@
 #[path = "../pipeline/cluster.rs"]
 mod cluster;
 mod log;
+#[path = "../pipeline/memory.rs"]
+mod memory;
 #[path = "../pipeline/program.rs"]
 mod program;
 mod writers;
@@ -26,9 +28,9 @@ use cluster::{Cluster, run};
 use log::Patterns;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const LOG: &str = "assent/bench1234";
 const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -125,12 +127,26 @@ fn old_and_rare() -> String {
     )
 }
 
-/// Runs the released program; what it printed as JSON, and seconds.
-fn assent(program: &Path, args: &[&str]) -> (Value, f64) {
+/// What the released program printed as JSON, and what it took.
+struct Ran {
+    said: Value,
+    seconds: f64,
+    most_mib: f64,
+}
+
+/// Runs it; what it prints is less than a pipe holds.
+fn assent(program: &Path, args: &[&str]) -> Ran {
     let started = Instant::now();
-    let ran = Command::new(program).args(args).output().unwrap();
+    let mut child = Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut most_mib = 0.0;
+    while child.try_wait().unwrap().is_none() {
+        most_mib = f64::max(most_mib, memory::mib(child.id(), "VmHWM"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let ran = child.wait_with_output().unwrap();
     assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
-    (serde_json::from_slice(&ran.stdout).unwrap_or_default(), started.elapsed().as_secs_f64())
+    Ran { said: serde_json::from_slice(&ran.stdout).unwrap_or_default(), seconds, most_mib }
 }
 
 #[tokio::main]
@@ -161,21 +177,23 @@ async fn main() {
     let leaves = sealed as f64 * 2.0;
     report.insert("sealed_rows_a_second".into(), speed.into());
     println!("  sealed                       {speed:>12.0} rows a second");
-    let mut say = |name: &str, seconds: f64| {
-        println!("  {name:<28} {:>12.0} rows a second", leaves / seconds);
-        report.insert(format!("{}_rows_a_second", name.replace([' ', ','], "_")), (leaves / seconds).into());
+    let mut say = |name: &str, ran: &Ran| {
+        let (speed, name_in_report) = (leaves / ran.seconds, name.replace([' ', ','], "_"));
+        println!("  {name:<28} {speed:>12.0} rows a second, at most {:.0} MiB", ran.most_mib);
+        report.insert(format!("{name_in_report}_rows_a_second"), speed.into());
+        report.insert(format!("{name_in_report}_mib"), ran.most_mib.into());
     };
-    let (_, seconds) = assent(&program, &["audit", "export", export.to_str().unwrap(), "--json", "--config", config]);
-    say("exported", seconds);
+    say("exported", &assent(&program, &["audit", "export", export.to_str().unwrap(), "--json", "--config", config]));
     let (public, _) = (Command::new(&program).args(["audit", "key", "--config", config]).output().unwrap(), ());
     let public = String::from_utf8(public.stdout).unwrap();
     let verify = ["audit", "verify", "--json", "--export", export.to_str().unwrap(), "--key", public.trim()];
-    let (said, seconds) = assent(&program, &verify);
-    assert_eq!(said["sound"], true, "{said}");
-    say("verified, from the export", seconds);
-    let (said, seconds) = assent(&program, &["audit", "verify", "--json", "--config", config]);
-    assert_eq!((&said["sound"], &said["decided_again"]["erased"]), (&json!(true), &json!(0)), "{said}");
-    say("verified, from Postgres", seconds);
+    let ran = assent(&program, &verify);
+    assert_eq!(ran.said["sound"], true, "{}", ran.said);
+    say("verified, from the export", &ran);
+    let ran = assent(&program, &["audit", "verify", "--json", "--config", config]);
+    let (is_sound, erased) = (&ran.said["sound"], &ran.said["decided_again"]["erased"]);
+    assert_eq!((is_sound, erased), (&json!(true), &json!(0)), "{}", ran.said);
+    say("verified, from Postgres", &ran);
     drop(store);
     cluster.drop("sealed").await;
 

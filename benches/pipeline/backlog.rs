@@ -32,7 +32,7 @@ pub(crate) async fn claim(cluster: &Cluster, operations: u64, time: Duration) ->
         cluster::run(&mut reader, "begin isolation level repeatable read; select count(*) from operations").await;
         readers.push(reader);
     }
-    let resident_before = super::process::resident(std::process::id());
+    let resident_before = super::memory::mib(std::process::id(), "VmRSS");
     let started = Instant::now();
     let mut times = Vec::new();
     while started.elapsed() < time {
@@ -45,7 +45,7 @@ pub(crate) async fn claim(cluster: &Cluster, operations: u64, time: Duration) ->
             store.reschedule(&one.lease, Duration::from_secs(30), false, true, None).await.unwrap();
         }
     }
-    let resident_after = super::process::resident(std::process::id());
+    let resident_after = super::memory::mib(std::process::id(), "VmRSS");
     drop(readers);
     drop(connection);
     drop(store);

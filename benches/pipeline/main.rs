@@ -17,6 +17,7 @@
 mod backlog;
 mod cluster;
 mod measure;
+mod memory;
 mod process;
 mod program;
 mod report;

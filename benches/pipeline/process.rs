@@ -1,5 +1,6 @@
-//! Daemons in processes of their own, and what the system says of processes: processor time and resident memory.
+//! Daemons in processes of their own, and what processor time the system says that processes took.
 
+use crate::memory;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl Daemon {
 
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> f64 {
-        resident(self.id())
+        memory::mib(self.id(), "VmRSS")
     }
 }
 
@@ -73,13 +74,6 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Resident memory of a process in MiB.
-pub(crate) fn resident(id: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|rest| rest.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
 }
 
 /// Seconds of processor time that a process has used.

@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 
-/// A shorter word may have no place in an index of letters.
+/// A shorter word, with what stands beside it, may have no place in an index of letters.
 const SHORTEST: usize = 3;
+/// What no more than one reason of so many has is rare.
+const RARE: usize = 50;
 
-/// A pattern for whatever has the text in it, by those of its words that none of these reasons has; by all of it if there are none.
+/// A pattern for whatever has the text in it, by those of its words that hardly any of these reasons has; by all of it if there are none.
 pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
     // What is the small letter of another may depend on the letters around it, and nothing may be cut from these then.
     if !text.is_ascii() {
@@ -14,14 +16,16 @@ pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
     }
     let reasons: Vec<_> = reasons.iter().map(|reason| reason.to_lowercase()).collect();
     let of = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
-    let is_rare = |word: &Range<usize>| {
-        let word = of(word).to_lowercase();
-        !reasons.iter().any(|reason| reason.contains(&word))
-    };
     let mut kept: Vec<Range<usize>> = Vec::new();
-    for word in words(text).filter(|word| word.len() >= SHORTEST).filter(is_rare) {
-        // With its neighbours, which say that it is a whole word.
+    for word in words(text).filter(|word| !word.is_empty()) {
+        // With its neighbours, which say that it begins or ends there; to the index one of them is like another.
         let place = word.start.saturating_sub(1)..word.end.saturating_add(1).min(text.len());
+        let (begins, ends) = (place.start < word.start, place.end > word.end);
+        let word = of(&word).to_lowercase();
+        let common = reasons.iter().filter(|reason| stands_in(reason, &word, begins, ends)).count();
+        if place.len() < SHORTEST || common > reasons.len() / RARE {
+            continue;
+        }
         match kept.last_mut() {
             // What two words share stands in the text once.
             Some(last) if last.end >= place.start => last.end = place.end,
@@ -30,6 +34,15 @@ pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
     }
     let parts: Vec<_> = kept.iter().map(|place| escaped(of(place))).collect();
     if parts.is_empty() { having(text) } else { format!("%{}%", parts.join("%")) }
+}
+
+/// Whether a word stands in a text, as one that begins or ends there.
+fn stands_in(text: &str, word: &str, begins: bool, ends: bool) -> bool {
+    let is_edge = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at.saturating_add(word.len())..).unwrap_or_default());
+        (!begins || is_edge(before.chars().next_back())) && (!ends || is_edge(after.chars().next()))
+    })
 }
 
 /// The pattern of whatever has a text in it.
@@ -64,16 +77,27 @@ mod tests {
             ("of 471.example.com", "% 471.%"),
             ("SUBJECT-4711 of 711.example", "%-4711 % 711.%"),
             ("subject-4711 812 of", "%-4711 812 %"),
-            // Nothing is rare, or nothing is known: all of it.
+            ("17.example.com", "%17.%"),
+            ("of 7 example.com", "% 7 %"),
+            ("-47", "%-47%"),
+            // Nothing is rare, or too short: all of it.
             ("subject", "%subject%"),
             ("example.com", "%example.com%"),
-            ("-47", "%-47%"),
+            ("7.example.com", "%7.example.com%"),
             ("ΑΓΟΡΑΣ.ΟΚ-4711", "%ΑΓΟΡΑΣ.ΟΚ-4711%"),
             ("100%_\\", "%100\\%%"),
         ] {
             assert_eq!(pattern(text, &known), by, "{text}");
         }
-        assert_eq!(pattern("a_b\\%", &[]), "%a\\_b\\\\\\%%");
+        assert_eq!(pattern("a_b\\%", &[]), "%\\_b\\\\%");
+    }
+
+    #[test]
+    fn what_one_reason_of_fifty_has_is_rare() {
+        let reasons: Vec<_> = (0..100).map(|number| format!("subject-{number} of {}.example.com", number % 50)).collect();
+        let reasons: Vec<_> = reasons.iter().map(String::as_str).collect();
+        assert_eq!(pattern("17.example.com", &reasons), "%17.%");
+        assert_eq!(pattern("17.example.com", &reasons[..99]), "%17.example.com%");
     }
 
     /// Whether a text is like a pattern, as a database says it.

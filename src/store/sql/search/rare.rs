@@ -7,6 +7,8 @@ use std::ops::Range;
 const SHORTEST: usize = 3;
 /// What no more than one reason of so many has is rare.
 const RARE: usize = 50;
+/// So many words of a text are looked at: whoever asks says how long it is, and some words do.
+const MOST_WORDS: usize = 32;
 
 /// A pattern for whatever has the text in it, by those of its words that hardly any of these reasons has; by all of it if there are none.
 pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
@@ -16,14 +18,16 @@ pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
     }
     let reasons: Vec<_> = reasons.iter().map(|reason| reason.to_lowercase()).collect();
     let of = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
-    let mut kept: Vec<Range<usize>> = Vec::new();
-    for word in words(text).filter(|word| !word.is_empty()) {
-        // With its neighbours, which say that it begins or ends there; to the index one of them is like another.
+    // With its neighbours, which say that it begins or ends there; to the index one of them is like another.
+    let with_neighbours = |word: Range<usize>| {
         let place = word.start.saturating_sub(1)..word.end.saturating_add(1).min(text.len());
+        (place.len() >= SHORTEST && !word.is_empty()).then_some((word, place))
+    };
+    let mut kept: Vec<Range<usize>> = Vec::new();
+    for (word, place) in words(text).filter_map(with_neighbours).take(MOST_WORDS) {
         let (begins, ends) = (place.start < word.start, place.end > word.end);
-        let word = of(&word).to_lowercase();
-        let common = reasons.iter().filter(|reason| stands_in(reason, &word, begins, ends)).count();
-        if place.len() < SHORTEST || common > reasons.len() / RARE {
+        let (word, most) = (of(&word).to_lowercase(), reasons.len() / RARE);
+        if reasons.iter().filter(|reason| stands_in(reason, &word, begins, ends)).nth(most).is_some() {
             continue;
         }
         match kept.last_mut() {
@@ -36,13 +40,20 @@ pub(super) fn pattern(text: &str, reasons: &[&str]) -> String {
     if parts.is_empty() { having(text) } else { format!("%{}%", parts.join("%")) }
 }
 
-/// Whether a word stands in a text, as one that begins or ends there.
+/// Whether a word in plain letters stands in a text, as one that begins or ends there.
 fn stands_in(text: &str, word: &str, begins: bool, ends: bool) -> bool {
     let is_edge = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at.saturating_add(word.len())..).unwrap_or_default());
-        (!begins || is_edge(before.chars().next_back())) && (!ends || is_edge(after.chars().next()))
-    })
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let before = text.get(..text.len().saturating_sub(rest.len()).saturating_add(at)).unwrap_or_default();
+        let after = rest.get(at.saturating_add(word.len())..).unwrap_or_default();
+        if (!begins || is_edge(before.chars().next_back())) && (!ends || is_edge(after.chars().next())) {
+            return true;
+        }
+        // It may begin again within itself.
+        rest = rest.get(at.saturating_add(1)..).unwrap_or_default();
+    }
+    false
 }
 
 /// The pattern of whatever has a text in it.
@@ -66,7 +77,7 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::pattern;
+    use super::{MOST_WORDS, pattern};
     use proptest::prelude::*;
 
     #[test]
@@ -98,6 +109,9 @@ mod tests {
         let reasons: Vec<_> = reasons.iter().map(String::as_str).collect();
         assert_eq!(pattern("17.example.com", &reasons), "%17.%");
         assert_eq!(pattern("17.example.com", &reasons[..99]), "%17.example.com%");
+        // What ends a word that has it twice ends it, too.
+        assert_eq!(pattern("00 members", &["1000 members"]), "%00 members%");
+        assert_eq!(pattern(&"q.".repeat(100), &reasons), format!("%.{}%", "q.".repeat(MOST_WORDS)));
     }
 
     /// Whether a text is like a pattern, as a database says it.

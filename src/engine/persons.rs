@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// Of so many persons keys are kept from one page to the next.
 const MOST: usize = 20_000;
+/// So many are asked for by one statement: whoever owns the database can name as many as there is room for.
+const AT_ONCE: usize = 4_000;
 
 /// The keys of persons that are at hand; nothing where one was destroyed.
 pub type PersonKeys = HashMap<String, Option<PersonKey>>;
@@ -35,14 +37,17 @@ impl Persons {
     pub async fn of(&mut self, sealed: impl Iterator<Item = &Value>, store: &dyn Store) -> Result<Arc<PersonKeys>, StoreError> {
         let Some(master) = &self.master else { return Ok(Arc::default()) };
         let persons: BTreeSet<&str> = sealed.filter_map(Value::as_object).flat_map(Map::keys).map(String::as_str).collect();
-        if self.known.len().saturating_add(persons.len()) > MOST {
+        let mut unknown: Vec<_> = persons.iter().copied().filter(|person| !self.known.contains_key(*person)).collect();
+        if self.known.len().saturating_add(unknown.len()) > MOST {
             self.known.clear();
+            unknown = persons.iter().copied().collect();
         }
-        let unknown: Vec<_> = persons.iter().copied().filter(|person| !self.known.contains_key(*person)).collect();
         // Whoever is no user of the platform has no key.
         let asked: Vec<_> = unknown.iter().filter_map(|person| UserId::new(*person).ok()).collect();
-        let wrapped: HashMap<_, _> =
-            if asked.is_empty() { HashMap::new() } else { store.person_keys(&asked).await?.into_iter().collect() };
+        let mut wrapped = HashMap::new();
+        for some in asked.chunks(AT_ONCE) {
+            wrapped.extend(store.person_keys(some).await?);
+        }
         let open = |person: &str| wrapped.get(person).and_then(|wrapped| master.person_key(person, wrapped).ok());
         self.known.extend(unknown.into_iter().map(|person| (person.to_owned(), open(person))));
         let key = |person: &str| (person.to_owned(), self.known.get(person).cloned().flatten());

@@ -8,7 +8,8 @@ use super::lines::Lines;
 use super::reader::Reader;
 use super::source::{self, Page, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
-use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, Proof, Tally, Verification, Verified, edge};
+use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, MasterKey, Proof, Tally, Verification, Verified, edge};
+use crate::cli::daemon::check_key;
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
@@ -134,7 +135,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             for stray in source.strays().await? {
                 run.verification.found(check::added(stray));
             }
-            run.forgotten(store).await?;
+            run.forgotten(store, log.config.encryption.as_ref()).await?;
             run.counts(kept);
             run.edge(store, size).await?;
             run.report(Some(store.unsealed().await?), options.json)
@@ -177,7 +178,7 @@ async fn check_proof(file: &Path, options: &Options) -> Result<(), Failure> {
 }
 
 impl Run {
-    fn new(keys: Vec<LogVerifier>, outside: Vec<Checkpoint>, master: Option<crate::audit::MasterKey>, total: u64) -> Self {
+    fn new(keys: Vec<LogVerifier>, outside: Vec<Checkpoint>, master: Option<MasterKey>, total: u64) -> Self {
         Self {
             verification: Verification::new(keys, outside),
             recheck: Arc::default(),
@@ -199,7 +200,11 @@ impl Run {
     }
 
     /// Whoever's facts are gone was forgotten by somebody who says so: a key that went another way hides what was decided on.
-    async fn forgotten(&mut self, store: &dyn Store) -> Result<(), Failure> {
+    async fn forgotten(&mut self, store: &dyn Store, key: Option<&MasterKey>) -> Result<(), Failure> {
+        // Where it was replaced meanwhile, what nobody erased cannot be read any more.
+        if let Some(key) = key.filter(|_| !self.erased.is_empty()) {
+            check_key(store, key, false).await?;
+        }
         for (person, decision) in std::mem::take(&mut self.erased) {
             if !store.was_forgotten(&person).await? {
                 self.verification.found(Finding::Unread { person, decision: decision.to_string() });

@@ -11,6 +11,7 @@ use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, arch
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,7 +152,7 @@ pub(super) fn inquiry_of(
     recorded: RecordedFacts,
     policy: &Policy,
     personal: &RecordedFacts,
-    traced: Vec<TracedRule>,
+    traced: Vec<TracedRule<'_>>,
 ) -> (Inquiry, bool) {
     let asked = policy.facts_for(kind).iter().chain(policy.shadow_facts_for(kind));
     let missing: Vec<_> = asked.filter(|name| !recorded.has(name)).collect();
@@ -174,30 +175,35 @@ pub(super) fn archived(hash: &str, body: &str) -> Result<Policy, StoreError> {
 
 /// The part of a trace that tells what limits saw; the rest of it is read past.
 #[derive(Deserialize)]
-pub(super) struct TracedRule {
-    limit: Option<TracedLimit>,
+pub(super) struct TracedRule<'t> {
+    #[serde(borrow)]
+    limit: Option<TracedLimit<'t>>,
 }
 
 #[derive(Deserialize)]
-struct TracedLimit {
-    count: String,
-    per: String,
-    windows: Vec<TracedWindow>,
+struct TracedLimit<'t> {
+    #[serde(borrow)]
+    count: Cow<'t, str>,
+    #[serde(borrow)]
+    per: Cow<'t, str>,
+    #[serde(borrow)]
+    windows: Vec<TracedWindow<'t>>,
 }
 
 #[derive(Deserialize)]
-struct TracedWindow {
-    within: String,
+struct TracedWindow<'t> {
+    #[serde(borrow)]
+    within: Cow<'t, str>,
     seen: Option<u64>,
 }
 
 /// What limits saw, of a trace as text; most traces tell nothing of them.
-pub(super) fn traced_text(trace: &str) -> Vec<TracedRule> {
+pub(super) fn traced_text(trace: &str) -> Vec<TracedRule<'_>> {
     if trace.contains("\"windows\"") { serde_json::from_str(trace).unwrap_or_default() } else { Vec::new() }
 }
 
 /// What the limits of the recorded policy saw, where the other policy counts the same.
-fn recorded_counts(traced: Vec<TracedRule>, policy: &Policy) -> BTreeMap<String, u64> {
+fn recorded_counts(traced: Vec<TracedRule<'_>>, policy: &Policy) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let live = || policy.rules.iter().filter(|rule| rule.mode != RuleMode::Off);
     let limits = || live().filter_map(|rule| rule.limit.as_ref());

@@ -9,8 +9,6 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
@@ -49,6 +47,9 @@ pub(super) async fn list(
         if value.contains('\0') {
             return Err(Problem::field(&name, "must not contain a zero byte"));
         }
+        if value.is_empty() {
+            return Err(Problem::field(&name, "must not be empty; leave it out to ask for all"));
+        }
         let text = || Some(value.clone());
         match name.as_str() {
             "since" => query.since = Some(time()?),
@@ -72,7 +73,9 @@ pub(super) async fn list(
                 let number = value.parse().ok().filter(|number| (1..=MOST).contains(number));
                 limit = number.ok_or_else(|| Problem::field("limit", format!("must be from 1 to {MOST}")))?;
             }
-            "after" => after = Some(cursor(&value).ok_or_else(|| Problem::field("after", "must be `next` of the page before"))?),
+            "after" => {
+                after = Some(Cursor::parse(&value).ok_or_else(|| Problem::field("after", "must be `next` of the page before"))?)
+            }
             _ => {
                 let near = crate::domain::diagnostic::nearest(&name, KNOWN);
                 let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -84,11 +87,7 @@ pub(super) async fn list(
     let mut found = api.engine.store().find(&query, after.as_ref(), limit.saturating_add(1)).await?;
     let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = found
-        .last()
-        .filter(|_| has_more)
-        .and_then(FoundDecision::cursor)
-        .map(|Cursor { at, id }| URL_SAFE_NO_PAD.encode(format!("{at} {id}")));
+    let next = found.last().filter(|_| has_more).and_then(FoundDecision::cursor).map(|last| last.encode());
     let decisions: Vec<_> = found.iter().map(FoundDecision::to_json).collect();
     Ok(Json(json!({ "decisions": decisions, "next": next })).into_response())
 }
@@ -99,12 +98,4 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, he
     let id = crate::domain::ids::DecisionId::parse(&id).ok_or_else(not_found)?;
     let found = api.engine.store().decision(&id.to_string()).await?.ok_or_else(not_found)?;
     Ok(Json(found.to_json()).into_response())
-}
-
-fn cursor(text: &str) -> Option<Cursor> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (at, id) = text.split_once(' ')?;
-    at.parse::<Timestamp>().ok()?;
-    uuid::Uuid::try_parse(id).ok()?;
-    Some(Cursor { at: at.to_owned(), id: id.to_owned() })
 }

@@ -5,6 +5,8 @@ use crate::audit::Record;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -47,6 +49,24 @@ pub struct Cursor {
     pub at: String,
     /// Which.
     pub id: String,
+}
+
+impl Cursor {
+    /// As whoever asks for the next page says it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{} {}", self.at, self.id))
+    }
+
+    /// From what [`Cursor::encode`] made; nothing where it is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (at, id) = text.split_once(' ')?;
+        at.parse::<Timestamp>().ok()?;
+        uuid::Uuid::try_parse(id).ok()?;
+        Some(Self { at: at.to_owned(), id: id.to_owned() })
+    }
 }
 
 /// A decision, and how it ended.

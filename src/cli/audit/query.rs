@@ -8,7 +8,7 @@ use crate::domain::duration::parse_duration;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::engine::since;
-use crate::store::{DecisionQuery, FoundDecision, Store};
+use crate::store::{Cursor, DecisionQuery, FoundDecision, Store};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -32,35 +32,40 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_parser = |text: &str| Verdict::parse(text).ok_or("must be `approve`, `reject` or `escalate`"))]
     verdict: Option<Verdict>,
     /// A rule that decided
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     rule: Option<String>,
     /// Who started it
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = said)]
     actor: Option<String>,
     /// Whom it concerns
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = said)]
     subject: Option<String>,
     /// The tresor
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     tresor: Option<String>,
     /// The domain of an e-mail address in it
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     domain: Option<String>,
     /// The policy, by its hash or how that begins
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = said)]
     policy: Option<String>,
     /// Who reviewed it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = said)]
     reviewer: Option<String>,
     /// A part of the reason
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     text: Option<String>,
     /// The operation at the platform
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = said)]
     operation: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// Go on behind a page: what it calls `next`
+    #[arg(long, value_name = "NEXT", conflicts_with_all = ["count", "explain"], value_parser = |text: &str| {
+        Cursor::parse(text).ok_or("must be `next` of the page before")
+    })]
+    after: Option<Cursor>,
     /// Only how many there are, by day, rule and verdict
     #[arg(long)]
     count: bool,
@@ -117,18 +122,23 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     }
     let mut found: Vec<FoundDecision> = Vec::new();
     let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    loop {
-        let left = u32::try_from(wanted.saturating_sub(found.len())).unwrap_or(u32::MAX);
-        let after = found.last().and_then(FoundDecision::cursor);
-        let page = log.store.find(&query, after.as_ref(), left.min(PAGE)).await?;
-        let is_last = page.len() < usize::try_from(left.min(PAGE)).unwrap_or(usize::MAX);
+    // One more tells whether there is another page.
+    while found.len() <= wanted {
+        let left = u32::try_from(wanted.saturating_sub(found.len())).unwrap_or(u32::MAX).saturating_add(1).min(PAGE);
+        let after = found.last().and_then(FoundDecision::cursor).or_else(|| options.after.clone());
+        let page = log.store.find(&query, after.as_ref(), left).await?;
+        let is_last = page.len() < usize::try_from(left).unwrap_or(usize::MAX);
         found.extend(page);
-        if is_last || found.len() >= wanted {
+        if is_last {
             break;
         }
     }
+    let has_more = found.len() > wanted;
+    found.truncate(wanted);
+    let next = found.last().filter(|_| has_more).and_then(FoundDecision::cursor).map(|last| last.encode());
     if options.json {
-        return print_json(&json!({ "decisions": found.iter().map(FoundDecision::to_json).collect::<Vec<_>>() }));
+        let decisions: Vec<_> = found.iter().map(FoundDecision::to_json).collect();
+        return print_json(&json!({ "decisions": decisions, "next": next }));
     }
     if found.is_empty() && !options.csv {
         println!("no decision is like that");
@@ -142,13 +152,19 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let is_full = found.len() >= wanted;
-    print_rows(&NAMES, found.iter().map(row).collect(), options.csv)?;
-    if is_full && !options.csv {
-        let note = format!("the newest {wanted}; there may be more: `--limit`, or `--until` the last time shown");
+    let rows = found.iter().map(|found| row(found, options.csv)).collect();
+    let names: Vec<_> = NAMES.into_iter().chain(["tresor", "operation"].into_iter().filter(|_| options.csv)).collect();
+    print_rows(&names, rows, options.csv)?;
+    if let Some(next) = next {
+        let note = format!("the newest {wanted} of more; for the next of them: `--after {next}`, or a larger `--limit`");
         eprintln!("{}", Paint::stderr().dim(&note));
     }
     Ok(())
+}
+
+/// A filter that is empty is a variable that was not set, and would ask for all there is.
+fn said(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("must not be empty; leave it out to ask for all") } else { Ok(text.to_owned()) }
 }
 
 /// A time as it was told; for how long ago the database's clock is asked.
@@ -167,14 +183,19 @@ async fn when(told: Option<&str>, store: &dyn Store) -> Result<Option<Timestamp>
     time.ok_or_else(wrong).map(Some)
 }
 
-fn row(found: &FoundDecision) -> Vec<String> {
+fn row(found: &FoundDecision, is_csv: bool) -> Vec<String> {
     let text = |name| found.record.text(name).unwrap_or_default().to_owned();
     let rules = found.record.fields.get("rules").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let rules = rules.collect::<Vec<_>>().join(", ");
     let outcome = found.outcome.as_ref().map_or_else(String::new, |outcome| outcome.outcome.clone());
-    // All of it, so that `--until` the last one goes on after it.
     let at = text("decided_at").trim_end_matches('Z').replacen('T', " ", 1);
-    vec![at, text("kind"), text("verdict"), outcome, rules, text("actor_id"), text("subject_id"), text("id"), text("reason")]
+    let [kind, verdict, actor, subject, id, reason] = ["kind", "verdict", "actor_id", "subject_id", "id", "reason"].map(text);
+    let mut cells = vec![at, kind, verdict, outcome, rules, actor, subject, id, reason];
+    // A line on a terminal has no room for these.
+    if is_csv {
+        cells.extend(["tresor_id", "operation_id"].map(text));
+    }
+    cells
 }
 
 fn print_rows(names: &[&str], rows: Vec<Vec<String>>, is_csv: bool) -> Result<(), Failure> {

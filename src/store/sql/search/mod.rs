@@ -89,11 +89,11 @@ impl<D: Driver> SqlStore<D> {
     /// What is asked for, once the policies are known that are like that.
     async fn asked<'q>(&self, query: &'q DecisionQuery, after: Option<&'q Cursor>) -> Result<Asked<'q>, StoreError> {
         let mut policies = Vec::new();
-        if let Some(policy) = &query.policy {
+        if let Some(policy) = query.policy.as_ref().map(|policy| policy.to_lowercase()) {
             let rows = self.ask(POLICIES, args![policy.as_str()]).await?;
             policies = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
             if policies.is_empty() {
-                policies.push(policy.clone());
+                policies.push(policy);
             }
         }
         Ok(Asked::new(query, after, policies))

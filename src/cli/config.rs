@@ -6,14 +6,15 @@
 use super::Failure;
 use super::config_reader::Reader;
 pub use super::config_source::KEYS;
-use super::config_source::{read_tree, recorded_settings, without_secrets};
+pub use super::config_source::Told;
+use super::config_source::{read_tree, without_secrets};
 use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::ids::UserId;
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
-use crate::engine::{Mode, Outbound, RETRY_SCHEDULE, Sealing};
+use crate::engine::{Destination, Mode, Outbound, RETRY_SCHEDULE, Sealing};
 use crate::http::{Role, Token};
 use crate::zerokit::{AdminKey, ServiceUrl};
 use std::net::SocketAddr;
@@ -81,6 +82,8 @@ pub struct Config {
     pub encryption: MasterKey,
     /// How the decision log is sealed.
     pub sealing: Sealing,
+    /// What it was told, to be recorded; nothing where nobody told it anything.
+    pub told: Option<Told>,
 }
 
 const TOP: [&str; 11] =
@@ -194,6 +197,8 @@ pub struct AuditConfig {
     pub log_key: Option<LogKey>,
     /// Whether that follows from the key for personal data.
     pub is_key_derived: bool,
+    /// The file that the daemon writes checkpoints to.
+    pub checkpoints: Option<Destination>,
 }
 
 /// Reads where the log is, for commands that only look at it: an auditor's configuration may have no more than that.
@@ -217,7 +222,8 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
             true => Some(reader.log_key(section, encryption.as_ref(), service.as_ref())?),
             false => None,
         };
-        Some(AuditConfig { database_url: database_url?, encryption, log_key, is_key_derived })
+        let checkpoints = reader.destinations_of(section)?.into_iter().find(|to| matches!(to, Destination::File(_)));
+        Some(AuditConfig { database_url: database_url?, encryption, log_key, is_key_derived, checkpoints })
     })
 }
 
@@ -277,8 +283,7 @@ impl<'f> Reader<'f> {
         let max_attempts = self.number(engine, "max_attempts", 10, 1..=1000);
         let drain = self.duration(engine, "drain", Duration::from_secs(3));
         let tokens = self.tokens(top);
-        let configuration = encryption.as_ref().map(|key| recorded_settings(root, key));
-        let sealing = self.sealing(top, encryption.as_ref(), service.as_ref(), configuration);
+        let sealing = self.sealing(top, encryption.as_ref(), service.as_ref());
         if drain.is_some_and(|drain| drain > Duration::from_secs(10)) {
             self.problems.error("bad-value", Spot::default(), "`engine.drain` must be at most 10s: a stop is over within 25s");
         }
@@ -314,6 +319,7 @@ impl<'f> Reader<'f> {
             tokens: tokens?,
             encryption: encryption?,
             sealing: sealing?,
+            told: Some(Told::new(root)),
         })
     }
 

@@ -22,7 +22,6 @@ impl Reader<'_> {
         top: Fields<'_>,
         encryption: Option<&MasterKey>,
         service: Option<&ServiceUrl>,
-        configuration: Option<Value>,
     ) -> Option<Sealing> {
         let section = self.audit_section(top)?;
         let key = self.log_key(section, encryption, service);
@@ -30,15 +29,9 @@ impl Reader<'_> {
         if every.is_some_and(|every| every > LONGEST || every < Duration::from_millis(100)) {
             self.problems.error("bad-value", Spot::default(), "`audit.seal_every` must be from 100ms to 4s");
         }
-        let destinations = match section {
-            Some(section) => match self.optional_section(section, "checkpoints", &CHECKPOINTS)? {
-                Some(section) => self.destinations(section)?,
-                None => Vec::new(),
-            },
-            None => Vec::new(),
-        };
+        let destinations = self.destinations_of(section)?;
         let is_key_derived = !self.has_signing_key(section);
-        Some(Sealing { key: key?, is_key_derived, every: every?, destinations, configuration: configuration? })
+        Some(Sealing { key: key?, is_key_derived, every: every?, destinations, configuration: Value::Null })
     }
 
     #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]
@@ -93,6 +86,15 @@ impl Reader<'_> {
             }
         }
         Some(keys)
+    }
+
+    /// Where checkpoints go besides the database.
+    pub(super) fn destinations_of(&mut self, section: Option<Fields<'_>>) -> Option<Vec<Destination>> {
+        let Some(section) = section else { return Some(Vec::new()) };
+        match self.optional_section(section, "checkpoints", &CHECKPOINTS)? {
+            Some(section) => self.destinations(section),
+            None => Some(Vec::new()),
+        }
     }
 
     fn destinations(&mut self, section: Fields<'_>) -> Option<Vec<Destination>> {

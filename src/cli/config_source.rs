@@ -134,8 +134,29 @@ pub(super) fn without_secrets(text: &str) -> String {
     shown.collect::<Vec<_>>().join("\n")
 }
 
+/// What was set, secrets included, until the key is known that hashes what is recorded of it.
+#[derive(Clone)]
+pub struct Told(Node);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told(..)")
+    }
+}
+
+impl Told {
+    pub(super) fn new(root: &Node) -> Self {
+        Self(root.clone())
+    }
+
+    /// As it is recorded, by the key as it is for the database: that hashes the same after a `rekey`.
+    pub(super) fn recorded(&self, key: &MasterKey) -> serde_json::Value {
+        recorded_settings(&self.0, key)
+    }
+}
+
 /// What was set, as it is recorded: of a value that may be secret only a keyed hash, which tells whether it is another one.
-pub(super) fn recorded_settings(node: &Node, key: &MasterKey) -> serde_json::Value {
+fn recorded_settings(node: &Node, key: &MasterKey) -> serde_json::Value {
     fn shown(name: &str, node: &Node, key: &MasterKey) -> serde_json::Value {
         match &node.value {
             Value::Map(entries) => {
@@ -229,5 +250,22 @@ fn overlay(root: &mut Node, keys: &[String], node: Node) {
     }
     if let Some((_, child)) = entries.iter_mut().find(|(key, _)| key.name == *first) {
         overlay(child, rest, node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_of_settings_is_the_same_under_the_next_key() {
+        let root = yaml::parse("config.yaml", "database: {url: 'postgres://a:b@c/d'}\nengine: {mode: shadow}").unwrap();
+        let (old, fresh) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+        let told = Told::new(&root);
+        let read = fresh.of_database(&old.replaced_by(&fresh).sentinel().unwrap()).unwrap();
+        assert_eq!(told.recorded(&read), told.recorded(&old));
+        assert_ne!(told.recorded(&fresh), told.recorded(&old));
+        assert!(!told.recorded(&old).to_string().contains("a:b"), "{}", told.recorded(&old));
+        assert_eq!(format!("{told:?}"), "Told(..)");
     }
 }

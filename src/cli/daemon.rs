@@ -147,6 +147,10 @@ pub(super) fn engine(
         require_tests: config.require_tests,
         registration_max_age: config.registration_max_age,
     };
+    let mut sealing = config.sealing.clone();
+    if let Some(told) = &config.told {
+        sealing.configuration = told.recorded(&config.encryption);
+    }
     let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, Arc::clone(&clock))?;
     let directory = Directory::open(&config.directory)?;
     let parts = Parts {
@@ -156,7 +160,7 @@ pub(super) fn engine(
         clock,
         master_key: config.encryption.clone(),
         outbound: config.outbound.clone(),
-        sealing: config.sealing.clone(),
+        sealing,
     };
     Ok(Engine::new(parts, policy, settings)?)
 }

@@ -176,6 +176,7 @@ fn demo_config(
         tokens: Vec::new(),
         encryption,
         sealing: Sealing { key, is_key_derived: true, every: Duration::from_secs(1), destinations: Vec::new(), configuration },
+        told: None,
     })
 }
 

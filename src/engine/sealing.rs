@@ -123,7 +123,8 @@ impl Destination {
     }
 
     /// The last checkpoint that is in a file, if it is one.
-    fn last_written(&self) -> Option<Checkpoint> {
+    #[must_use]
+    pub fn last_written(&self) -> Option<Checkpoint> {
         let Destination::File(path) = self else { return None };
         Checkpoint::parse_all(&std::fs::read_to_string(path).ok()?).ok()?.into_iter().max_by_key(|checkpoint| checkpoint.size)
     }

@@ -195,6 +195,17 @@ pub async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>,
     }
 }
 
+/// Whether a file is open nowhere. A server says so itself, where it matters.
+///
+/// # Errors
+/// The file cannot be opened.
+pub async fn is_unused(url: &str) -> Result<bool, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => sqlite::is_unused(path).await,
+        None => Ok(true),
+    }
+}
+
 /// Opens the database that an address names: `postgres://` or `sqlite://`.
 ///
 /// # Errors

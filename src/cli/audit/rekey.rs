@@ -42,6 +42,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             "stop every daemon on this database, then say `--yes`: one that runs on would write under the old key",
         ));
     }
+    if !store::is_unused(&config.database_url).await? {
+        return Err(Failure::no("somebody has the database open; stop every daemon and command, then try again"));
+    }
     let store = store::open(&config.database_url, 1).await?;
     store.check_schema().await?;
     let old = check_key(store.as_ref(), &old, false).await?;

@@ -19,7 +19,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -52,6 +52,19 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
     let readers = pool(connections.max(1)).connect_with(options.clone()).await?;
     let questions = pool(2).min_connections(0).connect_lazy_with(options);
     Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers, questions })))
+}
+
+/// Whether nobody has a file open: only then can its journal become another one, until the next who opens it puts it back.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(super) async fn is_unused(path: &str) -> Result<bool, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::ZERO);
+    match options.journal_mode(SqliteJournalMode::Delete).connect().await.map_err(StoreError::from) {
+        Ok(connection) => connection.close().await.map(|()| true).map_err(StoreError::from),
+        Err(StoreError::Contention) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;

@@ -134,11 +134,9 @@ async fn another_key_takes_the_place_of_the_first(backend: Backend) {
     let fresh = "HxsdHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
     std::fs::write(&file, fresh).unwrap();
     let rekey = ["rekey", "--new-key-file", &file, "--operator", "anna", "--yes"];
-    if backend == Backend::Postgres {
-        let ran = auditor.audit(&rekey).await;
-        assert_eq!(ran.status, 1, "{}", ran.out);
-        assert!(ran.err.contains("stop every daemon and command, then try again"), "{}", ran.err);
-    }
+    let ran = auditor.audit(&rekey).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.err.contains("stop every daemon and command, then try again"), "{}", ran.err);
     let asked = auditor.audit(&rekey[..5]).await;
     assert!(asked.err.contains("stop every daemon on this database, then say `--yes`"), "{}", asked.err);
     let (old_config, new_config) = (auditor.config.clone(), auditor.path("new.yaml"));
@@ -153,8 +151,11 @@ async fn another_key_takes_the_place_of_the_first(backend: Backend) {
     // What this process has open beside the daemon is somebody else's, too.
     let nobody_is_connected = async || {
         let close = "select pg_terminate_backend(pid)::text from pg_stat_activity where datname = current_database() and application_name like 'assent%'";
-        let is_server = backend == Backend::Postgres;
-        crate::harness::until("nobody is connected", async || !is_server || stage.database.texts(close).await.is_empty()).await;
+        let is_alone = async || match backend {
+            Backend::Postgres => stage.database.texts(close).await.is_empty(),
+            Backend::Sqlite => assent::store::is_unused(&stage.database.url).await.unwrap(),
+        };
+        crate::harness::until("nobody is connected", is_alone).await;
     };
     nobody_is_connected().await;
     // Broken off, nothing has changed.

@@ -217,6 +217,7 @@ pub(crate) fn test_config(database: &Database, platform: SocketAddr, policies: P
             destinations: vec![],
             configuration: json!({ "a": "test" }),
         },
+        told: None,
     }
 }
 

@@ -96,6 +96,8 @@ pub enum Finding {
     Count {
         /// The day.
         day: String,
+        /// The kind of operation.
+        kind: String,
         /// The verdict.
         verdict: String,
         /// The rules, as JSON.
@@ -156,10 +158,10 @@ impl std::fmt::Display for Finding {
             Finding::Verdict { id, recorded, evaluated } => {
                 write!(f, "decision `{id}` says {recorded}, and its policy makes {evaluated} of its facts")
             }
-            Finding::Count { day, verdict, rules, kept, counted } => {
+            Finding::Count { day, kind, verdict, rules, kept, counted } => {
                 write!(
                     f,
-                    "`decision_counts` says that {kept} decisions of {day} are {verdict} by {rules}, and there are {counted}"
+                    "`decision_counts` says that {kept} decisions on `{kind}` of {day} are {verdict} by {rules}, and there are {counted}"
                 )
             }
             Finding::Unread { person, decision } => write!(

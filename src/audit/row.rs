@@ -54,6 +54,12 @@ impl LeafRecord {
         Self { stream, bytes, sealed, ends: Vec::new() }
     }
 
+    /// Of a row that nobody can read, as this program would not have written it: no leaf is like that.
+    #[must_use]
+    pub fn unreadable(stream: Stream) -> Self {
+        Self::read(stream, b"null".to_vec(), None)
+    }
+
     /// From [`Stream::columns`], in their order.
     #[must_use]
     pub fn new(stream: Stream, columns: &[Stored<'_>]) -> Self {

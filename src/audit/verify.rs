@@ -85,6 +85,8 @@ pub struct Verification {
     next: u64,
     /// Up to where a checkpoint fitted.
     fitting: u64,
+    /// The sizes of checkpoints that did not fit since, after the first of them.
+    doubted: Vec<u64>,
     /// Up to where a checkpoint was seen.
     signed: u64,
     checkpoints: u64,
@@ -108,16 +110,16 @@ impl Verification {
     #[must_use]
     pub fn new(keys: Vec<LogVerifier>, mut outside: Vec<Checkpoint>) -> Self {
         outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
-        let anchored = !outside.is_empty();
         let mut begun = Self {
             keys,
             tree: Frontier::default(),
             next: 0,
             fitting: 0,
+            doubted: Vec::new(),
             signed: 0,
             checkpoints: 0,
             outside: Vec::new(),
-            anchored,
+            anchored: false,
             missing: BTreeMap::new(),
             present: BTreeSet::new(),
             dropped: Vec::new(),
@@ -125,9 +127,9 @@ impl Verification {
             findings: Vec::new(),
             more_findings: 0,
         };
-        for checkpoint in &outside {
-            begun.check_signature(checkpoint);
-        }
+        // What the log's key did not sign says nothing of the log.
+        outside.retain(|checkpoint| begun.check_signature(checkpoint));
+        begun.anchored = !outside.is_empty();
         begun.outside = outside;
         begun.reached();
         begun
@@ -222,7 +224,9 @@ impl Verification {
 
     /// One more checkpoint that the log must have come to, from what is being checked itself: no anchor.
     pub fn expect(&mut self, checkpoint: Checkpoint) {
-        self.check_signature(&checkpoint);
+        if !self.check_signature(&checkpoint) {
+            return;
+        }
         self.outside.push(checkpoint);
         self.outside.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
         self.reached();
@@ -256,18 +260,28 @@ impl Verification {
         self.signed = checkpoint.size;
         self.check_signature(checkpoint);
         if checkpoint.size == self.tree.size() && checkpoint.root == self.tree.root() {
+            // Then it was not the leaves that did not fit, but each of these checkpoints by itself.
+            for to in std::mem::take(&mut self.doubted).into_iter().skip(1) {
+                self.found(Finding::Rewritten { from: self.fitting, to });
+            }
             self.fitting = checkpoint.size;
-        } else {
+            return;
+        }
+        // No tree comes back from a change of its leaves, so that one change is one finding.
+        if self.doubted.is_empty() {
             self.found(Finding::Rewritten { from: self.fitting, to: checkpoint.size });
-            // What follows is held against what is there, so that one change is one finding.
-            self.fitting = self.tree.size();
+        }
+        if self.doubted.len() < MOST_FINDINGS {
+            self.doubted.push(checkpoint.size);
         }
     }
 
-    fn check_signature(&mut self, checkpoint: &Checkpoint) {
-        if let Err(error) = check_any(&self.keys, checkpoint) {
+    fn check_signature(&mut self, checkpoint: &Checkpoint) -> bool {
+        let checked = check_any(&self.keys, checkpoint);
+        if let Err(error) = &checked {
             self.found(Finding::BadSignature { size: checkpoint.size, why: error.to_string() });
         }
+        checked.is_ok()
     }
 
     /// Holds those from elsewhere against the tree that have its size.
@@ -288,9 +302,10 @@ impl Verification {
         if self.signed < leaves {
             self.found(Finding::Unsigned { from: self.signed, to: leaves });
         }
-        // One for all of them: whoever keeps every checkpoint has very many.
-        if let Some(size) = self.outside.iter().map(|checkpoint| checkpoint.size).max() {
-            self.found(Finding::Shorter { leaves, size });
+        // One for all of them: whoever keeps every checkpoint has very many. Where leaves are gone before its end, that was said.
+        let largest = self.outside.iter().map(|checkpoint| checkpoint.size).max();
+        if let Some(size) = largest.filter(|size| *size > self.next) {
+            self.found(Finding::Shorter { leaves: self.next, size });
         }
         Verified {
             leaves,
@@ -391,5 +406,26 @@ mod tests {
             checked(&gap, &[(8, roots[7])], &[]),
             ["leaves 2 to 3 are gone", "leaves 0 to 7 are not those that the checkpoint of size 8 was signed over"]
         );
+        let every: Vec<_> = (1..).zip(roots.iter().copied()).collect();
+        assert_eq!(
+            checked(&gap, &every, &[(8, roots[7])]),
+            ["leaves 2 to 3 are gone", "leaves 2 to 2 are not those that the checkpoint of size 3 was signed over"],
+            "once, and nothing is gone from the end"
+        );
+        let mut replaced = every.clone();
+        (replaced[2].1, replaced[4].1) = (roots[0], roots[0]);
+        assert_eq!(
+            checked(&leaves, &replaced, &[]),
+            [
+                "leaves 2 to 2 are not those that the checkpoint of size 3 was signed over",
+                "leaves 4 to 4 are not those that the checkpoint of size 5 was signed over"
+            ]
+        );
+        (replaced[3].1, replaced[5].1) = (roots[0], roots[0]);
+        assert_eq!(checked(&leaves, &replaced, &[]).len(), 4, "each of them by itself");
+        let (key, forger) = (LogKey::new("log", [1; 32]).unwrap(), LogKey::new("log", [2; 32]).unwrap());
+        let forged = vec![forger.sign(99, roots[0]).unwrap()];
+        let told = Verification::new(vec![key.verifier().unwrap()], forged).finish();
+        assert_eq!((told.findings.len(), told.anchored), (1, false), "what is not signed is not believed: {told:?}");
     }
 }

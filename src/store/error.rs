@@ -11,7 +11,9 @@ pub enum StoreError {
     #[error("the database cannot be reached: {0}; check `database.url`, and the server if it names one")]
     Unreachable(String),
     /// The schema is not there or is older.
-    #[error("the database's schema is not up to date, or a table of it is gone; run `assent migrate`")]
+    #[error(
+        "the database's schema is not up to date, or a table of it is gone; run `assent migrate`, and where that finds nothing to do put the table back from a backup"
+    )]
     SchemaOutdated,
     /// The schema is newer or was changed.
     #[error("the database's schema is not this version's: {0}; run the version of assent that migrated it")]
@@ -75,7 +77,7 @@ impl From<sqlx::Error> for StoreError {
                     // Undefined table: nobody migrated, or somebody dropped it.
                     "42P01" => StoreError::SchemaOutdated,
                     "42501" => StoreError::Database(format!(
-                        "{message}; use a role that may: for a daemon one that `assent migrate --daemon-role` made, else the one that owns the schema"
+                        "{message}; use a role that may: for a daemon one that `assent migrate --daemon-role` made, to read the log any that has `pg_read_all_data`, else the one that owns the schema"
                     )),
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
                         StoreError::Unreachable(message)

@@ -113,7 +113,10 @@ async fn a_database_that_nobody_migrated_says_how() {
     let ran = assent(&["serve", "--check", "--config", config], &[]).await;
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (2, "error: the database's schema is not up to date, or a table of it is gone; run `assent migrate`\n")
+        (
+            2,
+            "error: the database's schema is not up to date, or a table of it is gone; run `assent migrate`, and where that finds nothing to do put the table back from a backup\n"
+        )
     );
     let ran = assent(&["migrate", "--config", config], &[]).await;
     assert_eq!((ran.status, ran.out.as_str()), (0, "16 migrations applied; the schema is up to date\n"), "{}", ran.err);

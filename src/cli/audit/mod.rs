@@ -137,9 +137,10 @@ async fn verifiers_elsewhere(told: &[String], argument: &ConfigArgument) -> Resu
 /// Says so where the keys are another log's: nothing in this one is wrong then.
 fn is_of_log(keys: &[LogVerifier], log: &str) -> Result<(), Failure> {
     match keys.first() {
-        Some(key) if keys.iter().all(|key| key.name() != log) => {
-            Err(Failure::input(format!("the key is of the log `{}`, and this is the log `{log}`", key.name())))
-        }
+        Some(key) if keys.iter().all(|key| key.name() != log) => Err(Failure::input(format!(
+            "the key is of the log `{}`, and this is the log `{log}`; see to `audit.name`, or to `--key`",
+            key.name()
+        ))),
         _ => Ok(()),
     }
 }

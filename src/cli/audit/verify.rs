@@ -13,12 +13,12 @@ use crate::cli::daemon::check_key;
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgument, Failure};
-use crate::engine::{PersonKeys, Persons, Recheck, Rechecked};
+use crate::engine::{Destination, PersonKeys, Persons, Recheck, Rechecked};
 use crate::store::{Store, StoreError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -69,6 +69,8 @@ struct Run {
     again: Again,
     /// Of whom facts were erased, and the first decision that stood on them.
     erased: BTreeMap<String, Uuid>,
+    /// The policies that are missing, once each.
+    missing_policies: BTreeSet<String>,
     tally: Tally,
     /// Of an export, whose manifest says how many there are.
     tables: Option<Tables>,
@@ -107,6 +109,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let log = open(&options.config).await?;
             let keys = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
+            // Before the log is looked at: no checkpoint is in a file before it is in the database.
+            let carried = log.config.checkpoints.as_ref().and_then(Destination::last_written);
             // Both of the same moment, as a sealer may be at work.
             let (mut last, (mut size, mut kept)) = (newest(store).await?, store.sealed_counts().await?);
             let mut tries = 0..TRIES;
@@ -120,6 +124,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 is_of_log(&keys, &last.origin)?;
             }
             let mut run = Run::new(keys, outside, log.config.encryption.clone(), size);
+            // A file beside the daemon is no anchor, though whoever put back an old database may have forgotten it.
+            if let Some(carried) = carried.filter(|carried| carried.origin == run.verification.log()) {
+                run.verification.expect(carried);
+            }
             source::policies(store, |hash, body| {
                 run.policy(hash, body);
                 Ok(())
@@ -129,6 +137,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             let mut source = Source::Database(Box::new(Reader::new(Arc::clone(&log.store), 0, size)));
             run.all(&mut source, Some(store)).await?;
             let count = store.leaves_outside().await?;
+            if count > 0 && last.is_none() {
+                // Where nothing is signed there is nothing to hold rows against.
+                run.verification.found(Finding::Unsigned { from: 0, to: count });
+                return run.report(Some(store.unsealed().await?), options.json);
+            }
             if count > 0 {
                 run.verification.found(Finding::Outside { count });
             }
@@ -185,6 +198,7 @@ impl Run {
             persons: Persons::new(master),
             again: Again::default(),
             erased: BTreeMap::new(),
+            missing_policies: BTreeSet::new(),
             tally: Tally::default(),
             tables: None,
             archives: Archives::default(),
@@ -219,8 +233,8 @@ impl Run {
             return;
         }
         for (of, kept, counted) in std::mem::take(&mut self.tally).differences(kept) {
-            let CountedAs { day, verdict, rules, .. } = of;
-            self.verification.found(Finding::Count { day, verdict, rules, kept, counted });
+            let CountedAs { day, kind, verdict, rules } = of;
+            self.verification.found(Finding::Count { day, kind, verdict, rules, kept, counted });
         }
     }
 
@@ -318,6 +332,9 @@ impl Run {
                 return self.verification.found(Finding::Verdict { id: id.to_string(), recorded, evaluated });
             }
             Rechecked::NoPolicy(hash) => {
+                if !self.missing_policies.insert(hash.clone()) {
+                    return;
+                }
                 let why = format!("is not in the archive, or was changed there; decision `{id}` stands on it");
                 return self.verification.found(Finding::Policy { hash, why });
             }
@@ -356,7 +373,7 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     println!("  root           {}", verified.root);
     let Again { same, by_people, erased, sealed } = again;
     println!(
-        "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need the key"
+        "  decided again  {same} the same, {by_people} by people, {erased} erased, {sealed} with personal facts that need `encryption.key` and the database"
     );
     for Dropped { month, rows, archived, by } in &verified.dropped {
         let by = by
@@ -375,6 +392,9 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     }
     for finding in &verified.findings {
         println!("{} {finding}", paint.red("x"));
+    }
+    if verified.findings.iter().any(|finding| matches!(finding, Finding::BadSignature { .. })) {
+        println!("  where the log's key was replaced, `audit.previous_keys` or `--key` must name the one before");
     }
     if verified.more_findings > 0 {
         println!("{} and {} more", paint.red("x"), verified.more_findings);

@@ -12,6 +12,7 @@ mod retention;
 mod roles;
 mod sealing;
 mod search;
+mod told;
 mod tools;
 
 use crate::harness::command::{Ran, assent};

@@ -410,7 +410,8 @@ async fn counts_by_day_are_those_of_the_rows(backend: Backend) {
     let ran = audit(&["verify"]).await;
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(
-        ran.out.contains("`decision_counts` says that 2 decisions of 2026-03-01 are reject by [\"one\"], and there are 1"),
+        ran.out
+            .contains("`decision_counts` says that 2 decisions on `kick` of 2026-03-01 are reject by [\"one\"], and there are 1"),
         "{}",
         ran.out
     );

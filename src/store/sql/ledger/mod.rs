@@ -106,7 +106,7 @@ impl<D: Driver> Ledger for SqlStore<D> {
         for (stream, sql, args) in rows::asked(leaves, |_| true) {
             let (rows, before) = (self.driver.read(sql, args).await?, found.iter().flatten().count());
             for row in &rows {
-                rows::put(&mut found, stream, row, |found| found)?;
+                rows::put_as_found(&mut found, stream, row)?;
             }
             if found.iter().flatten().count().saturating_sub(before) < rows.len() {
                 return Err(StoreError::Corrupt(format!("a row of `{}` stands there twice", stream.table())));

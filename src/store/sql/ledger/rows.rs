@@ -70,7 +70,7 @@ pub(in crate::store::sql) async fn from<D: Driver>(
         rows.extend(until(next, Timestamp::MAX, missing).await?);
     }
     let last = rows.last().filter(|_| rows.len() as u64 == u64::from(limit)).and_then(|row| place(stream, row).ok());
-    let read = move |row: &Row| Ok((place(stream, row)?, LeafRecord::new(stream, &columns(stream, row, 0)?)));
+    let read = move |row: &Row| Ok((place(stream, row)?, as_found(stream, row, 0)));
     // The server need not wait for that.
     Ok(Some(RowsInOrder { rows: tokio::task::spawn_blocking(move || rows.iter().map(read).collect()), last }))
 }
@@ -151,6 +151,25 @@ pub(in crate::store::sql) const fn outcome_column() -> usize {
     Stream::Decision.columns().len() + 1
 }
 
+/// A row as whoever checks it sees it: one that cannot be read is none that was sealed, and keeps nobody from checking the others.
+fn as_found(stream: Stream, row: &Row, first: usize) -> LeafRecord {
+    let columns = columns(stream, row, first);
+    columns.map_or_else(|_| LeafRecord::unreadable(stream), |columns| LeafRecord::new(stream, &columns))
+}
+
+/// The same as [`put`] for whoever checks rows.
+pub(super) fn put_as_found(found: &mut [Option<LeafRecord>], stream: Stream, row: &Row) -> Result<(), StoreError> {
+    if let Some(slot) = slot(found, row)? {
+        *slot = Some(as_found(stream, row, 1));
+    }
+    Ok(())
+}
+
+fn slot<'f, T>(found: &'f mut [Option<T>], row: &Row) -> Result<Option<&'f mut Option<T>>, StoreError> {
+    let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
+    Ok(found.get_mut(place))
+}
+
 /// Puts what is made of a row in the row's place, which is its first column.
 pub(in crate::store::sql) fn put<T>(
     found: &mut [Option<T>],
@@ -158,8 +177,7 @@ pub(in crate::store::sql) fn put<T>(
     row: &Row,
     of: impl FnOnce(LeafRecord) -> T,
 ) -> Result<(), StoreError> {
-    let place = usize::try_from(row.int(0)?).map_err(|_| StoreError::Corrupt("a place is no number".into()))?;
-    if let Some(slot) = found.get_mut(place) {
+    if let Some(slot) = slot(found, row)? {
         *slot = Some(of(LeafRecord::new(stream, &columns(stream, row, 1)?)));
     }
     Ok(())

@@ -2,7 +2,9 @@
 
 use super::fresh::{FreshLeaf, FreshLeaves};
 use super::rows;
-use crate::audit::{Checkpoint, LogKey, Nodes, Place, Run, Stream, TreeHash, audit_time, canonical, edge, leaf_hash};
+use crate::audit::{
+    Checkpoint, CheckpointError, LogKey, Nodes, Place, Run, Stream, TreeHash, audit_time, canonical, edge, leaf_hash,
+};
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Column, Driver, Row, Transaction, args, first};
@@ -146,9 +148,11 @@ async fn standing(tx: &mut dyn Transaction, size: u64, key: &LogKey, known: Opti
     };
     if let Some(last) = &last {
         key.check(last).map_err(|error| {
-            StoreError::Tree(format!(
-                "the last checkpoint {error}; if that was replaced, `audit.previous_keys` must name the one before"
-            ))
+            let what = match error {
+                CheckpointError::OtherLog(_) => "`audit.name` must be as it was",
+                _ => "if its key was replaced, `audit.previous_keys` must name the one before",
+            };
+            StoreError::Tree(format!("the last checkpoint {error}; {what}"))
         })?;
     }
     let (signed, root) = last.map_or((0, root_of_nothing()), |checkpoint| (checkpoint.size, checkpoint.root));

@@ -1,0 +1,150 @@
+//! What an auditor is told of a database as it stands: each change by itself, and every decision on some page.
+
+use super::{Auditor, as_superuser};
+use crate::harness::command::assent;
+use crate::harness::{Backend, Database, on_both, postgres};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+on_both!(
+    an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints,
+    one_leaf_that_is_gone_is_not_many_findings,
+    a_log_without_checkpoints_is_said_to_be_that,
+    every_decision_stands_on_one_page
+);
+
+async fn an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    auditor.all_sealed().await;
+    let database = &auditor.stage.database;
+    let old = match backend {
+        Backend::Postgres => Database::at(postgres::copy_of(&database.url).await),
+        Backend::Sqlite => {
+            let copy = Database::new(backend).await;
+            database.try_run(&format!("vacuum into '{}'", copy.url.strip_prefix("sqlite://").unwrap())).await.unwrap();
+            copy
+        }
+    };
+    auditor.share("zoe@elsewhere.example").await;
+    auditor.all_sealed().await;
+    let file = auditor.keep_checkpoint("carried.txt").await;
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&auditor.config).unwrap()).unwrap();
+    config["database"]["url"] = json!(old.url);
+    let put_back = auditor.path("put-back.yaml");
+    std::fs::write(&put_back, config.to_string()).unwrap();
+    let verify = ["audit", "verify", "--config", &put_back];
+    assert_eq!(assent(&verify, &[]).await.status, 0, "nobody can tell without one");
+    config["audit"]["checkpoints"] = json!({ "file": file });
+    std::fs::write(&put_back, config.to_string()).unwrap();
+    let ran = assent(&verify, &[]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.out.contains("the end of the log is gone"), "{}", ran.out);
+    assert!(ran.out.contains("no checkpoint from elsewhere was given"), "it is beside the daemon: {}", ran.out);
+    // A file that is not there, or is none, says nothing.
+    for file in ["nowhere.txt", &auditor.config] {
+        config["audit"]["checkpoints"] = json!({ "file": file });
+        std::fs::write(&put_back, config.to_string()).unwrap();
+        assert_eq!(assent(&verify, &[]).await.status, 0, "{file}");
+    }
+    auditor.stage.daemon.stop().await;
+}
+
+fn findings(out: &str) -> Vec<&str> {
+    out.lines().filter(|line| line.starts_with("x ")).collect()
+}
+
+async fn one_leaf_that_is_gone_is_not_many_findings(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    for _ in 0..3 {
+        auditor.some_decisions().await;
+        auditor.all_sealed().await;
+    }
+    let kept = auditor.keep_checkpoint("kept.txt").await;
+    as_superuser(backend, &auditor.stage.database, "delete from leaves where leaf = 3").await;
+    let ran = auditor.audit(&["verify", "--checkpoint", &kept]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    let found = findings(&ran.out);
+    assert!(found[0].ends_with("leaves 3 to 3 are gone"), "{}", ran.out);
+    assert!(found[1].contains(" are not those that the checkpoint of size "), "{}", ran.out);
+    assert!(found[2].contains(" was never sealed: somebody added it"), "{}", ran.out);
+    assert_eq!(found.len(), 3, "{}", ran.out);
+    auditor.stage.daemon.stop().await;
+}
+
+async fn a_log_without_checkpoints_is_said_to_be_that(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    auditor.all_sealed().await;
+    let Auditor { stage, config, folder: _folder, .. } = auditor;
+    stage.daemon.stop().await;
+    as_superuser(backend, &stage.database, "delete from checkpoints").await;
+    let ran = assent(&["audit", "verify", "--config", &config], &[]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(findings(&ran.out)[0].ends_with(" are under no checkpoint"), "{}", ran.out);
+    assert_eq!(findings(&ran.out).len(), 1, "{}", ran.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_hides_no_other() {
+    let auditor = Auditor::begin(Backend::Sqlite).await;
+    let decisions = auditor.some_decisions().await;
+    auditor.all_sealed().await;
+    let [one, other] = [&decisions[1], &decisions[3]];
+    let database = &auditor.stage.database;
+    as_superuser(Backend::Sqlite, database, &format!("update decisions set trace = x'ff00' where id = '{one}'")).await;
+    as_superuser(Backend::Sqlite, database, &format!("update decisions set reason = 'another' where id = '{other}'")).await;
+    let ran = auditor.audit(&["verify"]).await;
+    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+    for id in [one, other] {
+        let line = format!("x row `{id}` of `decisions`");
+        assert!(findings(&ran.out).iter().any(|found| found.starts_with(&line) && found.contains("changed")), "{}", ran.out);
+    }
+    auditor.stage.daemon.stop().await;
+}
+
+async fn every_decision_stands_on_one_page(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    let database = &auditor.stage.database;
+    as_superuser(backend, database, "update decisions set decided_at = (select min(decided_at) from decisions)").await;
+    let all: BTreeSet<_> = database.texts("select cast(id as text) from decisions").await.into_iter().collect();
+    let (mut seen, mut next) = (Vec::new(), Value::Null);
+    loop {
+        let mut page = vec!["query", "--json", "--limit", "2"];
+        page.extend(next.as_str().map(|next| ["--after", next]).into_iter().flatten());
+        let ran = auditor.audit(&page).await;
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        seen.extend(said["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        next = said["next"].clone();
+        if next.is_null() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), seen.into_iter().collect::<BTreeSet<_>>()), (all.len(), all));
+    // Whoever cuts a list is told so, in each form.
+    for form in [&["--csv"][..], &[]] {
+        let ran = auditor.audit(&[&["query", "--limit", "2"], form].concat()).await;
+        assert!(ran.err.contains("the newest 2 of more; for the next of them: `--after "), "{}", ran.err);
+        let ran = auditor.audit(&[&["query", "--limit", "5"], form].concat()).await;
+        assert_eq!(ran.err, "", "all five");
+    }
+    let ran = auditor.audit(&["query", "--csv"]).await;
+    assert!(
+        ran.out.starts_with("decided at,kind,verdict,outcome,rules,actor,subject,id,reason,tresor,operation\n"),
+        "{}",
+        ran.out
+    );
+    let policy = database.texts("select policy_hash from decisions limit 1").await.pop().unwrap();
+    let ran = auditor.audit(&["query", "--csv", "--policy", &policy[..9].to_uppercase()]).await;
+    assert_eq!(ran.out.lines().count(), 6, "{}", ran.out);
+    // A variable that is not set asks for nothing, and not for everything.
+    for filter in ["--text", "--policy", "--actor", "--rule"] {
+        let ran = auditor.audit(&["query", filter, ""]).await;
+        assert_eq!(ran.status, 2, "{filter}: {}", ran.out);
+        assert!(ran.err.contains("must not be empty; leave it out to ask for all"), "{}", ran.err);
+    }
+    let ran = auditor.audit(&["query", "--after", "yesterday"]).await;
+    assert!(ran.err.contains("must be `next` of the page before"), "{}", ran.err);
+    auditor.stage.daemon.stop().await;
+}

@@ -7,6 +7,7 @@ use super::Engine;
 use super::rounds::in_rounds;
 use crate::audit::{Checkpoint, CheckpointError, LogKey, MasterKey, WitnessKey, path};
 use crate::store::{Sealed, Store, StoreError};
+use crate::zerokit::root_cause;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
@@ -266,8 +267,13 @@ fn print(note: &str) -> Result<(), String> {
 
 async fn post(http: &reqwest::Client, url: &reqwest::Url, checkpoint: &Checkpoint) -> Result<(), String> {
     let request = http.post(url.clone()).header(reqwest::header::CONTENT_TYPE, "text/plain; charset=utf-8");
-    let answer = request.body(checkpoint.note.clone()).send().await.map_err(|error| error.without_url().to_string())?;
+    let answer = request.body(checkpoint.note.clone()).send().await.map_err(unreached)?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
+}
+
+fn unreached(error: reqwest::Error) -> String {
+    let cause = if error.is_timeout() { "the time is over".to_owned() } else { root_cause(error) };
+    format!("it gives no answer: {cause}; check the address in `audit.checkpoints`, and the network")
 }
 
 /// Has a witness sign that the log only grew since what it saw last, which is `witnessed` unless it says otherwise.
@@ -285,10 +291,10 @@ async fn witness(
     for _ in 0..2 {
         let proof = growth(store, *witnessed, checkpoint.size).await?;
         let body = format!("old {witnessed}\n{proof}\n{}", checkpoint.note);
-        let mut answer = http.post(address.clone()).body(body).send().await.map_err(|error| error.without_url().to_string())?;
+        let mut answer = http.post(address.clone()).body(body).send().await.map_err(unreached)?;
         let status = answer.status();
         let mut said = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+        while let Some(piece) = answer.chunk().await.map_err(unreached)? {
             said.extend_from_slice(&piece);
             if said.len() > LONGEST_ANSWER {
                 return Err("its answer has no end".to_owned());

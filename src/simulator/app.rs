@@ -4,6 +4,7 @@
 use crate::domain::ids::UserId;
 use crate::domain::kind::Kind;
 use crate::domain::webhook::{self, WebhookSecret};
+use crate::zerokit::root_cause;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,7 +123,7 @@ impl WebApp {
         let id = format!("msg_{}_{number}", self.run);
         let timestamp = jiff::Timestamp::from_second(now).unwrap_or_default().to_string();
         let body = json!({ "type": "operation.pending", "timestamp": timestamp, "data": data }).to_string();
-        let failed = |error: reqwest::Error| ReportError { url: self.url.clone(), cause: root(&error) };
+        let failed = |error: reqwest::Error| ReportError { url: self.url.clone(), cause: root_cause(error) };
         let mut request = self
             .http
             .post(&self.url)
@@ -138,12 +139,4 @@ impl WebApp {
         let body = response.json().await.unwrap_or(Value::Null);
         Ok(Answer { status, body })
     }
-}
-
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

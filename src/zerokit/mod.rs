@@ -12,7 +12,7 @@ mod signing;
 pub mod wire;
 
 pub use address::{AdminKey, InvalidAdminKey, InvalidServiceUrl, ServiceUrl, TenantId};
-pub use client::{Client, Items, MAX_PAGE, OnProgress, Upload, UploadError, VerdictCall};
+pub use client::{Client, Items, MAX_PAGE, OnProgress, Upload, UploadError, VerdictCall, root_cause};
 pub use content_name::{ContentName, InvalidContentName};
 pub use endpoint::{Endpoint, Group};
 pub use error_code::ErrorCode;

@@ -69,7 +69,7 @@ impl Client {
                     }
                 }
                 Ok(Ok(None)) => break None,
-                Ok(Err(error)) => break Some(self.no_answer(endpoint, &error)),
+                Ok(Err(error)) => break Some(self.no_answer(endpoint, error)),
             }
         };
         drop(chunks);

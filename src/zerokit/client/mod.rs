@@ -140,7 +140,7 @@ impl Client {
         let sent = tokio::time::timeout(at_most + Duration::from_secs(1), builder.send()).await;
         fault::reach_call(endpoint.name, Moment::After).await;
         let sent = sent.map_err(|_| time_is_over(endpoint))?;
-        let response = sent.map_err(|error| self.no_answer(endpoint, &error))?;
+        let response = sent.map_err(|error| self.no_answer(endpoint, error))?;
         if response.status() == StatusCode::OK { Ok(response) } else { Err(self.refusal(endpoint, response, now).await) }
     }
 
@@ -170,7 +170,7 @@ impl Client {
         let mut bytes = Vec::new();
         loop {
             let chunk = tokio::time::timeout(self.timeout, response.chunk()).await.map_err(|_| time_is_over(endpoint))?;
-            let Some(chunk) = chunk.map_err(|error| self.no_answer(endpoint, &error))? else { return Ok(bytes) };
+            let Some(chunk) = chunk.map_err(|error| self.no_answer(endpoint, error))? else { return Ok(bytes) };
             if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(Failure::malformed(endpoint, "it is longer than 16 MiB"));
             }
@@ -178,19 +178,26 @@ impl Client {
         }
     }
 
-    fn no_answer(&self, endpoint: Endpoint, error: &reqwest::Error) -> Failure {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
+    fn no_answer(&self, endpoint: Endpoint, error: reqwest::Error) -> Failure {
         if error.is_connect() {
-            return Failure::Unreachable { address: self.service.to_string(), cause: cause.to_string() };
+            return Failure::Unreachable { address: self.service.to_string(), cause: root_cause(error) };
         }
         if error.is_timeout() {
             return time_is_over(endpoint);
         }
-        Failure::NoAnswer { endpoint: endpoint.name, cause: cause.to_string() }
+        Failure::NoAnswer { endpoint: endpoint.name, cause: root_cause(error) }
     }
+}
+
+/// What is behind a failed request, without its address: that may have a password in it.
+#[must_use]
+pub fn root_cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 fn time_is_over(endpoint: Endpoint) -> Failure {

@@ -48,7 +48,7 @@ async fn every_query_and_every_command_of_the_page_runs() {
         let command = command.replace("kept.txt", &kept).replace(" ./", &format!(" {}/", auditor.folder.path().display()));
         let command = command.replace("decision.tlog-proof", &auditor.path("decision.tlog-proof"));
         let command = command
-            .replace("'asked to, ticket 4711'", "asked --operator anna")
+            .replace("'asked to, ticket 4711'", "asked")
             .replace("assent_daemon", "assent_daemon_of_the_page");
         let mut words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words.remove(0), "assent", "{command}");

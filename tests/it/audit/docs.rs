@@ -47,9 +47,7 @@ async fn every_query_and_every_command_of_the_page_runs() {
         let command = if command.contains(" forget ") { command.replace(auditor.ann.as_str(), &someone) } else { command };
         let command = command.replace("kept.txt", &kept).replace(" ./", &format!(" {}/", auditor.folder.path().display()));
         let command = command.replace("decision.tlog-proof", &auditor.path("decision.tlog-proof"));
-        let command = command
-            .replace("'asked to, ticket 4711'", "asked")
-            .replace("assent_daemon", "assent_daemon_of_the_page");
+        let command = command.replace("'asked to, ticket 4711'", "asked").replace("assent_daemon", "assent_daemon_of_the_page");
         let mut words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words.remove(0), "assent", "{command}");
         words.extend(["--config", &auditor.config]);

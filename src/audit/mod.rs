@@ -40,5 +40,5 @@ pub use time::audit_time;
 pub use tlog_tiles::Hash as TreeHash;
 pub use tree::{Frontier, Nodes, Place, Run, edge, path};
 pub use vault::{MasterKey, PersonKey, VaultError, WrappedKey};
-pub use verify::{Dropped, SeenLeaf, Verification, Verified};
+pub use verify::{Dropped, SeenLeaf, SeenRow, Verification, Verified};
 pub use witness::WitnessKey;

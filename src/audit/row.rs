@@ -54,10 +54,16 @@ impl LeafRecord {
         Self { stream, bytes, sealed, ends: Vec::new() }
     }
 
-    /// Of a row that nobody can read, as this program would not have written it: no leaf is like that.
+    /// Of a row that nobody can read, as this program would not have written it: without bytes.
     #[must_use]
-    pub fn unreadable(stream: Stream) -> Self {
-        Self::read(stream, b"null".to_vec(), None)
+    pub const fn unreadable(stream: Stream) -> Self {
+        Self::read(stream, Vec::new(), None)
+    }
+
+    /// Whether it is of a row that nobody can read.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// From [`Stream::columns`], in their order.

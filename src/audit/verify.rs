@@ -16,6 +16,17 @@ use uuid::Uuid;
 /// How many findings are kept; more are counted.
 const MOST_FINDINGS: usize = 1_000;
 
+/// A row as it is found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SeenRow {
+    /// There is none.
+    Gone,
+    /// One that cannot have been sealed, whatever its leaf says: it cannot be read, or says something else than stands around it.
+    Odd,
+    /// One with this hash.
+    Hashed(Hash),
+}
+
 /// One leaf as it is kept, and its row as it is found.
 #[derive(Debug, Clone)]
 pub struct SeenLeaf {
@@ -27,8 +38,8 @@ pub struct SeenLeaf {
     pub id: Uuid,
     /// The hash that was sealed.
     pub sealed: Hash,
-    /// The hash of the row as it is now, in the log or where it was taken to; nothing where there is none.
-    pub row: Option<Hash>,
+    /// The row as it is now, in the log or where it was taken to.
+    pub row: SeenRow,
     /// Where the log has no row: its time, as the tree keeps it.
     pub missing_at: Option<String>,
 }
@@ -151,16 +162,16 @@ impl Verification {
             self.found(Finding::Gap { index: self.next, next: index });
         }
         self.next = index.saturating_add(1);
-        if leaf.row.is_some_and(|row| row != leaf.sealed) {
+        if leaf.row != SeenRow::Gone && leaf.row != SeenRow::Hashed(leaf.sealed) {
             self.found(Finding::Changed { index, table, id: id() });
         }
-        if leaf.row.is_none() || leaf.missing_at.is_some() {
+        if leaf.row == SeenRow::Gone || leaf.missing_at.is_some() {
             let removed = Finding::Removed { index, table, id: id() };
             if let Some(at) = leaf.missing_at.as_ref().filter(|_| leaf.stream.has_months()) {
                 let missing = self.missing.entry(month_of(at).to_owned()).or_default();
                 missing.digest.add(index, leaf.sealed);
                 missing.leaves = missing.leaves.saturating_add(1);
-                missing.archived = missing.archived.saturating_add(u64::from(leaf.row.is_some()));
+                missing.archived = missing.archived.saturating_add(u64::from(leaf.row != SeenRow::Gone));
                 if missing.some.len() < MOST_NAMED {
                     missing.some.push(removed);
                 }
@@ -332,7 +343,7 @@ mod tests {
             stream: Stream::Decision,
             id: Uuid::from_u128(index.into()),
             sealed,
-            row: Some(sealed),
+            row: SeenRow::Hashed(sealed),
             missing_at: None,
         }
     }
@@ -369,8 +380,8 @@ mod tests {
         assert_eq!(checked(&leaves, &signed, &[(6, roots[5])]), [""; 0]);
 
         let mut changed = leaves.clone();
-        changed[2].row = Some(record_hash(b"other"));
-        (changed[5].row, changed[5].missing_at) = (None, Some("2026-03-01T00:00:00Z".into()));
+        changed[2].row = SeenRow::Hashed(record_hash(b"other"));
+        (changed[5].row, changed[5].missing_at) = (SeenRow::Gone, Some("2026-03-01T00:00:00Z".into()));
         assert_eq!(
             checked(&changed, &signed, &[]),
             [

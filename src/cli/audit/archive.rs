@@ -5,7 +5,7 @@ use super::check::{By, CheckedPage, added};
 use super::export::Manifest;
 use super::lines::{Lines, Next};
 use super::source::{self, Entry, Page};
-use crate::audit::{DroppedMonth, Finding, MonthDigest};
+use crate::audit::{DroppedMonth, Finding, MonthDigest, SeenRow};
 use crate::cli::Failure;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ pub(super) fn digest(folder: &Path) -> Result<Option<DroppedMonth>, Failure> {
     while let Some(entry) = month.next.take() {
         let (index, sealed) = (entry.seen.index, entry.seen.sealed);
         let checked = CheckedPage::of(vec![entry], &nothing_to_decide_by);
-        if checked.leaves.iter().all(|one| one.seen.row != Some(sealed)) {
+        if checked.leaves.iter().all(|one| one.seen.row != SeenRow::Hashed(sealed)) {
             return Ok(None);
         }
         digest.add(index, sealed);

@@ -3,7 +3,7 @@
 use super::line;
 use super::source::{Entry, Page};
 use crate::audit::{
-    Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, Stream, Tally, TreeHash, audit_time, hashed, leaf_hash,
+    Checkpoint, DecisionLeaf, DroppedBy, Finding, LeafRecord, SeenLeaf, SeenRow, Stream, Tally, audit_time, hashed, leaf_hash,
     month_of, stored_json,
 };
 use crate::cli::Failure;
@@ -90,9 +90,6 @@ pub(super) fn added(stray: Stray) -> Finding {
     Finding::Added { table: stray.stream.table(), id: stray.id }
 }
 
-/// The hash of no row.
-const NOTHING: TreeHash = TreeHash([0; 32]);
-
 impl CheckedPage {
     pub(super) fn of(entries: Vec<Entry>, by: &By) -> Self {
         let mut checked = Self { leaves: Vec::with_capacity(entries.len()), ..Self::default() };
@@ -135,7 +132,10 @@ impl CheckedPage {
         by: &By,
     ) -> Option<Rechecked> {
         // What says something else than the line around it was changed.
-        seen.row = Some(NOTHING);
+        seen.row = SeenRow::Odd;
+        if row.is_unreadable() {
+            return (seen.stream == Stream::Decision).then_some(Rechecked::Unreadable);
+        }
         let text = |row: &'r LeafRecord| std::str::from_utf8(&row.bytes).ok();
         let found_at = found_at.map(audit_time);
         let at = if found_at.is_some() { found_at.as_deref() } else { line::itself(seen.stream, seen.id, text(row)?)? };
@@ -148,8 +148,10 @@ impl CheckedPage {
         let hash = leaf_hash(&row.bytes);
         if seen.stream != Stream::Decision {
             // Nothing of these is sealed by itself.
-            seen.row = sealed.is_none().then_some(hash).or(seen.row);
-            if seen.stream == Stream::OperatorAction && seen.row == Some(seen.sealed) {
+            if sealed.is_none() {
+                seen.row = SeenRow::Hashed(hash);
+            }
+            if seen.stream == Stream::OperatorAction && seen.row == SeenRow::Hashed(seen.sealed) {
                 self.dropped.extend(row.clone().record().as_ref().and_then(DroppedBy::of));
             }
             return None;
@@ -158,13 +160,13 @@ impl CheckedPage {
         let sealed = sealed.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let Some(leaf) = DecisionLeaf::of(row) else {
             if stored_json(text(row)?).get("facts_personal") == Some(&hashed(&sealed)) {
-                seen.row = Some(hash);
+                seen.row = SeenRow::Hashed(hash);
             }
             return Some(Rechecked::Unreadable);
         };
         // A row of the database was made a leaf with them just now.
         if found_at.is_some() || leaf.has_ciphertexts(&sealed) {
-            seen.row = Some(hash);
+            seen.row = SeenRow::Hashed(hash);
         }
         if let Some(counted) = leaf.counted_as().filter(|_| stands_in_the_log) {
             self.tally.add(counted, 1);

@@ -2,7 +2,7 @@
 //! which is nearly the same. Whatever row does not come by itself is looked for by its leaf, so that nothing depends on that order.
 
 use super::source::{Entry, Page};
-use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream, audit_time};
+use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, SeenRow, Stream, audit_time};
 use crate::cli::Failure;
 use crate::store::{LEAVES_AT_ONCE, LeafRow, RowPlace, RowsInOrder, RowsSeen, Store, StoreError, Stray};
 use std::collections::VecDeque;
@@ -129,8 +129,14 @@ impl Reader {
             let row = row.or_else(|| found.next().flatten());
             let (found_at, missing_at) =
                 if row.is_some() { (Some(leaf.place.at), None) } else { (None, Some(audit_time(leaf.place.at))) };
-            let seen =
-                SeenLeaf { index: leaf.index, stream: leaf.stream, id: leaf.place.id, sealed: leaf.hash, row: None, missing_at };
+            let seen = SeenLeaf {
+                index: leaf.index,
+                stream: leaf.stream,
+                id: leaf.place.id,
+                sealed: leaf.hash,
+                row: SeenRow::Gone,
+                missing_at,
+            };
             Entry { seen, row, found_at }
         };
         Ok(leaves.into_iter().zip(rows).map(entry).collect())

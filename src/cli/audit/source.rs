@@ -3,7 +3,7 @@
 use super::line::{self, Line};
 use super::lines::{Lines, Next};
 use super::reader::{PAGE, Reader};
-use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, Stream, audit_id};
+use crate::audit::{Checkpoint, Finding, LeafRecord, SeenLeaf, SeenRow, Stream, audit_id};
 use crate::cli::Failure;
 use crate::store::{Store, Stray};
 use jiff::Timestamp;
@@ -130,7 +130,7 @@ fn read(page: &mut Page, text: &str) -> Option<()> {
     let bytes = line.record.map(|record| record.get().as_bytes().to_vec());
     let row = bytes.map(|bytes| LeafRecord::read(stream, bytes, line.sealed));
     let missing_at = row.is_none().then(|| line.at.unwrap_or_default().to_owned());
-    let seen = SeenLeaf { index: line.index?, stream, id, sealed, row: None, missing_at };
+    let seen = SeenLeaf { index: line.index?, stream, id, sealed, row: SeenRow::Gone, missing_at };
     page.entries.push(Entry { seen, row, found_at: None });
     Some(())
 }

@@ -113,15 +113,19 @@ enum Kept {
     Int(i64),
     Text(String),
     Bytes(Vec<u8>),
+    /// None of these: nobody who writes here writes it. It is in nobody's way who does not ask for it.
+    Odd,
 }
 
 impl Cells for Vec<Kept> {
     fn cell(&self, index: usize) -> Result<Option<Cell<'_>>, StoreError> {
-        Ok(self.get(index).map(|cell| match cell {
+        let Some(cell) = self.get(index) else { return Ok(None) };
+        Ok(Some(match cell {
             Kept::Null => Cell::Null,
             Kept::Int(value) => Cell::Int(*value),
             Kept::Text(value) => Cell::Text(value),
             Kept::Bytes(value) => Cell::Bytes(value),
+            Kept::Odd => return Err(StoreError::Corrupt(format!("column {index} is no text and no whole number"))),
         }))
     }
 }
@@ -135,7 +139,7 @@ fn plain(row: &SqliteRow) -> Result<Row, StoreError> {
         Ok(match raw.type_info().name() {
             "INTEGER" | "BOOLEAN" => Kept::Int(row.try_get(index)?),
             "BLOB" => Kept::Bytes(row.try_get(index)?),
-            _ => Kept::Text(row.try_get(index)?),
+            _ => row.try_get(index).map_or(Kept::Odd, Kept::Text),
         })
     };
     let cells = (0..row.len()).map(cell).collect::<Result<Vec<_>, StoreError>>()?;

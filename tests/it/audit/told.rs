@@ -41,12 +41,24 @@ async fn an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints(ba
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.out.contains("the end of the log is gone"), "{}", ran.out);
     assert!(ran.out.contains("no checkpoint from elsewhere was given"), "it is beside the daemon: {}", ran.out);
-    // A file that is not there, or is none, says nothing.
+    // Another log's in the same file changes nothing; a file that is not there, or is none, is said to be that.
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let other = assent::audit::LogKey::new("another", [9; 32]).unwrap().sign(4711, assent::audit::leaf_hash(b"")).unwrap();
+    std::fs::write(&file, format!("{whole}{}", other.note)).unwrap();
+    assert_eq!(assent(&verify, &[]).await.status, 1);
     for file in ["nowhere.txt", &auditor.config] {
         config["audit"]["checkpoints"] = json!({ "file": file });
         std::fs::write(&put_back, config.to_string()).unwrap();
-        assert_eq!(assent(&verify, &[]).await.status, 0, "{file}");
+        let ran = assent(&verify, &[]).await;
+        assert_eq!(ran.status, 0, "{file}: {}", ran.out);
+        let note = format!("`{file}`, where the daemon writes checkpoints, has none that can be read here");
+        assert!(ran.err.contains(&note), "{}", ran.err);
     }
+    // What is given and not signed by the log's key is not held against it, and that is said.
+    std::fs::write(&file, other.note).unwrap();
+    let ran = assent(&["audit", "verify", "--config", &put_back, "--checkpoint", &file], &[]).await;
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(ran.out.contains("no checkpoint that was given is signed by the log's key"), "{}", ran.out);
     auditor.stage.daemon.stop().await;
 }
 
@@ -92,14 +104,25 @@ async fn a_row_that_cannot_be_read_hides_no_other() {
     auditor.all_sealed().await;
     let [one, other] = [&decisions[1], &decisions[3]];
     let database = &auditor.stage.database;
-    as_superuser(Backend::Sqlite, database, &format!("update decisions set trace = x'ff00' where id = '{one}'")).await;
     as_superuser(Backend::Sqlite, database, &format!("update decisions set reason = 'another' where id = '{other}'")).await;
-    let ran = auditor.audit(&["verify"]).await;
-    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
-    for id in [one, other] {
-        let line = format!("x row `{id}` of `decisions`");
-        assert!(findings(&ran.out).iter().any(|found| found.starts_with(&line) && found.contains("changed")), "{}", ran.out);
+    for odd in ["trace = x'ff00'", "trace = cast(x'ff00' as text)", "attempt = 1.5"] {
+        as_superuser(Backend::Sqlite, database, &format!("update decisions set {odd} where id = '{one}'")).await;
+        let ran = auditor.audit(&["verify"]).await;
+        assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+        for id in [one, other] {
+            let line = format!("x row `{id}` of `decisions`");
+            assert!(findings(&ran.out).iter().any(|found| found.starts_with(&line) && found.contains("changed")), "{}", ran.out);
+        }
+        // What cannot be written is not left out.
+        let ran = auditor.audit(&["export", &auditor.path(&format!("export-{}", odd.len()))]).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.err.contains(&format!("row `{one}` of `decisions` cannot be read")), "{}", ran.err);
     }
+    // Nor is a leaf that somebody made of nothing one of it.
+    let leaf = hex::encode(assent::audit::leaf_hash(b"").0);
+    as_superuser(Backend::Sqlite, database, &format!("update leaves set hash = x'{leaf}' where id = '{one}'")).await;
+    let ran = auditor.audit(&["verify"]).await;
+    assert!(ran.out.contains(&format!("x row `{one}` of `decisions`")), "{}", ran.out);
     auditor.stage.daemon.stop().await;
 }
 

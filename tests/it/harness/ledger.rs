@@ -3,7 +3,7 @@
 
 use super::log_key;
 use super::site::Site;
-use assent::audit::{SeenLeaf, Verification, leaf_hash};
+use assent::audit::{SeenLeaf, SeenRow, Verification, leaf_hash};
 use assent::domain::kind::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ pub(crate) async fn unsound(site: &Site) -> Vec<String> {
             if !ids.insert((leaf.stream, leaf.place.id)) {
                 wrong.push(format!("{leaf:?} is not the first leaf of its row"));
             }
-            let row = row.map(|row| leaf_hash(&row.bytes));
+            let row = row.map_or(SeenRow::Gone, |row| SeenRow::Hashed(leaf_hash(&row.bytes)));
             run.leaf(&SeenLeaf {
                 index: leaf.index,
                 stream: leaf.stream,

@@ -4,7 +4,7 @@ use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
 use super::output::{Output, cannot};
 use super::{csv, parquet};
-use crate::audit::{Checkpoint, Stream, ocsf_event};
+use crate::audit::{Checkpoint, LeafRecord, Stream, ocsf_event};
 use crate::cli::Failure;
 use crate::cli::audit::line;
 use crate::cli::audit::reader::Reader;
@@ -124,14 +124,18 @@ impl Files<'_> {
 
     fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
         let Entry { seen, row, .. } = entry;
+        let unreadable = || {
+            Failure::no(format!("row `{}` of `{}` cannot be read; `assent audit verify` says more", seen.id, seen.stream.table()))
+        };
+        if row.as_ref().is_some_and(LeafRecord::is_unreadable) {
+            return Err(unreadable());
+        }
         if self.format == Format::Jsonl {
             let missing_at = seen.missing_at.as_deref();
             return self.line(&line::leaf(seen.index, seen.stream, seen.id, seen.sealed, row.as_ref(), missing_at));
         }
         let Some(row) = row else { return Ok(()) };
-        let record = row.record().ok_or_else(|| {
-            Failure::no(format!("row `{}` of `{}` cannot be read; `assent audit verify` says more", seen.id, seen.stream.table()))
-        })?;
+        let record = row.record().ok_or_else(unreadable)?;
         match self.format {
             Format::Jsonl => Ok(()),
             Format::Ocsf => self.line(&ocsf_event(&record, seen.index, &self.log).to_string()),

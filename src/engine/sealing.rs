@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const TRY_AGAIN: Duration = Duration::from_secs(20);
 /// The most that a witness may say.
 const LONGEST_ANSWER: usize = 64 * 1024;
+/// How much of a file of checkpoints is read: many of them.
+const LAST_OF_FILE: u64 = 1 << 20;
 /// How long one try to carry a checkpoint somewhere may take.
 const CARRY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -123,11 +125,12 @@ impl Destination {
         may.map_err(|error| cannot_be_written(path, &error))
     }
 
-    /// The last checkpoint that is in a file, if it is one.
+    /// The last checkpoint that is at the end of a file, if it is one, of those that a log's key signed.
     #[must_use]
-    pub fn last_written(&self) -> Option<Checkpoint> {
+    pub fn last_written(&self, is_signed: impl Fn(&Checkpoint) -> bool) -> Option<Checkpoint> {
         let Destination::File(path) = self else { return None };
-        Checkpoint::parse_all(&std::fs::read_to_string(path).ok()?).ok()?.into_iter().max_by_key(|checkpoint| checkpoint.size)
+        let written = Checkpoint::parse_all(&end_of(path).ok()?).ok()?.into_iter();
+        written.filter(is_signed).max_by_key(|checkpoint| checkpoint.size)
     }
 }
 
@@ -147,7 +150,9 @@ impl Engine {
     pub async fn run_sealing(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let settings = &self.sealing;
         // What left the house is remembered there, and what was signed here.
-        let carried = settings.destinations.iter().filter_map(Destination::last_written).max_by_key(|checkpoint| checkpoint.size);
+        let is_signed = |checkpoint: &Checkpoint| settings.key.check(checkpoint).is_ok();
+        let carried = settings.destinations.iter().filter_map(|to| to.last_written(is_signed));
+        let carried = carried.max_by_key(|checkpoint| checkpoint.size);
         let newest = &self.sealing_status.newest;
         newest.send_replace(carried);
         for destination in settings.destinations.clone() {
@@ -246,6 +251,16 @@ async fn carry(
         }
         is_failing = carried.is_err();
     }
+}
+
+/// The last of a file, which grows for years: it may begin within a checkpoint, which is left out then.
+fn end_of(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(length.saturating_sub(LAST_OF_FILE)))?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, LAST_OF_FILE), &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 async fn append(path: &Path, checkpoint: &Checkpoint) -> Result<(), String> {

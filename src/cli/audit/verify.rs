@@ -8,7 +8,9 @@ use super::lines::Lines;
 use super::reader::Reader;
 use super::source::{self, Page, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
-use crate::audit::{Checkpoint, CountedAs, Dropped, Finding, LogVerifier, MasterKey, Proof, Tally, Verification, Verified, edge};
+use crate::audit::{
+    Checkpoint, CountedAs, Dropped, Finding, LogVerifier, MasterKey, Proof, Tally, Verification, Verified, check_any, edge,
+};
 use crate::cli::daemon::check_key;
 use crate::cli::output::{Paint, print_json};
 use crate::cli::progress::Progress;
@@ -103,14 +105,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
                 manifest.check_tables(&counted, &mut run.verification);
             }
             run.ends_at(manifest.size());
-            run.report(None, options.json)
+            run.report(None, &options)
         }
         None => {
             let log = open(&options.config).await?;
             let keys = verifiers(&options.key, Some(&log.config))?;
             let store = log.store.as_ref();
             // Before the log is looked at: no checkpoint is in a file before it is in the database.
-            let carried = log.config.checkpoints.as_ref().and_then(Destination::last_written);
+            let carried = log.config.checkpoints.as_ref().and_then(|file| carried(file, &keys));
             // Both of the same moment, as a sealer may be at work.
             let (mut last, (mut size, mut kept)) = (newest(store).await?, store.sealed_counts().await?);
             let mut tries = 0..TRIES;
@@ -125,7 +127,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             }
             let mut run = Run::new(keys, outside, log.config.encryption.clone(), size);
             // A file beside the daemon is no anchor, though whoever put back an old database may have forgotten it.
-            if let Some(carried) = carried.filter(|carried| carried.origin == run.verification.log()) {
+            if let Some(carried) = carried {
                 run.verification.expect(carried);
             }
             source::policies(store, |hash, body| {
@@ -140,7 +142,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             if count > 0 && last.is_none() {
                 // Where nothing is signed there is nothing to hold rows against.
                 run.verification.found(Finding::Unsigned { from: 0, to: count });
-                return run.report(Some(store.unsealed().await?), options.json);
+                return run.report(Some(store.unsealed().await?), &options);
             }
             if count > 0 {
                 run.verification.found(Finding::Outside { count });
@@ -151,7 +153,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             run.forgotten(store, log.config.encryption.as_ref()).await?;
             run.counts(kept);
             run.edge(store, size).await?;
-            run.report(Some(store.unsealed().await?), options.json)
+            run.report(Some(store.unsealed().await?), &options)
         }
     }
 }
@@ -162,6 +164,16 @@ async fn newest(store: &dyn Store) -> Result<Option<Checkpoint>, Failure> {
         StoreError::Tree(why) => Failure::no(why),
         other => other.into(),
     })
+}
+
+/// The last checkpoint that the daemon wrote to its file.
+fn carried(file: &Destination, keys: &[LogVerifier]) -> Option<Checkpoint> {
+    let carried = file.last_written(|checkpoint| check_any(keys, checkpoint).is_ok());
+    if carried.is_none() {
+        let note = format!("`{file}`, where the daemon writes checkpoints, has none that can be read here");
+        eprintln!("{}", Paint::stderr().dim(&note));
+    }
+    carried
 }
 
 fn outside(files: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
@@ -346,19 +358,19 @@ impl Run {
         *count = count.saturating_add(1);
     }
 
-    fn report(self, waiting: Option<u64>, is_json: bool) -> Result<(), Failure> {
+    fn report(self, waiting: Option<u64>, options: &Options) -> Result<(), Failure> {
         let Self { verification, again, progress, .. } = self;
         let log = verification.log().to_owned();
         let verified = verification.finish();
         drop(progress);
         let (is_sound, is_export) = (verified.findings.is_empty(), waiting.is_none());
         let waiting = waiting.unwrap_or_default();
-        if is_json {
+        if options.json {
             print_json(
                 &json!({ "log": log, "sound": is_sound, "verified": verified, "decided_again": again, "waiting": waiting }),
             )?;
         } else {
-            print_report(&log, &verified, &again, waiting);
+            print_report(&log, &verified, &again, waiting, !options.checkpoint.is_empty());
             if is_export && verified.findings.iter().any(|finding| matches!(finding, Finding::Shorter { .. })) {
                 println!("  an export from before that checkpoint says the same: export again, and verify that");
             }
@@ -367,7 +379,7 @@ impl Run {
     }
 }
 
-fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
+fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64, is_given: bool) {
     let paint = Paint::stdout();
     println!("{} leaves under {} checkpoints of the log {log}", verified.leaves, verified.checkpoints);
     println!("  root           {}", verified.root);
@@ -384,7 +396,9 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64) {
     if waiting > 0 {
         println!("  not sealed yet {waiting}");
     }
-    if !verified.anchored {
+    if is_given && !verified.anchored {
+        println!("  no checkpoint that was given is signed by the log's key: nothing was held against them");
+    } else if !verified.anchored {
         println!(
             "{}",
             paint.dim("  no checkpoint from elsewhere was given: whoever has the database and the log's key could have written all of it anew")

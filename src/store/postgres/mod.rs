@@ -143,6 +143,7 @@ const VARCHAR: u32 = 1043;
 const TIMESTAMPTZ: u32 = 1184;
 const TIMESTAMPTZ_ARRAY: u32 = 1185;
 const UUID: u32 = 2950;
+const JSON: u32 = 114;
 const JSONB: u32 = 3802;
 
 /// A time as the server takes it. By the number of its type: by its name each connection has to ask for it.
@@ -179,7 +180,8 @@ impl Cells for PostgresRow {
         let other = || StoreError::Corrupt(format!("column {index} is not what its type says"));
         // In the order of how many there are.
         Ok(Some(match column.type_info().oid().map_or(0, |Oid(number)| number) {
-            TEXT | VARCHAR | NAME => Cell::Text(value.as_str().map_err(|_| other())?),
+            // What a later release keeps as `json` is read by this one, should it run beside that.
+            TEXT | VARCHAR | NAME | JSON => Cell::Text(value.as_str().map_err(|_| other())?),
             INT8 => Cell::Int(<i64 as Decode<Postgres>>::decode(value).map_err(|_| other())?),
             INT2 => Cell::Int(<i16 as Decode<Postgres>>::decode(value).map_err(|_| other())?.into()),
             UUID => Cell::Id(Uuid::from_slice(value.as_bytes().map_err(|_| other())?).map_err(|_| other())?),

@@ -171,3 +171,24 @@ async fn every_decision_stands_on_one_page(backend: Backend) {
     assert!(ran.err.contains("must be `next` of the page before"), "{}", ran.err);
     auditor.stage.daemon.stop().await;
 }
+
+/// To read and to write `jsonb` takes a server several times as long: a release that keeps traces as `json` is undone by this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_traces_and_facts_are_json_is_read_and_written_as_ever() {
+    let auditor = Auditor::begin(Backend::Postgres).await;
+    auditor.some_decisions().await;
+    let database = &auditor.stage.database;
+    for statement in [
+        "drop view decision_history",
+        "alter table decisions alter column trace type json, alter column shadow type json, alter column facts type json",
+    ] {
+        database.try_run(statement).await.unwrap();
+    }
+    auditor.share("zoe@elsewhere.example").await;
+    auditor.all_sealed().await;
+    let ran = auditor.audit(&["verify", "--json"]).await;
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(said["decided_again"], json!({"same": 6, "by_people": 0, "erased": 0, "sealed": 0}), "{said}");
+    assert_eq!(Auditor::ids(&auditor.audit(&["query", "--csv", "--domain", "elsewhere.example"]).await).len(), 3);
+    auditor.stage.daemon.stop().await;
+}

@@ -233,6 +233,8 @@ async fn main() {
     pages.insert("counts by day and rule".into(), json!({ "first_ms": first, "ms": warm }));
     report.insert("rows".into(), rows.into());
     report.insert("pages".into(), pages.into());
+    // Where it is built elsewhere there is none.
+    std::fs::create_dir_all("target").unwrap();
     std::fs::write("target/audit.json", format!("{:#}\n", Value::Object(report))).unwrap();
 }
 

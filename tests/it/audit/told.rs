@@ -140,6 +140,7 @@ async fn every_decision_stands_on_one_page(backend: Backend) {
         let said: Value = serde_json::from_str(&ran.out).unwrap();
         seen.extend(said["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
         next = said["next"].clone();
+        assert!(seen.len() <= all.len(), "a page came again: {seen:?}");
         if next.is_null() {
             break;
         }

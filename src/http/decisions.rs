@@ -4,7 +4,7 @@ use super::auth::Role;
 use super::{Api, Problem, auth};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
-use crate::store::{Cursor, DecisionQuery, FoundDecision};
+use crate::store::{Cursor, DecisionQuery, FoundDecision, FoundPage};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -83,12 +83,8 @@ pub(super) async fn list(
             }
         }
     }
-    // One more tells whether there is another page.
-    let mut found = api.engine.store().find(&query, after.as_ref(), limit.saturating_add(1)).await?;
-    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = found.last().filter(|_| has_more).and_then(FoundDecision::cursor).map(|last| last.encode());
-    let decisions: Vec<_> = found.iter().map(FoundDecision::to_json).collect();
+    let FoundPage { decisions, next } = api.engine.store().page(&query, after.as_ref(), limit).await?;
+    let decisions: Vec<_> = decisions.iter().map(FoundDecision::to_json).collect();
     Ok(Json(json!({ "decisions": decisions, "next": next })).into_response())
 }
 

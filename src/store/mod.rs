@@ -31,7 +31,7 @@ pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
 pub use recorded::{PolicyActivation, Recorded, RecordedRange};
 pub use retention::{Dropping, Retention};
-pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, Search};
+pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, FoundPage, Search};
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finished, Finishing, Ground,

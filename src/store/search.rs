@@ -119,11 +119,45 @@ pub struct DayCount {
     pub count: u64,
 }
 
+/// How many decisions are read at once, however many are asked for.
+const AT_ONCE: u32 = 501;
+
+/// Decisions, the newest first, and where to go on behind them if there are more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundPage {
+    /// At most as many as were asked for.
+    pub decisions: Vec<FoundDecision>,
+    /// The place of the last of them, as [`Cursor::encode`] says it.
+    pub next: Option<String>,
+}
+
 /// Looking for decisions.
 #[async_trait]
 pub trait Search: Send + Sync {
     /// The next decisions after a place, the newest first.
     async fn find(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<Vec<FoundDecision>, StoreError>;
+
+    /// The same as a page that says whether there is another one.
+    async fn page(&self, query: &DecisionQuery, after: Option<&Cursor>, limit: u32) -> Result<FoundPage, StoreError> {
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (mut decisions, mut after) = (Vec::<FoundDecision>::new(), after.cloned());
+        // One more tells whether there are more.
+        while decisions.len() <= count(limit) {
+            let read = u32::try_from(decisions.len()).unwrap_or(u32::MAX);
+            let left = limit.saturating_sub(read).saturating_add(1).min(AT_ONCE);
+            let some = self.find(query, after.as_ref(), left).await?;
+            let is_last = some.len() < count(left);
+            decisions.extend(some);
+            if is_last {
+                break;
+            }
+            after = decisions.last().and_then(FoundDecision::cursor);
+        }
+        let has_more = decisions.len() > count(limit);
+        decisions.truncate(count(limit));
+        let next = decisions.last().filter(|_| has_more).and_then(FoundDecision::cursor).map(|last| last.encode());
+        Ok(FoundPage { decisions, next })
+    }
 
     /// How the database looks for the first page, in its own words.
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError>;

@@ -8,13 +8,10 @@ use crate::domain::duration::parse_duration;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::engine::since;
-use crate::store::{Cursor, DecisionQuery, FoundDecision, Store};
+use crate::store::{Cursor, DecisionQuery, FoundDecision, FoundPage, Store};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-/// How many are read at once.
-const PAGE: u32 = 500;
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -120,22 +117,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         };
         return print_rows(&["day", "rule", "verdict", "decisions"], counts.into_iter().map(row).collect(), options.csv);
     }
-    let mut found: Vec<FoundDecision> = Vec::new();
-    let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    // One more tells whether there is another page.
-    while found.len() <= wanted {
-        let left = u32::try_from(wanted.saturating_sub(found.len())).unwrap_or(u32::MAX).saturating_add(1).min(PAGE);
-        let after = found.last().and_then(FoundDecision::cursor).or_else(|| options.after.clone());
-        let page = log.store.find(&query, after.as_ref(), left).await?;
-        let is_last = page.len() < usize::try_from(left).unwrap_or(usize::MAX);
-        found.extend(page);
-        if is_last {
-            break;
-        }
-    }
-    let has_more = found.len() > wanted;
-    found.truncate(wanted);
-    let next = found.last().filter(|_| has_more).and_then(FoundDecision::cursor).map(|last| last.encode());
+    let FoundPage { decisions: found, next } = log.store.page(&query, options.after.as_ref(), options.limit).await?;
     if options.json {
         let decisions: Vec<_> = found.iter().map(FoundDecision::to_json).collect();
         return print_json(&json!({ "decisions": decisions, "next": next }));
@@ -156,7 +138,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let names: Vec<_> = NAMES.into_iter().chain(["tresor", "operation"].into_iter().filter(|_| options.csv)).collect();
     print_rows(&names, rows, options.csv)?;
     if let Some(next) = next {
-        let note = format!("the newest {wanted} of more; for the next of them: `--after {next}`, or a larger `--limit`");
+        let note = format!("the newest {} of more; for the next of them: `--after {next}`, or a larger `--limit`", options.limit);
         eprintln!("{}", Paint::stderr().dim(&note));
     }
     Ok(())

@@ -96,7 +96,7 @@ pub struct Verification {
     next: u64,
     /// Up to where a checkpoint fitted.
     fitting: u64,
-    /// The sizes of checkpoints that did not fit since, after the first of them.
+    /// The sizes of checkpoints that did not fit since; of the first that was said at once.
     doubted: Vec<u64>,
     /// Up to where a checkpoint was seen.
     signed: u64,

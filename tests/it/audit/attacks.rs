@@ -1,9 +1,9 @@
 //! What somebody can do who owns the database, and perhaps the log's key: each is caught by whoever kept one older checkpoint,
 //! on an export, without the database.
 
-use super::{Auditor, as_superuser};
+use super::{Auditor, as_superuser, copied};
 use crate::harness::command::{Ran, assent};
-use crate::harness::{Backend, Database, log_key, on_both, postgres};
+use crate::harness::{Backend, Database, log_key, on_both};
 use assent::audit::{LogKey, Nodes, Stream, audit_time, edge, leaf_hash};
 use assent::store::{LeafRow, RowPlace, Store};
 use std::sync::Arc;
@@ -67,19 +67,6 @@ impl Scene {
         assert_eq!(ran.status, 0, "{}", ran.err);
         assent(&["audit", "verify", "--export", folder, "--key", &self.key, "--checkpoint", &self.kept, "--config", "none"], &[])
             .await
-    }
-}
-
-/// As a backup is: all of it, at one moment.
-async fn copied(backend: Backend, of: &Database) -> Database {
-    match backend {
-        Backend::Postgres => Database::at(postgres::copy_of(&of.url).await),
-        Backend::Sqlite => {
-            let copy = Database::new(backend).await;
-            let to = copy.url.strip_prefix("sqlite://").unwrap();
-            of.try_run(&format!("vacuum into '{to}'")).await.unwrap();
-            copy
-        }
     }
 }
 

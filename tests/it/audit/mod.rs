@@ -16,7 +16,7 @@ mod told;
 mod tools;
 
 use crate::harness::command::{Ran, assent};
-use crate::harness::{Backend, Database, Setting, Stage, until};
+use crate::harness::{Backend, Database, Setting, Stage, postgres, until};
 use assent::domain::ids::{TresorId, UserId};
 use assent::domain::kind::Kind;
 use serde_json::Value;
@@ -42,6 +42,19 @@ async fn as_superuser(backend: Backend, database: &Database, sql: &str) {
     }
     for statement in sql.split(';') {
         database.try_run(statement).await.unwrap();
+    }
+}
+
+/// As a backup is: all of it, at one moment.
+async fn copied(backend: Backend, of: &Database) -> Database {
+    match backend {
+        Backend::Postgres => Database::at(postgres::copy_of(&of.url).await),
+        Backend::Sqlite => {
+            let copy = Database::new(backend).await;
+            let to = copy.url.strip_prefix("sqlite://").unwrap();
+            of.try_run(&format!("vacuum into '{to}'")).await.unwrap();
+            copy
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an auditor is told of a database as it stands: each change by itself, and every decision on some page.
 
-use super::{Auditor, as_superuser};
+use super::{Auditor, as_superuser, copied};
 use crate::harness::command::assent;
-use crate::harness::{Backend, Database, on_both, postgres};
+use crate::harness::{Backend, on_both};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -17,15 +17,7 @@ async fn an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints(ba
     let auditor = Auditor::begin(backend).await;
     auditor.some_decisions().await;
     auditor.all_sealed().await;
-    let database = &auditor.stage.database;
-    let old = match backend {
-        Backend::Postgres => Database::at(postgres::copy_of(&database.url).await),
-        Backend::Sqlite => {
-            let copy = Database::new(backend).await;
-            database.try_run(&format!("vacuum into '{}'", copy.url.strip_prefix("sqlite://").unwrap())).await.unwrap();
-            copy
-        }
-    };
+    let old = copied(backend, &auditor.stage.database).await;
     auditor.share("zoe@elsewhere.example").await;
     auditor.all_sealed().await;
     let file = auditor.keep_checkpoint("carried.txt").await;

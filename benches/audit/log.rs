@@ -47,9 +47,10 @@ impl Patterns {
     pub(crate) async fn put(&self, connection: &mut PgConnection) {
         for (table, rows) in [("decisions", &self.decisions), ("outcomes", &self.outcomes)] {
             let sql = format!(
-                "create table pattern_{table} as select row_number() over () - 1 as number, p.* from jsonb_populate_recordset(null::{table}, $1) p"
+                "create table pattern_{table} as select row_number() over () - 1 as number, p.* from json_populate_recordset(null::{table}, $1::json) p"
             );
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(rows).execute(&mut *connection).await.unwrap();
+            // As text, so that JSON in them stays as it was written.
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(rows.to_string()).execute(&mut *connection).await.unwrap();
         }
         for (hash, body) in &self.policies {
             let sql = "insert into policies (hash, body, first_used_at) values ($1, $2, now())";
@@ -139,7 +140,7 @@ pub(crate) async fn put_persons(connection: &mut PgConnection, master: &MasterKe
         };
         let sealed: Vec<_> = some.iter().map(seal).collect();
         let ids: Vec<_> = some.iter().map(|(id, _)| id.as_str()).collect();
-        let put = "update decisions d set facts_personal = n.sealed::jsonb from unnest($1::text[], $2::text[]) n(id, sealed) where d.id = n.id::uuid";
+        let put = "update decisions d set facts_personal = n.sealed::json from unnest($1::text[], $2::text[]) n(id, sealed) where d.id = n.id::uuid";
         sqlx::query(put).bind(ids).bind(sealed).execute(&mut *connection).await.unwrap();
     }
     for some in keys.iter().collect::<Vec<_>>().chunks(5_000) {

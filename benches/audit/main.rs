@@ -121,7 +121,7 @@ fn old_and_rare() -> String {
     format!(
         "insert into decisions select {}, decided_at + interval '1 s', tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, \
          requester_id, verdict, 'reviewer:rita', '[\"old-and-rare\"]', 'because of unusual circumstances', policy_hash, evaluator_version, \
-         jsonb_build_object('subject.email_domain', jsonb_build_object('value', 'old-and-rare.example')), facts_personal, trace, shadow \
+         '{{\"subject.email_domain\":{{\"value\":\"old-and-rare.example\"}}}}', facts_personal, trace, shadow \
          from (select * from decisions order by decided_at limit 2000) d",
         log::id_at("decided_at + interval '1 s'")
     )

@@ -4,7 +4,7 @@
 
 use super::canonical::canonical;
 use super::leaf::{Form, Record, Stream, hashed};
-use super::plain::{Rewriting, ordinary};
+use super::plain::{Rewriting, is_plain_text, ordinary};
 use super::stored::stored_json;
 use super::time::{audit_time, spelled};
 use jiff::Timestamp;
@@ -171,6 +171,8 @@ fn write(stream: Stream, columns: &[Stored<'_>], out: &mut Vec<u8>, ends: &mut V
                 quoted(&[id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes()], out);
             }
             (Form::Time, Stored::Time(time)) => quoted(&[&spelled(*time)?], out),
+            // As it was written, where a database keeps it like that.
+            (Form::Json, Stored::Text(json)) if is_plain_text(json) => out.extend_from_slice(json.as_bytes()),
             (Form::Json, Stored::Text(json)) => rewriting.rewrite(json, out)?,
             (Form::Flag, Stored::Number(0)) => out.extend(b"false"),
             (Form::Flag, Stored::Number(1)) => out.extend(b"true"),

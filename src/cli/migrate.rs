@@ -1,8 +1,11 @@
 //! `assent migrate`: brings the schema up to date, and lets the daemon's role do what it needs and no more.
 
+use super::progress::Progress;
 use super::{ConfigArgument, Failure, config};
-use crate::store;
+use crate::store::{self, Store};
 use clap::Args;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -10,6 +13,10 @@ pub(super) struct Options {
     /// The role that the daemon connects as: it may write, and cannot change or remove what is in the log. Made if it is not there
     #[arg(long, value_name = "ROLE")]
     daemon_role: Option<String>,
+    /// Write facts and traces of decisions anew where an older release began the log: to decide and to verify then takes less. Nobody
+    /// decides meanwhile, and there must be room for a second copy of the decisions
+    #[arg(long)]
+    rewrite: bool,
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -28,6 +35,14 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
         1 => println!("1 migration applied; the schema is up to date"),
         applied => println!("{applied} migrations applied; the schema is up to date"),
     }
+    if options.rewrite {
+        match rewritten(store.as_ref()).await? {
+            Some(decisions) => println!("{decisions} decisions written anew"),
+            None => println!("nothing to write anew: decisions are kept as this release keeps them"),
+        }
+    } else if store.is_to_rewrite().await? {
+        eprintln!("hint: an older release began this log; once no daemon of it runs: assent migrate --rewrite");
+    }
     let roles = store.grant(options.daemon_role.as_deref()).await?;
     for role in &roles {
         println!("role {role} may read and write, and cannot change or remove what is in the log");
@@ -38,4 +53,16 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
         eprintln!("hint: a role for the daemon that cannot change the log: assent migrate --daemon-role assent_daemon");
     }
     Ok(())
+}
+
+async fn rewritten(store: &dyn Store) -> Result<Option<u64>, Failure> {
+    let progress = Progress::of("writing decisions anew:");
+    let (started, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(500)));
+    let mut rewriting = std::pin::pin!(store.rewrite());
+    loop {
+        tokio::select! {
+            rewritten = &mut rewriting => return Ok(rewritten?),
+            _ = ticks.tick() => progress.count(started.elapsed().as_secs(), "seconds"),
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The trace of a decision: every rule, what each of its leaves saw, and what came of it.
 //!
 //! It is kept in plain text for ever, so it never shows the value of a personal fact. Every answer in it is the
-//! evaluator's own: the trace only writes it down.
+//! evaluator's own: the trace only writes it down. Members stand in the order of their names, so that what is written is in canonical
+//! form (RFC 8785) as it stands, and nobody who seals or verifies it has to put it in order.
 
 use super::limit::Limit;
 use super::model::{Exception, RuleMode};
@@ -19,43 +20,43 @@ use std::collections::BTreeMap;
 /// What became of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuleTrace {
-    /// The rule.
-    pub rule: String,
     /// What it says when it matches.
     pub effect: Verdict,
-    /// Whether it counts.
-    pub mode: RuleMode,
-    /// Whether it matched.
-    pub result: Truth,
-    /// What it added to the decision: its effect, `on_unknown`, or nothing. For a shadow, what it would have added.
-    pub says: Option<Verdict>,
-    /// Its condition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub when: Option<TraceNode>,
     /// Its exceptions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<ExceptionTrace>,
     /// Its limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitTrace>,
+    /// Whether it counts.
+    pub mode: RuleMode,
+    /// Whether it matched.
+    pub result: Truth,
+    /// The rule.
+    pub rule: String,
+    /// What it added to the decision: its effect, `on_unknown`, or nothing. For a shadow, what it would have added.
+    pub says: Option<Verdict>,
+    /// Its condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<TraceNode>,
 }
 
 /// What became of one exception.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExceptionTrace {
+    /// Whether it has expired: then it is not asked.
+    pub expired: bool,
+    /// Until when it applies.
+    pub expires: Timestamp,
     /// Who answers for it.
     pub owner: String,
     /// Why it is there.
     pub reason: String,
+    /// Whether it holds.
+    pub result: Truth,
     /// Where it was agreed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// Until when it applies.
-    pub expires: Timestamp,
-    /// Whether it has expired: then it is not asked.
-    pub expired: bool,
-    /// Whether it holds.
-    pub result: Truth,
     /// Its condition.
     pub when: TraceNode,
 }
@@ -66,24 +67,24 @@ pub struct ExceptionTrace {
 pub enum TraceNode {
     /// All parts must hold.
     All {
-        /// Whether they do.
-        result: Truth,
         /// The parts.
         parts: Vec<TraceNode>,
+        /// Whether they do.
+        result: Truth,
     },
     /// One part must hold.
     Any {
-        /// Whether one does.
-        result: Truth,
         /// The parts.
         parts: Vec<TraceNode>,
+        /// Whether one does.
+        result: Truth,
     },
     /// The part must not hold.
     Not {
-        /// Whether it does not.
-        result: Truth,
         /// The part.
         part: Box<TraceNode>,
+        /// Whether it does not.
+        result: Truth,
     },
     /// A question about a fact.
     Leaf(LeafTrace),
@@ -103,17 +104,17 @@ impl TraceNode {
 /// One question about one fact, and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LeafTrace {
+    /// What it was compared with.
+    pub expected: Value,
     /// The fact; `time` where the question is about the time of the decision.
     pub fact: String,
     /// The operator.
     pub op: &'static str,
-    /// What it was compared with.
-    pub expected: Value,
+    /// The answer.
+    pub result: Truth,
     /// What the fact was: `{"known": value, "source": source}`, `"absent"` or `{"unknown": cause}`; `"(personal)"` for
     /// personal values.
     pub value: Value,
-    /// The answer.
-    pub result: Truth,
     /// Why it could not be answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -126,23 +127,23 @@ pub struct LimitTrace {
     pub count: String,
     /// The facts by which it is counted.
     pub per: String,
-    /// Its windows.
-    pub windows: Vec<WindowTrace>,
     /// Whether one of them is used up.
     pub result: Truth,
+    /// Its windows.
+    pub windows: Vec<WindowTrace>,
 }
 
 /// What one window of a limit saw.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WindowTrace {
-    /// Its length.
-    pub within: String,
-    /// How many there were; nothing where a fact was not known.
-    pub seen: Option<u64>,
     /// How many are allowed.
     pub max: u64,
     /// Whether they are used up.
     pub result: Truth,
+    /// How many there were; nothing where a fact was not known.
+    pub seen: Option<u64>,
+    /// Its length.
+    pub within: String,
 }
 
 pub(super) fn trace_condition(condition: &Condition, view: &View<'_>) -> TraceNode {
@@ -279,5 +280,51 @@ fn show(state: &FactState, personal: bool) -> Value {
         FactState::Known(value, source) => json!({ "known": value, "source": source }),
         FactState::Absent => json!("absent"),
         FactState::Unknown(cause) => json!({ "unknown": cause }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_trace_is_written_in_the_order_of_its_names() {
+        let leaf = || {
+            let why = Some("`time` is absent".to_owned());
+            let (fact, value) = ("time".to_owned(), json!({ "known": 1, "source": "record" }));
+            TraceNode::Leaf(LeafTrace { expected: json!(1), fact, op: "within", result: Truth::Unknown, value, why })
+        };
+        let when = || TraceNode::Any {
+            parts: vec![
+                TraceNode::All { parts: vec![leaf()], result: Truth::Unknown },
+                TraceNode::Not { part: Box::new(leaf()), result: Truth::Unknown },
+            ],
+            result: Truth::Unknown,
+        };
+        let trace = RuleTrace {
+            effect: Verdict::Reject,
+            except: vec![ExceptionTrace {
+                expired: false,
+                expires: Timestamp::MAX,
+                owner: "ann".to_owned(),
+                reason: "moving".to_owned(),
+                result: Truth::False,
+                ticket: Some("T-1".to_owned()),
+                when: when(),
+            }],
+            limit: Some(LimitTrace {
+                count: "share".to_owned(),
+                per: "actor.id".to_owned(),
+                result: Truth::False,
+                windows: vec![WindowTrace { max: 3, result: Truth::False, seen: Some(1), within: "1h".to_owned() }],
+            }),
+            mode: RuleMode::Enforce,
+            result: Truth::Unknown,
+            rule: "one".to_owned(),
+            says: Some(Verdict::Escalate),
+            when: Some(when()),
+        };
+        let written = serde_json::to_string(&trace).unwrap();
+        assert_eq!(written, serde_json::from_str::<Value>(&written).unwrap().to_string());
     }
 }

@@ -53,8 +53,9 @@ macro_rules! word {
     (sqlite AS_TIME) => {
         ""
     };
+    // As it is written; a column of type `jsonb` takes it.
     (postgres AS_JSON) => {
-        "::jsonb"
+        "::json"
     };
     (sqlite AS_JSON) => {
         ""

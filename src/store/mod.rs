@@ -61,6 +61,12 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
     /// have it. Which ones. Nothing where a database has no roles.
     async fn grant(&self, daemon: Option<&str>) -> Result<Vec<String>, StoreError>;
 
+    /// Whether facts and traces of decisions are kept as an older release wrote them, which is slower.
+    async fn is_to_rewrite(&self) -> Result<bool, StoreError>;
+
+    /// Writes them anew, while nobody decides. How many decisions; nothing where they are kept as this release does.
+    async fn rewrite(&self) -> Result<Option<u64>, StoreError>;
+
     /// Whether whoever is connected could change what is in the log.
     async fn may_change_log(&self) -> Result<bool, StoreError>;
 

@@ -110,6 +110,20 @@ impl<D: Driver> Store for SqlStore<D> {
         self.driver.grant(daemon).await
     }
 
+    async fn is_to_rewrite(&self) -> Result<bool, StoreError> {
+        const OLD: super::dialect::Sql = super::dialect::Sql {
+            postgres: "select atttypid = 'jsonb'::regtype from pg_attribute where attrelid = 'decisions'::regclass and attname = 'trace'",
+            sqlite: "select 0",
+        };
+        first(self.driver.read(OLD, args![]).await?).map_or(Ok(false), |row| Ok(row.int(0)? != 0))
+    }
+
+    async fn rewrite(&self) -> Result<Option<u64>, StoreError> {
+        const REWRITE: super::dialect::Sql = super::dialect::Sql { postgres: "select assent_keep_json()", sqlite: "select null" };
+        let rewritten = first(self.driver.read(REWRITE, args![]).await?).map_or(Ok(None), |row| row.opt_int(0))?;
+        Ok(rewritten.and_then(|decisions| u64::try_from(decisions).ok()))
+    }
+
     async fn may_change_log(&self) -> Result<bool, StoreError> {
         const MAY: super::dialect::Sql = super::dialect::Sql {
             postgres: "select has_table_privilege('decisions', 'UPDATE') or has_table_privilege('decisions', 'DELETE') \

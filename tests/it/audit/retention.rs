@@ -27,7 +27,7 @@ const LONG_AGO: &str = "
             from outcomes t join old o on o.was = t.decision_id;
         -- A ciphertext is of one decision, so nobody can open those of the copies.
         insert into operator_actions (id, at, operator, action, target)
-            select gen_random_uuid(), now(), 'anna', 'forget', person from (select distinct jsonb_object_keys(facts_personal) as person from decisions) p;
+            select gen_random_uuid(), now(), 'anna', 'forget', person from (select distinct json_object_keys(facts_personal) as person from decisions) p;
     end $$";
 
 /// A log with two old months, and how many rows these have.

@@ -165,23 +165,64 @@ async fn every_decision_stands_on_one_page(backend: Backend) {
     auditor.stage.daemon.stop().await;
 }
 
-/// To read and to write `jsonb` takes a server several times as long: a release that keeps traces as `json` is undone by this one.
+/// To read and to write `jsonb` takes a server several times as long; a log that stands is written anew when its owner says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_whose_traces_and_facts_are_json_is_read_and_written_as_ever() {
+async fn a_log_that_an_older_release_began_is_used_as_ever_and_written_anew_when_asked() {
     let auditor = Auditor::begin(Backend::Postgres).await;
-    auditor.some_decisions().await;
     let database = &auditor.stage.database;
+    let role = format!("reader_{}", uuid::Uuid::new_v4().simple());
     for statement in [
+        &format!("create role {role}"),
+        &format!("grant select on decision_history to {role} with grant option"),
+        "create table kept as select pg_get_viewdef('decision_history'::regclass) as history",
         "drop view decision_history",
-        "alter table decisions alter column trace type json, alter column shadow type json, alter column facts type json",
+        "alter table decisions alter column trace type jsonb using trace::jsonb, alter column shadow type jsonb using shadow::jsonb, \
+         alter column facts type jsonb using facts::jsonb, alter column facts_personal type jsonb using facts_personal::jsonb",
+        &format!(
+            "do $$ begin execute 'create view decision_history as ' || (select history from kept); \
+                  grant select on decision_history to {role} with grant option; end $$"
+        ),
+        "drop table kept",
     ] {
         database.try_run(statement).await.unwrap();
     }
+    auditor.some_decisions().await;
+    auditor.all_sealed().await;
+    let is_sound = async |decisions: u64| {
+        let ran = auditor.audit(&["verify", "--json"]).await;
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(said["decided_again"], json!({"same": decisions, "by_people": 0, "erased": 0, "sealed": 0}), "{said}");
+    };
+    is_sound(5).await;
+    let migrate = async |args: &[&str]| {
+        let args: Vec<_> = ["migrate", "--config", "/nowhere/config.yaml"].iter().chain(args).copied().collect();
+        let ran = assent(&args, &[("ASSENT_DATABASE__URL", &database.url)]).await;
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        (ran.out, ran.err)
+    };
+    let (_, hint) = migrate(&[]).await;
+    assert!(hint.contains("once no daemon of it runs: assent migrate --rewrite"), "{hint}");
+    let (said, hint) = migrate(&["--rewrite"]).await;
+    assert_eq!(said, "the schema is up to date\n5 decisions written anew\n");
+    assert!(!hint.contains("--rewrite"), "{hint}");
+    // Whoever is connected goes on, and what is written from now on stands as it was written.
     auditor.share("zoe@elsewhere.example").await;
     auditor.all_sealed().await;
-    let ran = auditor.audit(&["verify", "--json"]).await;
-    let said: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(said["decided_again"], json!({"same": 6, "by_people": 0, "erased": 0, "sealed": 0}), "{said}");
+    is_sound(6).await;
     assert_eq!(Auditor::ids(&auditor.audit(&["query", "--csv", "--domain", "elsewhere.example"]).await).len(), 3);
+    for (what, sql, answer) in [
+        ("the last is as it was written", "select count(*) from decisions where trace::text not like '%: %'", "1"),
+        (
+            "who could read the history can",
+            &format!("select has_table_privilege('{role}', 'decision_history', 'select with grant option')"),
+            "true",
+        ),
+        ("all of it", "select count(facts) from decision_history", "6"),
+        ("no index is missing", "select count(*) from (select assent_indexes_to_build()) lacking", "0"),
+    ] {
+        assert_eq!(database.texts(format!("select ({sql})::text")).await, [answer], "{what}");
+    }
+    let (said, _) = migrate(&["--rewrite"]).await;
+    assert!(said.contains("nothing to write anew"), "{said}");
     auditor.stage.daemon.stop().await;
 }

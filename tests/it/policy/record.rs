@@ -45,7 +45,10 @@ impl Story {
     async fn json(&self, column: &str, decision: &Value) -> Value {
         let text = if self.stage.database.url.starts_with("sqlite") { "" } else { "::text" };
         let sql = format!("select {column}{text} from decisions where id = '{}'", decision["decision"]["id"].as_str().unwrap());
-        serde_json::from_str(&self.stage.database.texts(sql).await[0]).unwrap()
+        let written = &self.stage.database.texts(sql).await[0];
+        let value: Value = serde_json::from_str(written).unwrap();
+        assert_eq!(written, &value.to_string(), "{column} is kept in canonical form");
+        value
     }
 }
 
@@ -76,6 +79,8 @@ async fn what_the_language_says_is_in_the_record(backend: Backend) {
     assert_eq!((fourth["state"].clone(), fourth["decision"]["rules"].clone()), (json!("rejected"), json!(["velocity"])));
     // A counter of a personal value is a keyed hash, and counts all the same.
     assert_eq!(limit(&story.json("trace", &fourth).await, "per-address")["windows"][0]["seen"], 3);
+    story.json("facts", &fourth).await;
+    story.json("facts_personal", &fourth).await;
     let counters = story.stage.database.texts("select limit_key from limit_keys").await;
     assert!(counters.iter().any(|key| key.starts_with("share|context.ip|hmac:")), "{counters:?}");
     assert!(!counters.iter().any(|key| key.contains("192.0.2.7")), "{counters:?}");

@@ -125,8 +125,8 @@ pub(super) const RULE: Sql = set!(
     "recorded as (insert into decisions (id, decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, "
     "requester_id, verdict, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow) "
     "select n.decision_id::uuid, n.at::timestamptz, n.tenant, n.kind, n.operation_id, n.flow_id::uuid, 1, n.tresor_id, n.actor_id, "
-    "n.subject_id, n.requester_id, n.verdict, n.decided_by, n.rules::jsonb, n.reason, n.policy_hash, n.evaluator_version, n.facts::jsonb, "
-    "n.facts_personal::jsonb, n.trace::jsonb, n.shadow::jsonb from ruled n), "
+    "n.subject_id, n.requester_id, n.verdict, n.decided_by, n.rules::jsonb, n.reason, n.policy_hash, n.evaluator_version, n.facts::json, "
+    "n.facts_personal::json, n.trace::json, n.shadow::json from ruled n), "
     "placed as (insert into limit_places (limit_key, record_id, taken_at) select p.limit_key, p.record_id, " NOW
     " from unnest($39::text[], $40::text[]) as p(limit_key, record_id) where p.record_id = any(array(select id from ruled)) "
     "on conflict (limit_key, record_id) do update set taken_at = excluded.taken_at), "

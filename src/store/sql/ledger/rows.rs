@@ -10,12 +10,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-/// The columns of a table, after what comes first and before what else there is; where they are from.
+/// The columns of a table, after what comes first and before what else there is; where they are from. JSON as text, whatever a log keeps
+/// it as: that may change while somebody is connected.
 macro_rules! decisions {
     ($first:literal and $more:literal $($from:tt)+) => {
         sql!(
             $first "id, decided_at, tenant, kind, operation_id, flow_id, attempt, tresor_id, actor_id, subject_id, requester_id, verdict, \
-             decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, shadow" $more " from " $($from)+
+             decided_by, rules, reason, policy_hash, evaluator_version, facts" AS_TEXT ", facts_personal" AS_TEXT ", trace" AS_TEXT
+            ", shadow" AS_TEXT $more " from " $($from)+
         )
     };
     ($first:literal $($from:tt)+) => { decisions!($first and "" $($from)+) };

@@ -54,6 +54,14 @@ fn is_few(listed: &Listed) -> bool {
     listed.count <= FEW_REASONS
 }
 
+/// The same in the last month, and what begins before it if there is more: most of a page stands there, and all months need not be
+/// planned for. Only where a text is looked for by its reasons alone.
+fn in_last_month<'q>(asked: &Asked<'q>, newest: Option<&Asked<'_>>) -> Option<(Asked<'q>, Option<Timestamp>)> {
+    let span = newest.filter(|_| asked.reasons.is_some() && asked.is_text_alone())?.spans.first()?;
+    let before = span.0.filter(|since| Some(*since) != asked.query.since);
+    Some((Asked { spans: vec![*span], ..asked.clone() }, before))
+}
+
 /// A decision by its place, as rows of leaves are asked for.
 fn reference(row: &Row) -> Result<LeafRow, StoreError> {
     let place = RowPlace { id: row.id(0)?, at: row.time(1)? };
@@ -138,11 +146,12 @@ impl<D: Driver> SqlStore<D> {
         Ok((rows.len() <= most).then(|| Listed::new(&hashes)))
     }
 
-    /// The times to look at, one after the other.
-    async fn spans(&self, asked: &Asked<'_>) -> Result<Vec<Span>, StoreError> {
+    /// The times to look at, one after the other; those that begin before a time, where one is given.
+    async fn spans(&self, asked: &Asked<'_>, before: Option<Timestamp>) -> Result<Vec<Span>, StoreError> {
         let Asked { query, after, reasons, .. } = asked;
+        let until = before.or(query.until);
         if query.text.is_none() || reasons.as_ref().is_some_and(is_few) {
-            return Ok(vec![(query.since, query.until)]);
+            return Ok(vec![(query.since, until)]);
         }
         let times = first(self.ask(TIMES, args![]).await?);
         let time = |column| times.as_ref().map_or(Ok(None), |row| row.opt_parsed(column, |text| text.parse::<Timestamp>().ok()));
@@ -150,28 +159,49 @@ impl<D: Driver> SqlStore<D> {
         let behind = |time: Timestamp| time.checked_add(SignedDuration::from_micros(1)).unwrap_or(time);
         let (Some(oldest), Some(newest)) = (time(0)?, time(1)?) else { return Ok(Vec::new()) };
         let top = after.and_then(|after| after.at.parse().ok()).map_or(newest, |after: Timestamp| after.min(newest));
-        let top = query.until.map_or(behind(top), |until| until.min(behind(top)));
+        let top = until.map_or(behind(top), |until| until.min(behind(top)));
         Ok(latest_first(query.since.map_or(oldest, |since| since.max(oldest)), top, reasons.is_none()))
     }
 
     /// What is looked for one after the other, until there is enough of it.
-    async fn steps<'q>(&self, asked: Asked<'q>) -> Result<Vec<Asked<'q>>, StoreError> {
-        let spans = self.spans(&asked).await?.into_iter();
+    async fn steps<'q>(&self, asked: &Asked<'q>, before: Option<Timestamp>) -> Result<Vec<Asked<'q>>, StoreError> {
+        let spans = self.spans(asked, before).await?.into_iter();
         Ok(spans.map(|span| Asked { spans: vec![span], ..asked.clone() }).collect())
     }
 
     /// The first that are found, step by step.
-    async fn find_in_steps(&self, asked: Asked<'_>, limit: u32) -> Result<Vec<FoundDecision>, StoreError> {
+    async fn find_in_steps(
+        &self,
+        asked: &Asked<'_>,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<FoundDecision>, StoreError> {
         let mut found = Vec::new();
-        if asked.reasons.as_ref().is_some_and(|listed| listed.count == 0) {
-            return Ok(found);
-        }
-        for step in self.steps(asked).await? {
+        for step in self.steps(asked, before).await? {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
             if left == 0 {
                 break;
             }
             found.extend(self.found(page(&step, left)).await?);
+        }
+        Ok(found)
+    }
+
+    /// The first that have one of the reasons that are listed.
+    async fn find_by_reasons(
+        &self,
+        asked: &Asked<'_>,
+        newest: Option<&Asked<'_>>,
+        limit: u32,
+    ) -> Result<Vec<FoundDecision>, StoreError> {
+        if asked.reasons.as_ref().is_some_and(|listed| listed.count == 0) {
+            return Ok(Vec::new());
+        }
+        let Some((month, before)) = in_last_month(asked, newest) else { return self.find_in_steps(asked, None, limit).await };
+        let mut found = self.found(page(&month, limit)).await?;
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+        if before.is_some() && left > 0 {
+            found.extend(self.find_in_steps(asked, before, left).await?);
         }
         Ok(found)
     }
@@ -182,12 +212,20 @@ impl<D: Driver> SqlStore<D> {
     }
 
     async fn found(&self, words: Words) -> Result<Vec<FoundDecision>, StoreError> {
+        self.read(&self.references(words).await?).await
+    }
+
+    async fn references(&self, words: Words) -> Result<Vec<LeafRow>, StoreError> {
         let rows = self.driver.ask(words.postgres, words.sqlite, words.args).await?;
-        let references = rows.iter().map(reference).collect::<Result<Vec<_>, _>>()?;
+        rows.iter().map(reference).collect()
+    }
+
+    /// Decisions by their places.
+    async fn read(&self, references: &[LeafRow]) -> Result<Vec<FoundDecision>, StoreError> {
         if references.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, args) = ledger::rows::decisions_of_their_time(&references);
+        let (sql, args) = ledger::rows::decisions_of_their_time(references);
         let rows = self.ask(sql, args).await?;
         let mut found = vec![None; references.len()];
         for row in &rows {
@@ -215,23 +253,27 @@ impl<D: Driver> Search for SqlStore<D> {
             let Some(newest) = &newest else { return Ok(()) };
             let newest = Asked { newest: Some(count), ..newest.clone() };
             // What they cannot say is said by whatever comes after.
-            let Ok(found) = self.found(page(&newest, limit)).await else { return Ok(()) };
-            if found.len() as u64 == u64::from(limit) { Err(Ok(found)) } else { Ok(()) }
+            match self.references(page(&newest, limit)).await {
+                Ok(found) if found.len() as u64 == u64::from(limit) => Err(self.read(&found).await),
+                _ => Ok(()),
+            }
         };
         // A list that failed is missed only where there is no answer without it.
         let listed = async {
             match self.with_reasons(asked.clone()).await {
-                Ok(asked) if asked.reasons.as_ref().is_some_and(is_few) => Err(self.find_in_steps(asked, limit).await),
+                Ok(asked) if asked.reasons.is_some() => match self.find_by_reasons(&asked, newest.as_ref(), limit).await {
+                    Ok(found) => Err(Ok(found)),
+                    Err(failed) => Ok(Err(failed)),
+                },
                 other => Ok(other),
             }
         };
         if let Err(answer) = among_newest(VERY_NEWEST).await {
             return answer;
         }
-        // Whichever has a whole answer first: what is not so common stands among more of them, what is rare in few reasons. To look for
-        // many reasons costs more than may be in vain.
+        // Whichever has a whole answer first: what is not so common stands among more of them, what is rare in few reasons.
         match tokio::try_join!(listed, among_newest(NEWEST)) {
-            Ok((asked, ())) => self.find_in_steps(asked?, limit).await,
+            Ok((asked, ())) => self.find_in_steps(&asked?, None, limit).await,
             Err(answer) => answer,
         }
     }
@@ -239,8 +281,11 @@ impl<D: Driver> Search for SqlStore<D> {
     async fn explain(&self, query: &DecisionQuery, limit: u32) -> Result<Vec<String>, StoreError> {
         let asked = self.asked(query, None).await?;
         let newest = self.among_newest(&asked).await?;
+        let asked = self.with_reasons(asked).await?;
+        let (month, before) = in_last_month(&asked, newest.as_ref()).unzip();
+        let steps = self.steps(&asked, before.flatten()).await?;
         let mut plan = Vec::new();
-        for step in newest.into_iter().chain(self.steps(self.with_reasons(asked).await?).await?) {
+        for step in newest.into_iter().chain(month).chain(steps) {
             let Words { postgres, sqlite, args } = page(&step, limit);
             let (postgres, sqlite) = (format!("explain {postgres}"), format!("explain query plan {sqlite}"));
             for row in self.driver.ask(postgres, sqlite, args).await? {

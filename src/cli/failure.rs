@@ -22,6 +22,13 @@ impl Failure {
         Self::new(1, message)
     }
 
+    /// So many connections of daemons and commands stand in the way.
+    pub fn in_use(others: u64) -> Self {
+        Self::no(format!(
+            "{others} connections of assent are open on this database; stop every daemon and command, then try again"
+        ))
+    }
+
     /// Bad usage or input.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(2, message)

@@ -25,7 +25,7 @@ pub use error::StoreError;
 pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrder, RowsSeen, Sealed, Stray};
 pub use operating::{
     EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Rekeyed, Rekeying, Reseal, Resolved, Review,
-    Reviewed,
+    Reviewed, Rewritten,
 };
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;
@@ -64,8 +64,8 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
     /// Whether facts and traces of decisions are kept as an older release wrote them, which is slower.
     async fn is_to_rewrite(&self) -> Result<bool, StoreError>;
 
-    /// Writes them anew, while nobody decides. How many decisions; nothing where they are kept as this release does.
-    async fn rewrite(&self) -> Result<Option<u64>, StoreError>;
+    /// Has them kept as this release does, unless somebody else is connected.
+    async fn rewrite(&self) -> Result<Rewritten, StoreError>;
 
     /// Whether whoever is connected could change what is in the log.
     async fn may_change_log(&self) -> Result<bool, StoreError>;

@@ -147,6 +147,17 @@ pub enum Rekeyed {
     Done(u64),
 }
 
+/// What became of writing decisions anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewritten {
+    /// So many connections of others are open; nothing was changed.
+    InUse(u64),
+    /// They are kept as this release keeps them already.
+    Before,
+    /// So many were written anew.
+    Decisions(u64),
+}
+
 /// What became of a person's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten {

@@ -60,9 +60,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             error => Failure::input(error.to_string()),
         })?;
     match rekeyed {
-        Rekeyed::InUse(others) => Err(Failure::no(format!(
-            "{others} connections of assent are open on this database; stop every daemon and command, then try again"
-        ))),
+        Rekeyed::InUse(others) => Err(Failure::in_use(others)),
         Rekeyed::Done(count) if options.json => print_json(&json!({ "sealed_anew": count })),
         Rekeyed::Done(count) => {
             println!("{count} keys, notifications and registrations are sealed under the new key");

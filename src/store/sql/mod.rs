@@ -32,7 +32,7 @@ use super::types::{
     Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finished, Finishing, HandOrder, LaneFacts, LaneRules,
     LastFailure, Lease, NewOperation, OperationView, Ordered, Passed, Received, Sent,
 };
-use super::{Judge, Store, StoreError};
+use super::{Judge, Rewritten, Store, StoreError};
 use crate::audit::{WrappedKey, audit_time};
 use crate::domain::duration::{from_micros, micros};
 use crate::domain::ids::{DecisionId, RecordId, UserId};
@@ -118,10 +118,14 @@ impl<D: Driver> Store for SqlStore<D> {
         first(self.driver.read(OLD, args![]).await?).map_or(Ok(false), |row| Ok(row.int(0)? != 0))
     }
 
-    async fn rewrite(&self) -> Result<Option<u64>, StoreError> {
+    async fn rewrite(&self) -> Result<Rewritten, StoreError> {
         const REWRITE: super::dialect::Sql = super::dialect::Sql { postgres: "select assent_keep_json()", sqlite: "select null" };
+        let others = first(self.driver.read(rekey::OTHERS, args![]).await?).map_or(Ok(0), |row| row.count(0))?;
+        if others > 0 {
+            return Ok(Rewritten::InUse(others));
+        }
         let rewritten = first(self.driver.read(REWRITE, args![]).await?).map_or(Ok(None), |row| row.opt_int(0))?;
-        Ok(rewritten.and_then(|decisions| u64::try_from(decisions).ok()))
+        Ok(rewritten.map_or(Rewritten::Before, |decisions| Rewritten::Decisions(decisions.unsigned_abs())))
     }
 
     async fn may_change_log(&self) -> Result<bool, StoreError> {

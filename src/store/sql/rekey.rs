@@ -8,7 +8,8 @@ use crate::store::operating::{Rekeyed, Rekeying};
 
 /// Whoever starts meanwhile waits, and then finds that its key is another one.
 const LOCK: Sql = Sql { postgres: "lock table key_sentinel in access exclusive mode", sqlite: "select 1 where 1 = 0" };
-const OTHERS: Sql = Sql {
+/// How many connections others have: daemons, and commands.
+pub(super) const OTHERS: Sql = Sql {
     postgres: "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'assent%' \
                and application_name <> current_setting('application_name')",
     sqlite: "select 0",

@@ -2,7 +2,7 @@
 
 use super::{Auditor, as_superuser, copied};
 use crate::harness::command::assent;
-use crate::harness::{Backend, on_both};
+use crate::harness::{Backend, Database, on_both};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -173,14 +173,15 @@ async fn a_log_that_an_older_release_began_is_used_as_ever_and_written_anew_when
     let role = format!("reader_{}", uuid::Uuid::new_v4().simple());
     for statement in [
         &format!("create role {role}"),
-        &format!("grant select on decision_history to {role} with grant option"),
+        &format!("create role {role}_of_columns"),
+        &format!("grant select on decisions, outcomes to {role}"),
         "create table kept as select pg_get_viewdef('decision_history'::regclass) as history",
         "drop view decision_history",
         "alter table decisions alter column trace type jsonb using trace::jsonb, alter column shadow type jsonb using shadow::jsonb, \
          alter column facts type jsonb using facts::jsonb, alter column facts_personal type jsonb using facts_personal::jsonb",
         &format!(
-            "do $$ begin execute 'create view decision_history as ' || (select history from kept); \
-                  grant select on decision_history to {role} with grant option; end $$"
+            "do $$ begin execute 'create view decision_history with (security_barrier) as ' || (select history from kept); \
+             alter view decision_history owner to {role}; grant select (outcome) on decision_history to {role}_of_columns; end $$"
         ),
         "drop table kept",
     ] {
@@ -188,41 +189,52 @@ async fn a_log_that_an_older_release_began_is_used_as_ever_and_written_anew_when
     }
     auditor.some_decisions().await;
     auditor.all_sealed().await;
+    let copy = copied(Backend::Postgres, database).await;
     let is_sound = async |decisions: u64| {
         let ran = auditor.audit(&["verify", "--json"]).await;
         let said: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(said["decided_again"], json!({"same": decisions, "by_people": 0, "erased": 0, "sealed": 0}), "{said}");
+        let page = auditor.stage.get("/v1/decisions?limit=50").await;
+        assert_eq!(page["decisions"].as_array().map(Vec::len), usize::try_from(decisions).ok());
     };
     is_sound(5).await;
-    let migrate = async |args: &[&str]| {
+    let migrate = async |database: &Database, args: &[&str]| {
         let args: Vec<_> = ["migrate", "--config", "/nowhere/config.yaml"].iter().chain(args).copied().collect();
-        let ran = assent(&args, &[("ASSENT_DATABASE__URL", &database.url)]).await;
-        assert_eq!(ran.status, 0, "{}", ran.err);
-        (ran.out, ran.err)
+        assent(&args, &[("ASSENT_DATABASE__URL", &database.url)]).await
     };
-    let (_, hint) = migrate(&[]).await;
-    assert!(hint.contains("once no daemon of it runs: assent migrate --rewrite"), "{hint}");
-    let (said, hint) = migrate(&["--rewrite"]).await;
-    assert_eq!(said, "the schema is up to date\n5 decisions written anew\n");
-    assert!(!hint.contains("--rewrite"), "{hint}");
-    // Whoever is connected goes on, and what is written from now on stands as it was written.
+    let ran = migrate(database, &[]).await;
+    assert!(ran.err.contains("when no daemon need run for a while: assent migrate --rewrite"), "{}", ran.err);
+    let ran = migrate(database, &["--rewrite"]).await;
+    assert!(ran.status == 1 && ran.err.contains("stop every daemon and command, then try again"), "{}", ran.err);
+    let ran = migrate(&copy, &["--rewrite"]).await;
+    assert_eq!(ran.out, "the schema is up to date\n5 decisions written anew\n", "{}", ran.err);
+    assert!(!ran.err.contains("--rewrite"), "{}", ran.err);
+    let ran = migrate(&copy, &["--rewrite"]).await;
+    assert!(ran.status == 0 && ran.out.contains("nothing to write anew"), "{}", ran.out);
+    database.texts("select assent_keep_json()::text").await;
+    // Whoever is connected all the same goes on, and what is written from now on stands as it was written.
     auditor.share("zoe@elsewhere.example").await;
     auditor.all_sealed().await;
     is_sound(6).await;
     assert_eq!(Auditor::ids(&auditor.audit(&["query", "--csv", "--domain", "elsewhere.example"]).await).len(), 3);
     for (what, sql, answer) in [
         ("the last is as it was written", "select count(*) from decisions where trace::text not like '%: %'", "1"),
+        ("whose the history was", "select relowner::regrole from pg_class where relname = 'decision_history'", &role),
+        ("how it is read", "select reloptions from pg_class where relname = 'decision_history'", "{security_barrier=true}"),
         (
-            "who could read the history can",
-            &format!("select has_table_privilege('{role}', 'decision_history', 'select with grant option')"),
-            "true",
+            "who could read a column of it",
+            "select attname || ' ' || has_column_privilege('{role}_of_columns', attrelid, attnum, 'select') from pg_attribute where attacl is not null and attrelid = 'decision_history'::regclass",
+            "outcome true",
+        ),
+        (
+            "how it is compressed",
+            "select string_agg(distinct attcompression::text, '') from pg_attribute where attname in ('facts', 'facts_personal', 'trace', 'shadow') and attrelid = any(select inhrelid from pg_inherits where inhparent = 'decisions'::regclass)",
+            "l",
         ),
         ("all of it", "select count(facts) from decision_history", "6"),
         ("no index is missing", "select count(*) from (select assent_indexes_to_build()) lacking", "0"),
     ] {
-        assert_eq!(database.texts(format!("select ({sql})::text")).await, [answer], "{what}");
+        assert_eq!(database.texts(format!("select ({})::text", sql.replace("{role}", &role))).await, [answer], "{what}");
     }
-    let (said, _) = migrate(&["--rewrite"]).await;
-    assert!(said.contains("nothing to write anew"), "{said}");
     auditor.stage.daemon.stop().await;
 }

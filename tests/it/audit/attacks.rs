@@ -266,11 +266,21 @@ async fn whoever_owns_the_database_changes_nothing_unseen(backend: Backend) {
     )
     .await;
     copy.is_caught("say the rules in a library's own way", "row `{one}` of `decisions` (leaf ").await;
-    if backend == Backend::Sqlite {
-        let copy = scene.copy().await;
-        copy.both("update decisions set facts = '{\"subject.email_domain\":0,' || substr(facts, 2) where id = {one}").await;
-        copy.is_caught("say a fact twice", "row `{one}` of `decisions` (leaf ").await;
-    }
+    let copy = scene.copy().await;
+    copy.run(
+        "update decisions set facts = ('{\"subject.email_domain\":0,' || substr(facts::text, 2))::json where id = {one}",
+        "update decisions set facts = '{\"subject.email_domain\":0,' || substr(facts, 2) where id = {one}",
+    )
+    .await;
+    copy.is_caught("say a fact twice", "row `{one}` of `decisions` (leaf ").await;
+    // Whoever looks for the word in the text of it would find nothing.
+    let copy = scene.copy().await;
+    copy.run(
+        "update decisions set trace = replace(trace::text, 'outsider', '\\u006futsider')::json where id = {one}",
+        "update decisions set trace = replace(trace, 'outsider', '\\u006futsider') where id = {one}",
+    )
+    .await;
+    copy.is_caught("spell a trace otherwise", "row `{one}` of `decisions` (leaf ").await;
 
     let copy = scene.copy().await;
     copy.run("execute 'drop table ' || (select tableoid::regclass from decisions limit 1)", "delete from decisions").await;

@@ -204,15 +204,15 @@ async fn text_is_found_whenever_it_was_written(backend: Backend) {
     auditor.stage.daemon.stop().await;
 }
 
-/// Decisions of one day, many of one moment, one in seven hundred of them because of rain; and 2,000 of two months before, all because of it.
+/// Decisions of one day, many of one moment, one in 1,200 of them because of rain; and 2,000 of two months before, all because of it.
 const RAIN: &str = "
     do $$ begin
         insert into decisions
-        select ('00000000-0000-7000-8000-' || lpad(to_hex(i * 7919 % 37000), 12, '0'))::uuid,
-            (case when i < 1000 then '2026-03-30Z' when i < 2000 then '2026-04-30Z' else '2026-05-01Z' end)::timestamptz + i / 5 * interval '8 seconds',
+        select ('00000000-0000-7000-8000-' || lpad(to_hex(i * 7919 % 62000), 12, '0'))::uuid,
+            (case when i < 1000 then '2026-03-30Z' when i < 2000 then '2026-04-30Z' else '2026-05-01Z' end)::timestamptz + i / 5 * interval '4 seconds',
             't', (array['share', 'kick'])[1 + i % 2], 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
-            case when i < 2000 or i % 700 = 0 then 'because of rain ' || i else 'because of snow' end, 'none', '1', '{}', '{}', '[]', '[]'
-        from generate_series(0, 36999) i;
+            case when i < 2000 or i % 1200 = 0 then 'because of rain ' || i else 'because of snow' end, 'none', '1', '{}', '{}', '[]', '[]'
+        from generate_series(0, 61999) i;
         insert into decisions
         select gen_random_uuid(), at::timestamptz, 't', 'share', 'o', gen_random_uuid(), 1, null, null, null, null, 'approve', 'policy', '[]',
             'because of frogs', 'none', '1', '{}', '{}', '[]', '[]'

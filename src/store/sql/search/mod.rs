@@ -42,9 +42,9 @@ const REASONS: Sql = Sql {
 const FEW_REASONS: usize = 1_000;
 /// So many are looked for one by one, in one month after the other; a text that more have, in the decisions themselves.
 const MOST_REASONS: usize = 20_000;
-/// How many of the last decisions are looked through for a text: one that one decision of five hundred has is found there in the
-/// time that it takes to learn from the reasons' letters how common it is.
-const NEWEST: i64 = 35_000;
+/// How many of the last decisions are looked through for a text: one that one decision of a thousand has is found there in the time that
+/// it takes to learn from the reasons' letters which have it, where these are thousands.
+const NEWEST: i64 = 60_000;
 /// So many of them first: what is common is found there before anything else begins.
 const VERY_NEWEST: i64 = 2_000;
 /// And so far back: to plan for every month takes a server process that is new longer than to look through two of them.
@@ -253,8 +253,13 @@ impl<D: Driver> Search for SqlStore<D> {
             let Some(newest) = &newest else { return Ok(()) };
             let newest = Asked { newest: Some(count), ..newest.clone() };
             // What they cannot say is said by whatever comes after.
-            match self.references(page(&newest, limit)).await {
-                Ok(found) if found.len() as u64 == u64::from(limit) => Err(self.read(&found).await),
+            let is_whole = |count: usize| count as u64 == u64::from(limit);
+            let Ok(references) = self.references(page(&newest, limit)).await else { return Ok(()) };
+            if !is_whole(references.len()) {
+                return Ok(());
+            }
+            match self.read(&references).await {
+                Ok(found) if is_whole(found.len()) => Err(Ok(found)),
                 _ => Ok(()),
             }
         };

@@ -31,7 +31,7 @@ pub enum CheckpointError {
     #[error("ends in something that is no whole checkpoint; copy the file once more, or cut off what follows the last whole one")]
     Cut,
     /// A checkpoint of something else.
-    #[error("is of the log `{0}`")]
+    #[error("is of the log `{0}`, which is another one")]
     OtherLog(String),
     /// Not signed by this key.
     #[error("carries no valid signature of the log's key")]

@@ -61,6 +61,8 @@ pub enum Finding {
     BadSignature {
         /// Its size.
         size: u64,
+        /// Whether it is not of the log, but from elsewhere.
+        is_given: bool,
         /// Why.
         why: String,
     },
@@ -147,7 +149,8 @@ impl std::fmt::Display for Finding {
                 write!(f, "{count} leaves stand where the tree has no place: before its first, or after its last")
             }
             Finding::Unsigned { from, to } => write!(f, "leaves {from} to {} are under no checkpoint", to.saturating_sub(1)),
-            Finding::BadSignature { size, why } => write!(f, "the checkpoint of size {size} {why}"),
+            Finding::BadSignature { size, is_given: false, why } => write!(f, "the checkpoint of size {size} {why}"),
+            Finding::BadSignature { size, is_given: true, why } => write!(f, "of those that were given the checkpoint of size {size} {why}"),
             Finding::OtherHistory { size } => {
                 write!(f, "history was rewritten: the first {size} leaves are not those of the checkpoint that was given")
             }

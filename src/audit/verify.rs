@@ -139,7 +139,7 @@ impl Verification {
             more_findings: 0,
         };
         // What the log's key did not sign says nothing of the log.
-        outside.retain(|checkpoint| begun.check_signature(checkpoint));
+        outside.retain(|checkpoint| begun.check_signature(checkpoint, true));
         begun.anchored = !outside.is_empty();
         begun.outside = outside;
         begun.reached();
@@ -235,7 +235,7 @@ impl Verification {
 
     /// One more checkpoint that the log must have come to, from what is being checked itself: no anchor.
     pub fn expect(&mut self, checkpoint: Checkpoint) {
-        if !self.check_signature(&checkpoint) {
+        if !self.check_signature(&checkpoint, false) {
             return;
         }
         self.outside.push(checkpoint);
@@ -269,7 +269,7 @@ impl Verification {
     pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         self.checkpoints = self.checkpoints.saturating_add(1);
         self.signed = checkpoint.size;
-        self.check_signature(checkpoint);
+        self.check_signature(checkpoint, false);
         if checkpoint.size == self.tree.size() && checkpoint.root == self.tree.root() {
             // Then it was not the leaves that did not fit, but each of these checkpoints by itself.
             for to in std::mem::take(&mut self.doubted).into_iter().skip(1) {
@@ -287,10 +287,10 @@ impl Verification {
         }
     }
 
-    fn check_signature(&mut self, checkpoint: &Checkpoint) -> bool {
+    fn check_signature(&mut self, checkpoint: &Checkpoint, is_given: bool) -> bool {
         let checked = check_any(&self.keys, checkpoint);
         if let Err(error) = &checked {
-            self.found(Finding::BadSignature { size: checkpoint.size, why: error.to_string() });
+            self.found(Finding::BadSignature { size: checkpoint.size, is_given, why: error.to_string() });
         }
         checked.is_ok()
     }

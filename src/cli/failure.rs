@@ -4,6 +4,8 @@ use super::output::Paint;
 use crate::engine::PolicyError;
 use crate::store::StoreError;
 use serde_json::{Value, json};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A failed command.
@@ -27,6 +29,12 @@ impl Failure {
         Self::no(format!(
             "{others} connections of assent are open on this database; stop every daemon and command, then try again"
         ))
+    }
+
+    /// A file or a folder that cannot be written.
+    pub fn unwritten(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        Self::input(format!("`{path}` cannot be written: {error}; see that its folder is there and yours to write, and has room"))
     }
 
     /// Bad usage or input.

@@ -25,7 +25,7 @@ pub enum PolicyError {
         cause: io::Error,
     },
     /// It was read and is wrong.
-    #[error("the policy in `{path}` does not load: {}", first_problem(problems))]
+    #[error("the policy in `{path}` does not load: {}; run `assent policy check {path}`", first_problem(problems))]
     Invalid {
         /// The directory.
         path: PathBuf,

@@ -54,8 +54,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     match options.out {
         None => print!("{}", proof.to_text()),
         Some(path) => {
-            std::fs::write(&path, proof.to_text())
-                .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
+            std::fs::write(&path, proof.to_text()).map_err(|error| Failure::unwritten(&path, &error))?;
             println!(
                 "{} {} is leaf {} of {}: {}",
                 leaf.stream.as_str(),

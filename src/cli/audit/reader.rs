@@ -96,7 +96,7 @@ impl Reader {
                 Ok(checkpoint) => page.checkpoints.push(checkpoint),
                 Err(size) => {
                     let why = "was put out of its row of `checkpoints`, or changed there".to_owned();
-                    page.findings.push(Finding::BadSignature { size, why });
+                    page.findings.push(Finding::BadSignature { size, is_given: false, why });
                 }
             }
         }

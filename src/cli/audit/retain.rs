@@ -133,7 +133,7 @@ async fn may_begin(store: &dyn Store, options: &Options) -> Result<File, Failure
     }
     let path = folder.join(".lock");
     let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-    let file = file.map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
+    let file = file.map_err(|error| Failure::unwritten(&path, &error))?;
     let lock = file.try_lock();
     lock.map_err(|_| Failure::no(format!("another `assent audit retain` writes into `{}`", folder.display())))?;
     Ok(file)
@@ -142,7 +142,7 @@ async fn may_begin(store: &dyn Store, options: &Options) -> Result<File, Failure
 /// Has a month in its folder, read back from there. What is in the folder already must be just that.
 async fn archived(store: &dyn Store, archive: &Path, name: &str, checkpoint: &Checkpoint) -> Result<DroppedMonth, Failure> {
     let (beside, folder) = (archive.join(format!(".{name}")), archive.join(name));
-    let cannot = |error: std::io::Error| Failure::input(format!("`{}` cannot be written: {error}", beside.display()));
+    let cannot = |error: std::io::Error| Failure::unwritten(&beside, &error);
     if beside.exists() {
         // Ours, and broken off.
         std::fs::remove_dir_all(&beside).map_err(cannot)?;

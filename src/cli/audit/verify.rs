@@ -9,7 +9,8 @@ use super::reader::Reader;
 use super::source::{self, Page, Source};
 use super::{is_of_log, open, verifiers, verifiers_elsewhere};
 use crate::audit::{
-    Checkpoint, CountedAs, Dropped, Finding, LogVerifier, MasterKey, Proof, Tally, Verification, Verified, check_any, edge,
+    Checkpoint, CheckpointError, CountedAs, Dropped, Finding, LogVerifier, MasterKey, Proof, Tally, Verification, Verified,
+    check_any, edge,
 };
 use crate::cli::daemon::check_key;
 use crate::cli::output::{Paint, print_json};
@@ -407,7 +408,8 @@ fn print_report(log: &str, verified: &Verified, again: &Again, waiting: u64, is_
     for finding in &verified.findings {
         println!("{} {finding}", paint.red("x"));
     }
-    if verified.findings.iter().any(|finding| matches!(finding, Finding::BadSignature { .. })) {
+    let is_unsigned = |finding: &Finding| matches!(finding, Finding::BadSignature { why, .. } if *why == CheckpointError::BadSignature.to_string());
+    if verified.findings.iter().any(is_unsigned) {
         println!("  where the log's key was replaced, `audit.previous_keys` or `--key` must name the one before");
     }
     if verified.more_findings > 0 {

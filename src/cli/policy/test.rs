@@ -63,8 +63,7 @@ fn run_cases(options: &Options) -> Result<(), Failure> {
         results.extend(of_file);
     }
     if let Some(path) = &options.junit {
-        std::fs::write(path, junit::report(&results))
-            .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
+        std::fs::write(path, junit::report(&results)).map_err(|error| Failure::unwritten(path, &error))?;
     }
     let covered = coverage(&policy, &results);
     let failed = results.iter().filter(|result| !result.mismatches.is_empty()).count();
@@ -149,8 +148,7 @@ fn write_updates(options: &Options, rewritten: &[(&SourceFile, (String, usize))]
     let mut left = 0;
     for (file, (text, shared)) in rewritten {
         let path = options.path.join(&file.path);
-        std::fs::write(&path, text)
-            .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))?;
+        std::fs::write(&path, text).map_err(|error| Failure::unwritten(&path, &error))?;
         left += shared;
         if !options.json {
             println!("updated  {}", path.display());
@@ -207,7 +205,7 @@ fn without_personal(mut inquiry: crate::policy::Inquiry) -> crate::policy::Inqui
 
 fn append(path: &Path, case: &str, policy: &Policy) -> Result<(), Failure> {
     let name = path.display().to_string();
-    let failed = |error: std::io::Error| Failure::input(format!("`{name}` cannot be written: {error}"));
+    let failed = |error: std::io::Error| Failure::unwritten(path, &error);
     let file = |text| SourceFile { path: name.clone(), text };
     if !file(String::new()).is_cases() {
         return Err(Failure::input(format!("`{name}` must end in `.test.yaml`, so that it is read as tests and not as rules")));

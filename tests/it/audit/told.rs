@@ -10,7 +10,8 @@ on_both!(
     an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints,
     one_leaf_that_is_gone_is_not_many_findings,
     a_log_without_checkpoints_is_said_to_be_that,
-    every_decision_stands_on_one_page
+    every_decision_stands_on_one_page,
+    a_checkpoint_that_was_given_and_is_of_another_log_is_no_fault_of_this_one
 );
 
 async fn an_old_database_that_was_put_back_is_seen_by_the_file_of_checkpoints(backend: Backend) {
@@ -162,6 +163,27 @@ async fn every_decision_stands_on_one_page(backend: Backend) {
     }
     let ran = auditor.audit(&["query", "--after", "yesterday"]).await;
     assert!(ran.err.contains("must be `next` of the page before"), "{}", ran.err);
+    auditor.stage.daemon.stop().await;
+}
+
+async fn a_checkpoint_that_was_given_and_is_of_another_log_is_no_fault_of_this_one(backend: Backend) {
+    let auditor = Auditor::begin(backend).await;
+    auditor.some_decisions().await;
+    auditor.all_sealed().await;
+    let file = auditor.keep_checkpoint("kept.txt").await;
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let (log, rest) = kept.split_once('\n').unwrap();
+    let advice = "where the log's key was replaced";
+    for (altered, said, is_advised) in [
+        (format!("other/log\n{rest}"), "is of the log `other/log`, which is another one", false),
+        (format!("{log}\n1{rest}"), "carries no valid signature of the log's key", true),
+    ] {
+        std::fs::write(&file, altered).unwrap();
+        let ran = auditor.audit(&["verify", "--checkpoint", &file]).await;
+        assert_eq!(ran.status, 1, "{}", ran.out);
+        assert!(ran.out.contains("of those that were given the checkpoint of size ") && ran.out.contains(said), "{}", ran.out);
+        assert_eq!(ran.out.contains(advice), is_advised, "{}", ran.out);
+    }
     auditor.stage.daemon.stop().await;
 }
 

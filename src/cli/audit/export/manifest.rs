@@ -191,7 +191,7 @@ impl Manifest {
         File::create(&beside)
             .and_then(|mut file| file.write_all((text + "\n").as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| std::fs::rename(&beside, &path))
-            .map_err(|error| Failure::input(format!("`{}` cannot be written: {error}", path.display())))
+            .map_err(|error| Failure::unwritten(&path, &error))
     }
 
     /// Adds a leaf to its table.

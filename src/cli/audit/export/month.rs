@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::manifest::{Manifest, Part};
-use super::output::{Output, cannot};
+use super::output::Output;
 use super::write::policies;
 use crate::audit::{Checkpoint, DroppedMonth, MonthDigest, leaf_hash};
 use crate::cli::Failure;
@@ -23,7 +23,7 @@ pub(in crate::cli::audit) async fn month(
     checkpoint: &Checkpoint,
     progress: &Progress,
 ) -> Result<DroppedMonth, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    std::fs::create_dir_all(folder).map_err(|error| Failure::unwritten(folder, &error))?;
     let mut manifest = Manifest::new(Format::Jsonl, checkpoint);
     manifest.month = Some(month.to_owned());
     let mut digest = MonthDigest::default();
@@ -69,7 +69,7 @@ pub(in crate::cli::audit) async fn month(
 
 /// Makes what stands in a folder outlast the power.
 pub(in crate::cli::audit) fn durable(folder: &Path) -> Result<(), Failure> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(folder, &error))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Failure::unwritten(folder, &error))
 }
 
 fn add(manifest: &mut Manifest, from: Option<u64>, to: u64, file: Output, folder: &Path) -> Result<(), Failure> {

@@ -7,10 +7,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-pub(super) fn cannot(path: &Path, error: &io::Error) -> Failure {
-    Failure::input(format!("`{}` cannot be written: {error}", path.display()))
-}
-
 /// The file.
 pub(super) struct Output {
     name: String,
@@ -23,7 +19,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn create(folder: &Path, name: String) -> Result<Self, Failure> {
         let beside = folder.join(format!(".{name}"));
-        let file = File::create(&beside).map_err(|error| cannot(&beside, &error))?;
+        let file = File::create(&beside).map_err(|error| Failure::unwritten(folder, &error))?;
         let out = BufWriter::with_capacity(1 << 18, file);
         Ok(Self { name, beside, out, hash: digest::Context::new(&digest::SHA256), rows: 0 })
     }
@@ -35,15 +31,15 @@ impl Output {
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.write_all(bytes).map_err(|error| cannot(&self.beside, &error))
+        self.write_all(bytes).map_err(|error| Failure::unwritten(&self.beside, &error))
     }
 
     /// Puts it in its place.
     pub(super) fn close(self, folder: &Path) -> Result<NamedFile, Failure> {
         let Self { name, beside, out, hash, rows } = self;
-        let file = out.into_inner().map_err(|error| cannot(&beside, error.error()))?;
+        let file = out.into_inner().map_err(|error| Failure::unwritten(&beside, error.error()))?;
         let placed = file.sync_all().and_then(|()| std::fs::rename(&beside, folder.join(&name)));
-        placed.map_err(|error| cannot(&beside, &error))?;
+        placed.map_err(|error| Failure::unwritten(&beside, &error))?;
         Ok(NamedFile { file: name, sha256: hex::encode(hash.finish()), rows })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::manifest::{Manifest, NamedFile, Part};
-use super::output::{Output, cannot};
+use super::output::Output;
 use super::{csv, parquet};
 use crate::audit::{Checkpoint, LeafRecord, Stream, ocsf_event};
 use crate::cli::Failure;
@@ -21,7 +21,7 @@ const PART: u64 = 100_000;
 
 /// Writes all that is missing; the manifest then.
 pub(super) async fn all(store: &Arc<dyn Store>, folder: &Path, format: Format, progress: &Progress) -> Result<Manifest, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    std::fs::create_dir_all(folder).map_err(|error| Failure::unwritten(folder, &error))?;
     let mut manifest = match Manifest::begun(folder, format)? {
         Some(begun) => {
             let then = begun.taken_at()?;

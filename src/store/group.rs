@@ -1,19 +1,34 @@
 //! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; whoever comes alone is
-//! begun with at once, and nobody waits for company longer than [`APART_AT_MOST`].
+//! begun with at once, and nobody waits for company: only for a turn, and for that no longer than [`WAIT_AT_MOST`].
 
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 /// The most that go into one transaction.
 pub(super) const AT_MOST: usize = 64;
-/// Where more than one come at a time, how long after one group the next begins at the earliest: a statement costs what thirty
-/// rows in it cost, so fewer of them leave more of the processors to whatever they wait for. Of few rows that is soon: each waits
-/// three times on its way.
-const APART: Duration = Duration::from_millis(1);
-/// How much longer for each row that was in it: the more come, the more of them gain by each statement less.
-const APART_BY_ROW: Duration = Duration::from_micros(300);
-const APART_AT_MOST: Duration = Duration::from_millis(12);
+/// How many transactions run at the same time, whatever their kinds. A statement costs what thirty rows in it cost, so what waits
+/// for a turn is not lost: it goes with others. The more run at once, the fewer rows each has, the more often one waits for the
+/// other's commit, and the more processor time goes into changing between them. One alone would leave the processors idle while
+/// it commits.
+const AT_ONCE: usize = 2;
+/// For so long a transaction waits for its turn: those before may be held up by a lock that is none of its business.
+const WAIT_AT_MOST: Duration = Duration::from_millis(25);
+
+/// Turns that the kinds of requests take with their transactions.
+#[derive(Debug)]
+pub(super) struct Turns(Semaphore);
+
+impl Turns {
+    pub(super) const fn new() -> Self {
+        Self(Semaphore::const_new(AT_ONCE))
+    }
+
+    /// A turn; none where those before take too long.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(WAIT_AT_MOST, self.0.acquire()).await.ok().and_then(Result::ok)
+    }
+}
 
 /// What a request is answered: nothing where it is not for a group and has to be done by itself.
 pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;
@@ -23,36 +38,32 @@ pub(super) type Answer<T, E> = oneshot::Sender<Result<Option<T>, E>>;
 pub(super) struct Group<T>(mpsc::UnboundedSender<T>);
 
 impl<T: Send + 'static> Group<T> {
-    /// Runs until nobody has requests any more. `split` says which requests go together and which are for the next transaction,
-    /// `run` makes one; whoever asked may be gone by then, and the transaction ends all the same.
-    pub(super) fn start<R, F>(split: impl Fn(Vec<T>) -> (Vec<T>, Vec<T>) + Send + 'static, run: R) -> Self
+    /// Runs until nobody has requests any more, each transaction in its turn. `split` says which requests go together and which
+    /// are for the next transaction, `run` makes one; whoever asked may be gone by then, and the transaction ends all the same.
+    pub(super) fn start<R, F>(turns: &Arc<Turns>, split: impl Fn(Vec<T>) -> (Vec<T>, Vec<T>) + Send + 'static, run: R) -> Self
     where
         R: Fn(Vec<T>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (sender, mut receiver) = mpsc::unbounded_channel();
+        let turns = Arc::clone(turns);
         tokio::spawn(async move {
             let mut requests = Vec::new();
-            let mut last = None;
             loop {
-                let is_held_over = !requests.is_empty();
-                if !is_held_over && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
+                if requests.is_empty() && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
                     return;
                 }
-                if let Some((began, rows)) = last.filter(|_| requests.len() < AT_MOST) {
-                    // Whoever was held over has waited already, and more of the same would not go with it.
-                    tokio::time::sleep_until(began + if is_held_over { APART } else { apart(rows) }).await;
-                }
+                let turn = turns.take().await;
                 while requests.len() < AT_MOST
                     && let Ok(request) = receiver.try_recv()
                 {
                     requests.push(request);
                 }
                 let (group, next) = split(requests);
-                last = (group.len() > 1).then(|| (Instant::now(), group.len()));
                 // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
                 // hears that nobody answers.
                 let _ = tokio::spawn(run(group)).await;
+                drop(turn);
                 requests = next;
             }
         });
@@ -66,12 +77,6 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
-/// How long after a group of so many rows the next one begins.
-fn apart(rows: usize) -> Duration {
-    let by_rows = APART_BY_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-    APART.saturating_add(by_rows).min(APART_AT_MOST)
-}
-
 /// What was answered; an error where the transaction ended in a panic.
 pub(super) async fn answered<T, E>(
     answer: oneshot::Receiver<Result<Option<T>, E>>,
@@ -83,49 +88,79 @@ pub(super) async fn answered<T, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::Instant;
 
-    #[tokio::test(start_paused = true)]
-    async fn one_by_itself_is_begun_with_at_once_and_the_more_come_the_more_go_together() {
-        let began = Instant::now();
-        let (done, mut runs) = mpsc::unbounded_channel();
-        let group = Group::start(
-            |requests| (requests, Vec::new()),
-            move |requests: Vec<usize>| {
-                let _ = done.send((requests.len(), began.elapsed()));
-                std::future::ready(())
-            },
-        );
-        let mut next = async || runs.recv().await.unwrap();
-        group.add(1);
-        assert_eq!(next().await, (1, Duration::ZERO));
-        group.add(1);
-        assert_eq!(next().await, (1, Duration::ZERO));
-        (0..10).for_each(|number| group.add(number));
-        assert_eq!(next().await, (10, Duration::ZERO));
-        group.add(1);
-        assert_eq!(next().await, (1, apart(10)));
-        // What fills a statement by itself waits for nobody.
-        (0..AT_MOST * 2).for_each(|_| group.add(0));
-        assert_eq!(next().await, (AT_MOST, apart(10)));
-        assert_eq!(next().await, (AT_MOST, apart(10)));
-        assert!(apart(2) < apart(10) && apart(10) < apart(AT_MOST));
-        assert_eq!(apart(AT_MOST), APART_AT_MOST);
+    /// Transactions that end when they are told to; how many requests are in each is said when it begins.
+    struct Held {
+        began: mpsc::UnboundedReceiver<usize>,
+        end: mpsc::UnboundedSender<()>,
+        group: Group<usize>,
+    }
+
+    fn held(turns: &Arc<Turns>, at_most: usize) -> Held {
+        let (says, began) = mpsc::unbounded_channel();
+        let (end, ends) = mpsc::unbounded_channel();
+        let ends = Arc::new(tokio::sync::Mutex::new(ends));
+        let split = move |mut requests: Vec<usize>| {
+            let next = requests.split_off(requests.len().min(at_most));
+            (requests, next)
+        };
+        let group = Group::start(turns, split, move |requests: Vec<usize>| {
+            let _ = says.send(requests.len());
+            let ends = Arc::clone(&ends);
+            async move {
+                ends.lock().await.recv().await;
+            }
+        });
+        Held { began, end, group }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_held_over_does_not_wait_for_company() {
+    async fn one_by_itself_is_begun_with_at_once_and_what_comes_meanwhile_goes_together() {
         let began = Instant::now();
-        let (done, mut runs) = mpsc::unbounded_channel();
-        let split = |mut requests: Vec<usize>| {
-            let next = requests.split_off(requests.len().min(10));
-            (requests, next)
-        };
-        let group = Group::start(split, move |requests: Vec<usize>| {
-            let _ = done.send((requests.len(), began.elapsed()));
-            std::future::ready(())
-        });
-        (0..11).for_each(|number| group.add(number));
-        assert_eq!(runs.recv().await.unwrap(), (10, Duration::ZERO));
-        assert_eq!(runs.recv().await.unwrap(), (1, APART));
+        let mut kind = held(&Arc::new(Turns::new()), AT_MOST);
+        kind.group.add(1);
+        assert_eq!(kind.began.recv().await, Some(1));
+        (0..10).for_each(|number| kind.group.add(number));
+        kind.end.send(()).unwrap();
+        assert_eq!(kind.began.recv().await, Some(10));
+        (0..AT_MOST + 1).for_each(|number| kind.group.add(number));
+        kind.end.send(()).unwrap();
+        assert_eq!(kind.began.recv().await, Some(AT_MOST));
+        kind.end.send(()).unwrap();
+        assert_eq!(kind.began.recv().await, Some(1));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_go_with_the_others_goes_next() {
+        let mut kind = held(&Arc::new(Turns::new()), 10);
+        (0..11).for_each(|number| kind.group.add(number));
+        assert_eq!(kind.began.recv().await, Some(10));
+        kind.end.send(()).unwrap();
+        assert_eq!(kind.began.recv().await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_third_kind_waits_for_one_of_two_and_for_neither_if_they_are_held_up() {
+        let began = Instant::now();
+        let turns = Arc::new(Turns::new());
+        let mut kinds: [Held; 3] = std::array::from_fn(|_| held(&turns, AT_MOST));
+        for kind in &kinds {
+            kind.group.add(1);
+        }
+        for kind in &mut kinds[..2] {
+            assert_eq!(kind.began.recv().await, Some(1));
+        }
+        assert!(kinds[2].began.try_recv().is_err());
+        kinds[2].group.add(2);
+        // The two that are before it do not end.
+        assert_eq!(kinds[2].began.recv().await, Some(2));
+        assert_eq!(began.elapsed(), WAIT_AT_MOST);
+        kinds[2].group.add(3);
+        kinds[2].end.send(()).unwrap();
+        kinds[0].end.send(()).unwrap();
+        assert_eq!(kinds[2].began.recv().await, Some(1));
+        assert_eq!(began.elapsed(), WAIT_AT_MOST, "there was a turn");
     }
 }

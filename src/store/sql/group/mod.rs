@@ -19,7 +19,7 @@ mod statements;
 
 use crate::store::StoreError;
 use crate::store::connection::Driver;
-use crate::store::group::{Answer, Group, answered};
+use crate::store::group::{Answer, Group, Turns, answered};
 use crate::store::types::LaneFacts;
 use deliveries::Deliveries;
 use seen::Seen;
@@ -45,6 +45,7 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn start<D: Driver>(driver: &Arc<D>) -> Self {
         let seen = Arc::new(Seen::new());
+        let turns = Arc::new(Turns::new());
         let deliver = Arc::new(Deliveries::default());
         let finish = {
             // The groups end with whoever asks them, and so do the connections.
@@ -54,11 +55,11 @@ impl Groups {
         let overdue = on(driver, &seen, finish.clone());
         deliveries::start(&deliver, move || overdue(Vec::new()));
         Self {
-            receive: Group::start(all, on(driver, &seen, receiving::run)),
-            lanes: Group::start(all, on(driver, &seen, lanes::run)),
-            look: Group::start(all, on(driver, &seen, looking::run)),
-            decide: Group::start(deciding::split, on(driver, &seen, deciding::run)),
-            finish: Group::start(all, on(driver, &seen, finish)),
+            receive: Group::start(&turns, all, on(driver, &seen, receiving::run)),
+            lanes: Group::start(&turns, all, on(driver, &seen, lanes::run)),
+            look: Group::start(&turns, all, on(driver, &seen, looking::run)),
+            decide: Group::start(&turns, deciding::split, on(driver, &seen, deciding::run)),
+            finish: Group::start(&turns, all, on(driver, &seen, finish)),
             deliver,
             seen,
         }

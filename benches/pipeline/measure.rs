@@ -41,9 +41,9 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) const FULL: Self =
-        Self { clients: 192, pgbench: 20, warm_up: 3, alone: 10, saturated: 30, half: 15, hanging: 10, backlog: 120 };
+        Self { clients: 128, pgbench: 20, warm_up: 3, alone: 10, saturated: 30, half: 15, hanging: 10, backlog: 120 };
     pub(crate) const QUICK: Self =
-        Self { clients: 192, pgbench: 5, warm_up: 2, alone: 2, saturated: 5, half: 4, hanging: 2, backlog: 10 };
+        Self { clients: 128, pgbench: 5, warm_up: 2, alone: 2, saturated: 5, half: 4, hanging: 2, backlog: 10 };
 }
 
 /// The middle and the last of a hundred, in milliseconds.

@@ -1,5 +1,5 @@
-//! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; whoever comes alone is
-//! begun with at once, and nobody waits for company: only for a turn, and for that no longer than [`WAIT_AT_MOST`].
+//! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; nobody waits for company, only
+//! for the transaction of their own kind and for a turn, which comes within [`AT_MOST_FOR`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 /// The most that go into one transaction.
 pub(super) const AT_MOST: usize = 64;
-/// How many transactions run at the same time, whatever their kinds. A statement costs what thirty rows in it cost, so what waits
-/// for a turn is not lost: it goes with others. The more run at once, the fewer rows each has, the more often one waits for the
-/// other's commit, and the more processor time goes into changing between them. One alone would leave the processors idle while
-/// it commits.
+/// How many transactions have a turn, whatever their kinds. A statement costs what thirty rows in it cost, so what waits for a turn is
+/// not lost: it goes with others. The more run at once, the fewer rows each has, the more often one waits for the other's commit,
+/// and the more processor time goes into changing between them. One alone would leave the processors idle while it commits.
 const AT_ONCE: usize = 2;
-/// For so long a transaction waits for its turn: those before may be held up by a lock that is none of its business.
-const WAIT_AT_MOST: Duration = Duration::from_millis(25);
+/// For so long a turn lasts, and for so long one waits for it: whatever takes longer waits for a lock or for the network, which is
+/// nobody else's business, and runs on beside others.
+const AT_MOST_FOR: Duration = Duration::from_millis(25);
 
 /// Turns that the kinds of requests take with their transactions.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ impl Turns {
         Self(Semaphore::const_new(AT_ONCE))
     }
 
-    /// A turn; none where those before take too long.
+    /// A turn; none where it does not come.
     async fn take(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(WAIT_AT_MOST, self.0.acquire()).await.ok().and_then(Result::ok)
+        tokio::time::timeout(AT_MOST_FOR, self.0.acquire()).await.ok().and_then(Result::ok)
     }
 }
 
@@ -62,8 +62,12 @@ impl<T: Send + 'static> Group<T> {
                 let (group, next) = split(requests);
                 // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
                 // hears that nobody answers.
-                let _ = tokio::spawn(run(group)).await;
+                let mut running = tokio::spawn(run(group));
+                let has_ended = tokio::time::timeout(AT_MOST_FOR, &mut running).await.is_ok();
                 drop(turn);
+                if !has_ended {
+                    let _ = running.await;
+                }
                 requests = next;
             }
         });
@@ -90,10 +94,10 @@ mod tests {
     use super::*;
     use tokio::time::Instant;
 
-    /// Transactions that end when they are told to; how many requests are in each is said when it begins.
+    /// Transactions that end when they are told to, or in a panic; how many requests are in each is said when it begins.
     struct Held {
         began: mpsc::UnboundedReceiver<usize>,
-        end: mpsc::UnboundedSender<()>,
+        end: mpsc::UnboundedSender<bool>,
         group: Group<usize>,
     }
 
@@ -109,7 +113,8 @@ mod tests {
             let _ = says.send(requests.len());
             let ends = Arc::clone(&ends);
             async move {
-                ends.lock().await.recv().await;
+                let is_well = ends.lock().await.recv().await;
+                assert!(is_well.unwrap_or(true), "a panic that is meant");
             }
         });
         Held { began, end, group }
@@ -122,45 +127,58 @@ mod tests {
         kind.group.add(1);
         assert_eq!(kind.began.recv().await, Some(1));
         (0..10).for_each(|number| kind.group.add(number));
-        kind.end.send(()).unwrap();
+        kind.end.send(true).unwrap();
         assert_eq!(kind.began.recv().await, Some(10));
-        (0..AT_MOST + 1).for_each(|number| kind.group.add(number));
-        kind.end.send(()).unwrap();
+        (0..=AT_MOST).for_each(|number| kind.group.add(number));
+        kind.end.send(true).unwrap();
         assert_eq!(kind.began.recv().await, Some(AT_MOST));
-        kind.end.send(()).unwrap();
+        kind.end.send(true).unwrap();
         assert_eq!(kind.began.recv().await, Some(1));
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_go_with_the_others_goes_next() {
+        let began = Instant::now();
         let mut kind = held(&Arc::new(Turns::new()), 10);
         (0..11).for_each(|number| kind.group.add(number));
         assert_eq!(kind.began.recv().await, Some(10));
-        kind.end.send(()).unwrap();
+        kind.end.send(true).unwrap();
         assert_eq!(kind.began.recv().await, Some(1));
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_third_kind_waits_for_one_of_two_and_for_neither_if_they_are_held_up() {
+    async fn a_third_kind_begins_when_one_of_two_ends_and_be_it_in_a_panic() {
+        for is_well in [true, false] {
+            let began = Instant::now();
+            let turns = Arc::new(Turns::new());
+            let mut kinds: [Held; 3] = std::array::from_fn(|_| held(&turns, AT_MOST));
+            kinds.iter().for_each(|kind| kind.group.add(1));
+            assert_eq!(kinds[0].began.recv().await, Some(1));
+            assert_eq!(kinds[1].began.recv().await, Some(1));
+            assert!(kinds[2].began.try_recv().is_err());
+            kinds[2].group.add(2);
+            kinds[0].end.send(is_well).unwrap();
+            assert_eq!(kinds[2].began.recv().await, Some(2));
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_up_holds_others_up_once_and_not_for_long() {
         let began = Instant::now();
         let turns = Arc::new(Turns::new());
         let mut kinds: [Held; 3] = std::array::from_fn(|_| held(&turns, AT_MOST));
-        for kind in &kinds {
-            kind.group.add(1);
-        }
-        for kind in &mut kinds[..2] {
-            assert_eq!(kind.began.recv().await, Some(1));
-        }
-        assert!(kinds[2].began.try_recv().is_err());
-        kinds[2].group.add(2);
-        // The two that are before it do not end.
-        assert_eq!(kinds[2].began.recv().await, Some(2));
-        assert_eq!(began.elapsed(), WAIT_AT_MOST);
-        kinds[2].group.add(3);
-        kinds[2].end.send(()).unwrap();
-        kinds[0].end.send(()).unwrap();
+        kinds.iter().for_each(|kind| kind.group.add(1));
         assert_eq!(kinds[2].began.recv().await, Some(1));
-        assert_eq!(began.elapsed(), WAIT_AT_MOST, "there was a turn");
+        assert_eq!(began.elapsed(), AT_MOST_FOR);
+        // The first two go on for as long as they like, and the third has a turn each time.
+        for _ in 0..3 {
+            kinds[2].group.add(1);
+            kinds[2].end.send(true).unwrap();
+            assert_eq!(kinds[2].began.recv().await, Some(1));
+        }
+        assert_eq!(began.elapsed(), AT_MOST_FOR);
     }
 }

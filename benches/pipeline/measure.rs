@@ -241,7 +241,12 @@ async fn fill(connection: &mut sqlx::PgConnection, rows: u64) {
         );
         cluster::run(connection, &sql).await;
     }
-    // What a database has done long before somebody measures it.
-    cluster::run(connection, "vacuum (analyze, freeze) decisions").await;
+    // What daemon and database have done long before somebody measures them.
+    eprintln!("waiting until they are sealed");
+    while cluster::number(connection, "select count(*) from (select from unsealed limit 1) u").await > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    cluster::run(connection, "vacuum (analyze, freeze)").await;
     cluster::run(connection, "checkpoint").await;
+    eprintln!("measuring");
 }

@@ -1,5 +1,5 @@
 //! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; nobody waits for company, only
-//! for the transaction of their own kind and for a turn, which comes within [`AT_MOST_FOR`].
+//! for the transaction of their own kind and for a turn, for that no longer than [`AT_MOST_FOR`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +63,8 @@ impl<T: Send + 'static> Group<T> {
                 // In a task of its own, so that a panic ends this transaction and not all that come after it: whoever is in it
                 // hears that nobody answers.
                 let mut running = tokio::spawn(run(group));
-                let has_ended = tokio::time::timeout(AT_MOST_FOR, &mut running).await.is_ok();
-                drop(turn);
-                if !has_ended {
+                if tokio::time::timeout(AT_MOST_FOR, &mut running).await.is_err() {
+                    drop(turn);
                     let _ = running.await;
                 }
                 requests = next;

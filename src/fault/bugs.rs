@@ -42,7 +42,7 @@ pub const ALL: &[Bug] = &[
         &[
             ("fence = $2 and due_at is not null", "$2 = $2"),
             ("fence = $2", "$2 = $2"),
-            ("fence = n.fence and o.due_at is not null", "fence = o.fence"),
+            ("fence = n.fence and coalesce(o.due_at, 0) > 0", "fence = o.fence"),
             ("fence = n.fence", "fence = o.fence"),
         ],
     ),

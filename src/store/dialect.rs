@@ -22,6 +22,35 @@ macro_rules! word {
         ""
     };
     // Of a join only the operation; SQLite has one writer.
+    // What a row is found by. A plan that is made while a table is empty, or is taken for it, costs the same whether it reads a row of
+    // an index or all of it, and is kept when there are thousands. With this the server can do nothing but look for the row: for `=`
+    // and `in` it may go through all of an index in its order. For `exists` it is `limit 1 offset 0`; and what is the condition of a
+    // partial index is wrapped where another index is meant (`coalesce`), as there is no need to look for anything in that one.
+    (postgres FOUND_BY) => {
+        " = any(array["
+    };
+    (sqlite FOUND_BY) => {
+        " = "
+    };
+    (postgres FOUND) => {
+        "])"
+    };
+    (sqlite FOUND) => {
+        ""
+    };
+    // The same for what another statement gives, which is asked once.
+    (postgres FOUND_AMONG) => {
+        " = any(array("
+    };
+    (sqlite FOUND_AMONG) => {
+        " in ("
+    };
+    (postgres THOSE) => {
+        "))"
+    };
+    (sqlite THOSE) => {
+        ")"
+    };
     (postgres LOCK_OPERATION) => {
         " for update of o"
     };

@@ -16,7 +16,7 @@ pub(super) const CLAIM: Sql = sql!(
     "state = case when state = 'received' then 'running' else state end, "
     // An owner that never gave it back crashed over it; that spends a try, so that no operation can do it for ever.
     "tries = tries + case when owner is null then 0 else 1 end "
-    "where id in (select id from operations where due_at <= " NOW " order by due_at limit $3" SKIP_LOCKED ") "
+    "where id" FOUND_AMONG "select id from operations where due_at <= (select " NOW ") order by due_at limit $3" SKIP_LOCKED THOSE " "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
     NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt"
 );
@@ -26,7 +26,7 @@ pub(super) const CLAIM_ONE: Sql = sql!(
     "update operations set owner = $1, fence = fence + 1, due_at = " NOW " + $2, "
     "state = case when state = 'received' then 'running' else state end, "
     "tries = tries + case when owner is null then 0 else 1 end "
-    "where id in (select id from operations where id = $3 and due_at <= " NOW SKIP_LOCKED ") "
+    "where id" FOUND_AMONG "select id from operations where id = $3 and coalesce(due_at <= " NOW ", false)" SKIP_LOCKED THOSE " "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
     NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt"
 );

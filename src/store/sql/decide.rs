@@ -43,7 +43,7 @@ const NEW_PERSON: Sql = sql!(
 );
 const PERSON: Sql = sql!("select wrapped from person_keys where person_id = $1");
 pub(super) const PERSONS: Sql = Sql {
-    postgres: "select person_id, wrapped from person_keys where person_id in (select jsonb_array_elements_text($1::jsonb))",
+    postgres: "select person_id, wrapped from person_keys where person_id = any(array(select jsonb_array_elements_text($1::jsonb)))",
     sqlite: "select person_id, wrapped from person_keys where person_id in (select value from json_each($1))",
 };
 pub(super) const ARCHIVE: Sql = sql!(

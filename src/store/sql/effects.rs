@@ -24,15 +24,15 @@ const ACTIVATE: Sql = sql!(
 );
 /// One after the other for one user and action, so that the last decision has the last word.
 const CLAIM: Sql = sql!(
-    "update effects set owner = $1, fence = fence + 1, due_at = " NOW " + $2 where id in (select e.id from effects e "
-    "where e.due_at <= " NOW " and not exists (select 1 from effects o where o.user_id = e.user_id and o.action = e.action "
-    "and o.due_at is not null and (o.active_since, o.id) < (e.active_since, e.id)) order by e.due_at limit $3" SKIP_LOCKED
-    ") returning id, fence, rule, action, user_id, enable, tries"
+    "update effects set owner = $1, fence = fence + 1, due_at = " NOW " + $2 where id" FOUND_AMONG "select e.id from effects e "
+    "where e.due_at <= (select " NOW ") and not exists (select 1 from effects o where o.user_id = e.user_id and o.action = e.action "
+    "and o.due_at is not null and (o.active_since, o.id) < (e.active_since, e.id) limit 1 offset 0) order by e.due_at limit $3" SKIP_LOCKED
+    THOSE " returning id, fence, rule, action, user_id, enable, tries"
 );
 /// Of what [`CLAIM`] would give: an effect that waits for an earlier one is no reason to be awake.
 pub(super) const NEXT: Sql = sql!(
     "select min(e.due_at) - " NOW " from effects e where e.due_at is not null and not exists (select 1 from effects o "
-    "where o.user_id = e.user_id and o.action = e.action and o.due_at is not null and (o.active_since, o.id) < (e.active_since, e.id))"
+    "where o.user_id = e.user_id and o.action = e.action and o.due_at is not null and (o.active_since, o.id) < (e.active_since, e.id) limit 1 offset 0)"
 );
 const AGAIN: Sql = sql!(
     "update effects set due_at = " NOW " + $3, owner = null, tries = tries + $4 where id = $1 and fence = $2 and due_at is not null"

@@ -14,16 +14,16 @@ use std::time::Duration;
 
 const SUBJECT: Sql = sql!(
     "select o.flow_id, o.attempt, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.rules" AS_TEXT
-    ", o.message, o.error_code from operations o left join decisions d on d.id = o.decision_id" AS_UUID " where o.id = $1"
+    ", o.message, o.error_code from operations o left join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND " where o.id = $1"
 );
 const WRITE: Sql = sql!(
     "insert into events (id, record_id, flow_id, type, body, created_at, due_at) values ($1, $2, $3, $4, $5, " NOW ", " NOW ")"
 );
 /// One after the other within a flow.
 const CLAIM: Sql = sql!(
-    "update events set owner = $1, fence = fence + 1, due_at = " NOW " + $2 where seq in (select e.seq from events e "
-    "where e.due_at <= " NOW " and not exists (select 1 from events o where o.flow_id = e.flow_id and o.state = 'pending' "
-    "and o.seq < e.seq) order by e.due_at, e.seq limit $3" SKIP_LOCKED ") returning seq, fence, id, type, body, tries"
+    "update events set owner = $1, fence = fence + 1, due_at = " NOW " + $2 where seq" FOUND_AMONG "select e.seq from events e "
+    "where e.due_at <= (select " NOW ") and not exists (select 1 from events o where o.flow_id = e.flow_id and o.state = 'pending' "
+    "and o.seq < e.seq limit 1 offset 0) order by e.due_at limit $3" SKIP_LOCKED THOSE " returning seq, fence, id, type, body, tries"
 );
 const SETTLE: Sql = sql!(
     "update events set state = $4, due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
@@ -34,12 +34,13 @@ const AGAIN: Sql = sql!(
     "where seq = $1 and fence = $2 and due_at is not null"
 );
 const FOLLOWS: Sql = sql!(
-    "select n.seq from events e join events n on n.flow_id = e.flow_id and n.state = 'pending' and n.seq > e.seq where e.seq = $1 limit 1"
+    "select e.seq from events e where e.seq = $1 and exists (select 1 from events n where n.flow_id = e.flow_id and n.state = 'pending' "
+    "and n.seq > e.seq limit 1 offset 0)"
 );
 /// Of what [`CLAIM`] would give: an event that waits for an earlier one is no reason to be awake.
 pub(super) const NEXT: Sql = sql!(
     "select min(e.due_at) - " NOW " from events e where e.due_at is not null and not exists (select 1 from events o "
-    "where o.flow_id = e.flow_id and o.state = 'pending' and o.seq < e.seq)"
+    "where o.flow_id = e.flow_id and o.state = 'pending' and o.seq < e.seq limit 1 offset 0)"
 );
 pub(super) const LIST: Sql = sql!(
     "select id, type, record_id, flow_id, state, tries, last_answer, created_at, due_at from events "

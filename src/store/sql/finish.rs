@@ -27,8 +27,8 @@ const SETTLE: Sql = sql!(
 );
 /// Whoever has seen the counters is to look again. In the order in which they are locked everywhere.
 const TOUCH_COUNTERS: Sql = sql!(
-    "update limit_keys set limit_key = limit_key where limit_key in (select k.limit_key from limit_keys k "
-    "join limit_places p on p.limit_key = k.limit_key where p.record_id = $1 order by k.limit_key" IN_ORDER ")"
+    "update limit_keys set limit_key = limit_key where limit_key" FOUND_AMONG "select k.limit_key from limit_keys k where "
+    "k.limit_key" FOUND_AMONG "select p.limit_key from limit_places p where p.record_id = $1" THOSE " order by k.limit_key" IN_ORDER THOSE
 );
 const RELEASE_PLACES: Sql = sql!("delete from limit_places where record_id = $1");
 const ERASE_REGISTRATION: Sql = sql!("delete from registrations where user_id = $1");

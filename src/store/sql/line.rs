@@ -23,7 +23,7 @@ const MOVE_LANE: Sql =
 /// Who holds the lane, whose turn it is, and who is first in line; one row.
 const LINE: Sql = sql!(
     "select h.id, t.id, t.turn_until, o.id, o.place, f.id, f.since from (select 1) one "
-    "left join (select min(id) as id from operations where lane = $1) h on true "
+    "left join (select id from operations where lane = $1) h on true "
     "left join (select id, turn_until from flows where lane = $1 and turn_until is not null) t on true "
     "left join (select id, coalesce(place_in_line, received_at) as place from operations where parked_on = $1 "
     "order by place_in_line, received_at, id limit 1) o on true "
@@ -47,7 +47,7 @@ const SUPERSEDE: Sql = sql!(
 );
 const SUPERSEDE_OVERDUE: Sql = sql!(
     "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
-    "where state = 'waiting' and wait_until <= $2 and flow_id in (select id from flows where lane = $1) returning id"
+    "where state = 'waiting' and wait_until <= $2 and (select f.lane from flows f where f.id = operations.flow_id) = $1 returning id"
 );
 const FLOW_BY_ID: Sql =
     sql!("select id, attempts, since, turn_since from flows where id = $1 and intent = $2 and open_since is not null");
@@ -74,13 +74,13 @@ const OVER: Sql = sql!("update flows set in_line = 0, turn_since = null, turn_un
 /// The lanes on which time has brought something about, or that nobody holds while somebody is in line.
 pub(super) const DUE_LANES: Sql = sql!(
     "select lane from flows where turn_until <= " NOW
-    " union select f.lane from operations o join flows f on f.id = o.flow_id where o.state = 'waiting' and o.wait_until <= " NOW " and f.lane is not null"
+    " union select f.lane from operations o join flows f on f.id" FOUND_BY "o.flow_id" FOUND " where o.state = 'waiting' and o.wait_until <= " NOW " and f.lane is not null"
     " union select f.lane from flows f where f.in_line = 1 and f.lane is not null"
-    " and not exists (select 1 from operations o where o.lane = f.lane)"
-    " and not exists (select 1 from flows t where t.lane = f.lane and t.turn_until is not null)"
+    " and not exists (select 1 from operations o where o.lane = f.lane limit 1 offset 0)"
+    " and not exists (select 1 from flows t where t.lane = f.lane and t.turn_until is not null limit 1 offset 0)"
     " union select p.parked_on from operations p where p.parked_on is not null"
-    " and not exists (select 1 from operations o where o.lane = p.parked_on)"
-    " and not exists (select 1 from flows t where t.lane = p.parked_on and t.turn_until is not null)"
+    " and not exists (select 1 from operations o where o.lane = p.parked_on limit 1 offset 0)"
+    " and not exists (select 1 from flows t where t.lane = p.parked_on and t.turn_until is not null limit 1 offset 0)"
     " limit 100"
 );
 /// Whoever waits for it elsewhere looks again.

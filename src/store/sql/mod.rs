@@ -217,7 +217,7 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn erase_registrations(&self, older_than: Duration) -> Result<u64, StoreError> {
-        const ERASE: super::dialect::Sql = sql!("delete from registrations where created_at <= " NOW " - $1");
+        const ERASE: super::dialect::Sql = sql!("delete from registrations where created_at <= (select " NOW ") - $1");
         let mut tx = self.driver.begin(Step::EraseRegistrations).await?;
         let erased = tx.run(ERASE, args![micros(older_than)]).await?;
         tx.commit().await?;

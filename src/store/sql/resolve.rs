@@ -15,7 +15,7 @@ use crate::store::types::LaneRules;
 
 const UNKNOWN: Sql = sql!(
     "select d.kind, d.tresor_id, d.actor_id, d.subject_id, o.decision_id, o.operation_id, d.verdict, o.has_effects "
-    "from operations o join decisions d on d.id = o.decision_id" AS_UUID " where o.id = $1 and o.state = 'unknown' and o.verdict is not null"
+    "from operations o join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND " where o.id = $1 and o.state = 'unknown' and o.verdict is not null"
 );
 const CLOSE: Sql = sql!(
     "update operations set state = $2, outcome = $3, error_code = null, settled_at = $4 where id = $1 and state = 'unknown'"
@@ -26,7 +26,7 @@ const REVIVE: Sql = sql!(
 );
 pub(super) const LIST: Sql = sql!(
     "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, o.error_code, o.settled_at, null, o.decision_id "
-    "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
+    "from operations o left join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND
     // What was only observed was never sent: there is nothing to find out.
     " where o.state = 'unknown' and o.verdict is not null order by o.settled_at, o.id limit $1"
 );

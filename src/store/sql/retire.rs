@@ -30,7 +30,7 @@ const COPY: Sql = sql!(
     "on conflict (id) do nothing"
 );
 const REMOVE: Sql = sql!(
-    "delete from operations where id > $1 and id <= $2 and id in (select id from finished_operations where id > $1 and id <= $2)"
+    "delete from operations where id > $1 and id <= $2 and id" FOUND_AMONG "select id from finished_operations where id > $1 and id <= $2" THOSE
 );
 
 /// Moves those out of the queue that ended so long ago, from one on; where to go on, or nothing at the end. What was only observed

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 /// Locked, so that two reviewers, or a reviewer and the clock, cannot both have the last word.
 const ESCALATED: Sql = sql!(
     "select o.decision_id, o.flow_id, o.kind, o.operation_id, o.requester_id, d.actor_id, d.subject_id, d.tresor_id, o.basis, "
-    "o.review_ttl from operations o join decisions d on d.id = o.decision_id" AS_UUID
+    "o.review_ttl from operations o join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND
     " where o.id = $1 and o.state = 'escalated'" LOCK_OPERATION
 );
 const RECORD: Sql = sql!(
@@ -34,20 +34,20 @@ const GO_ON: Sql = sql!(
 );
 const OVERDUE: Sql = sql!(
     "update operations set state = 'running', by_hand = $1, tries = 0, owner = null, fence = fence + 1, review_until = null, due_at = " NOW
-    " where id in (select id from operations where state = 'escalated' and review_until <= " NOW " order by id" SKIP_LOCKED ")"
+    " where id" FOUND_AMONG "select id from operations where state = 'escalated' and review_until <= (select " NOW ")" SKIP_LOCKED THOSE
 );
 pub(super) const IS_OVERDUE: Sql = sql!(
     "select what from (select 'review' as what from operations where state = 'escalated' and review_until <= " NOW " union all select 'grant' from grants where until <= " NOW
     ") overdue limit 1"
 );
-const FORGET_GRANTS: Sql = sql!("delete from grants where until <= " NOW);
+const FORGET_GRANTS: Sql = sql!("delete from grants where until <= (select " NOW ")");
 pub(super) const AWAIT_REVIEW: Sql = sql!(
     "update operations set state = 'escalated', due_at = null, owner = null, lane = null, parked_on = null, "
     "review_ttl = $3, review_until = " NOW " + $4, basis = $5 where id = $1 and fence = $2"
 );
 pub(super) const LIST: Sql = sql!(
     "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, null, o.decided_at, o.review_until, o.decision_id "
-    "from operations o left join decisions d on d.id = o.decision_id" AS_UUID
+    "from operations o left join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND
     " where o.state = 'escalated' order by o.received_at, o.id limit $1"
 );
 

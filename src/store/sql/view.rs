@@ -20,7 +20,7 @@ macro_rules! operation {
             "select id, flow_id, attempt, kind, operation_id, state, decision_id, message, decided_at, outcome, error_code, settled_at, "
             "received_at from operations where " $which " union all "
             "select id, flow_id, attempt, kind, operation_id, state, decision_id, message, decided_at, outcome, error_code, settled_at, "
-            "received_at from finished_operations where " $which ") o left join decisions d on d.id = o.decision_id" AS_UUID $newest
+            "received_at from finished_operations where " $which ") o left join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND $newest
         )
     };
 }

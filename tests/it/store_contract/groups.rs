@@ -127,7 +127,7 @@ async fn of_many_on_one_lane_one_has_it_and_the_others_stand_in_line(backend: Ba
     assert_eq!(database.texts(first).await, [next.to_string()]);
 }
 
-async fn finish_with(
+pub(super) async fn finish_with(
     store: &Arc<dyn Store>,
     case: &Case,
     ruling: Option<&Ruling>,

@@ -4,6 +4,7 @@ mod archive;
 mod decisions;
 mod effects;
 mod groups;
+mod plans;
 mod queue;
 mod sealing;
 

@@ -1,6 +1,8 @@
 //! The statements of the groups: each says for many rows what its twin beside this folder says for one, and is a transaction by
 //! itself. Postgres alone has them.
 //!
+//! What is joined is found by its key, however few rows there were when the plan was made (see `FOUND_BY`).
+//!
 //! No lock is held while anybody judges. What a ruling stands on is read with the version of its rows (`xmin`, which every write
 //! to a row changes, whoever makes it): lane and counters. The ruling is written where they are the same still.
 
@@ -37,7 +39,7 @@ pub(super) const LANE_FACTS: Sql = set!(
     "returning lane, xmin::text as row) "
     "select l.version, t.creator_id, t.created_at, " NOW ", case when l.lane is null then (select m.row from made m where m.lane = n.lane) "
     "when not exists (select 1 from operations h where h.lane = n.lane offset 0) then l.xmin::text end from n "
-    "left join lanes l on l.lane = n.lane left join tresors t on t.id = n.tresor order by n.i"
+    "left join lanes l on l.lane" FOUND_BY "n.lane" FOUND " left join tresors t on t.id" FOUND_BY "n.tresor" FOUND " order by n.i"
 );
 
 /// How each operation and its lane stand (0), what its limits count, and since when (1), the versions of the counters' rows (2), and
@@ -63,15 +65,15 @@ pub(super) const LOOK: Sql = set!(
     "and c.operation_id = n.operation_id and c.verdict is not null) c order by c.decided_at limit 1), null::bytea, l.xmin::text, " NOW " "
     "from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::boolean[]) "
     "with ordinality as n(id, fence, lane, intent, requested_flow, kind, operation_id, pausable, joins, i) "
-    "join operations o on o.id = n.id and o.fence = n.fence left join lanes l on l.lane = n.lane "
+    "join operations o on o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence left join lanes l on l.lane" FOUND_BY "n.lane" FOUND " "
     "union all select 1, q.i, null, p.count, p.oldest, null, null, null, null, null, null, null "
     "from unnest($10::text[], $11::bigint[]) with ordinality as q(limit_key, within, i), "
     "lateral (select count(*) as count, min(p.taken_at) as oldest from limit_places p where p.limit_key = q.limit_key and p.taken_at > " NOW " - q.within) p "
     "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null "
-    "from unnest($14::text[]) as n(limit_key) join limit_keys k on k.limit_key = n.limit_key "
+    "from unnest($14::text[]) as n(limit_key) join limit_keys k on k.limit_key" FOUND_BY "n.limit_key" FOUND " "
     "union all select 2, 0, counting.limit_key, null, null, null, null, null, null, null, counting.seen, null from counting "
     "union all select 3, 0, k.person_id, null, null, null, null, null, null, k.wrapped, null, null "
-    "from unnest($12::text[]) as n(person_id) join person_keys k on k.person_id = n.person_id "
+    "from unnest($12::text[]) as n(person_id) join person_keys k on k.person_id" FOUND_BY "n.person_id" FOUND " "
     "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null from made"
 );
 
@@ -93,7 +95,7 @@ pub(super) const RULE: Sql = set!(
     // Read once more: a pause holds from the moment its command returns. It changes no lane, but what it locks is locked before
     // this statement sees anything.
     "lane as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from n "
-    "where l.lane = n.lane and l.xmin::text = n.lane_seen "
+    "where l.lane" FOUND_BY "n.lane" FOUND " and l.xmin::text = n.lane_seen "
     "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) "
     // Nobody has looked, so it is looked now: the lane is free, and nobody waits for somebody like this.
     "and (n.place is not null or not (exists (select 1 from operations h where h.lane = n.lane offset 0) "
@@ -101,18 +103,18 @@ pub(super) const RULE: Sql = set!(
     "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > " NOW " - $49::bigint offset 0)))) returning n.*), "
     // The second waits for the first, as nothing else says in which order they are done.
     "counter as (update limit_keys k set limit_key = k.limit_key from s "
-    "where s.i = any(array(select i from lane)) and k.limit_key = s.limit_key and k.xmin::text = s.seen returning s.limit_key), "
+    "where s.i = any(array(select i from lane)) and k.limit_key" FOUND_BY "s.limit_key" FOUND " and k.xmin::text = s.seen returning s.limit_key), "
     "free as materialized (select * from lane "
     "where i not in (select s.i from s where s.limit_key not in (select counter.limit_key from counter))), "
     "stood as (update operations o set flow_id = n.flow_id, place_in_line = n.place, "
     "parked_on = case when n.act = 'park' then n.lane end, lane = case when n.act = 'park' then o.lane else n.lane end, "
     "due_at = case when n.act = 'park' then null else o.due_at end, owner = case when n.act = 'park' then null else o.owner end "
-    "from free n where n.act <> 'rule' and o.id = n.id and o.fence = n.fence and o.due_at is not null "
+    "from free n where n.act <> 'rule' and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     "returning n.id, n.flow_id, n.new_intent, n.lane, n.place), "
     "ruled as (update operations o set decision_id = n.decision_id, flow_id = n.flow_id, place_in_line = coalesce(n.place, o.received_at), message = n.message, "
     "decided_at = n.decided_at, additional_info = n.additional_info, has_effects = n.has_effects, verdict = n.verdict, sends = 1, "
     "last_failure = null, sent_at = " NOW ", members_before = n.members_before, lane = n.lane, parked_on = null "
-    "from free n where n.act = 'rule' and o.id = n.id and o.fence = n.fence and o.due_at is not null "
+    "from free n where n.act = 'rule' and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     // And nobody has worked on it before, or on another report of it.
     "and (n.place is not null or (o.attempt = 1 and o.basis is null and o.place_in_line is null and o.decision_id is null "
     "and not exists (select 1 from operations c where c.kind = n.kind and c.operation_id = n.operation_id and c.verdict is not null offset 0) "
@@ -148,17 +150,17 @@ pub(super) const END: Sql = set!(
     "$7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], "
     "$17::text[], $18::text[], $19::bigint[]) as n(id, fence, lane, state, error_code, outcome_id, decision_id, kind, operation_id, "
     "reconciled, detail, flow_id, replica, created_id, creator_id, event_id, event_type, event_body, event_lease)), "
-    "moved as (update lanes l set version = version + 1 from n join operations o on o.id = n.id and o.fence = n.fence "
-    "and o.lane = n.lane and o.due_at is not null where l.lane = n.lane and l.waiting = 0 returning n.*, l.version, l.xmin::text as row, " NOW " as now), "
+    "moved as (update lanes l set version = version + 1 from n join operations o on o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence "
+    "and coalesce(o.due_at, 0) > 0 and o.lane is not distinct from n.lane where l.lane" FOUND_BY "n.lane" FOUND " and l.waiting = 0 returning n.*, l.version, l.xmin::text as row, " NOW " as now), "
     "settled as (update operations o set state = n.state, outcome = 'applied', error_code = n.error_code, settled_at = n.now, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
-    "from moved n where o.id = n.id and o.fence = n.fence and o.due_at is not null "
+    "from moved n where o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     "returning n.*, o.home, timestamptz 'epoch' + n.now * interval '1 microsecond' as at), "
     "written as (insert into outcomes (id, decision_id, at, kind, operation_id, outcome, error_code, detail, reconciled) "
     "select n.outcome_id::uuid, n.decision_id::uuid, n.at, n.kind, n.operation_id, 'applied', n.error_code, n.detail, n.reconciled "
     "from settled n), "
     "over as (update flows f set in_line = 0, turn_since = null, turn_until = null, open_since = null "
-    "from settled n where f.id = n.flow_id "
+    "from settled n where f.id" FOUND_BY "n.flow_id" FOUND " "
     "and (f.in_line <> 0 or f.turn_since is not null or f.turn_until is not null or f.open_since is not null)), "
     "created as (insert into tresors (id, creator_id, created_at) select n.created_id, n.creator_id, n.now "
     "from settled n where n.created_id is not null on conflict (id) do nothing), "
@@ -171,7 +173,7 @@ pub(super) const END: Sql = set!(
     "delivered as (update events e set state = n.state, due_at = " NOW " + n.delay, owner = null, last_answer = n.answer, tries = e.tries + 1, "
     "settled_at = case when n.delay is null then " NOW " else e.settled_at end "
     "from unnest($20::bigint[], $21::bigint[], $22::text[], $23::text[], $24::bigint[]) as n(seq, fence, state, answer, delay) "
-    "where e.seq = n.seq and e.fence = n.fence and e.due_at is not null returning e.seq, exists (select 1 from events p "
+    "where e.seq" FOUND_BY "n.seq" FOUND " and e.fence = n.fence and coalesce(e.due_at, 0) > 0 returning e.seq, exists (select 1 from events p "
     "where p.flow_id = e.flow_id and p.state = 'pending' and p.seq > e.seq offset 0) as follows) "
     "select 0::bigint, n.id, n.now, n.version, n.row, case when n.home <> n.replica then pg_notify('assent_settled', n.id)::text end "
     "from settled n union all select 1, record_id, seq, fence, body, null from told where owner is not null "

@@ -93,23 +93,27 @@ fn place(stream: Stream, row: &Row) -> Result<RowPlace, StoreError> {
 const fn statement(stream: Stream) -> Sql {
     match stream {
         Stream::Decision => {
-            decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id")
+            decisions!(
+                "select n.place, " ROWS_OF_1 " join decisions d on d.decided_at" FOUND_BY "n.row_at" FOUND " and d.id" FOUND_BY "n.row_id" FOUND
+            )
         }
-        Stream::Outcome => outcomes!("select n.place, " ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id"),
+        Stream::Outcome => outcomes!(
+            "select n.place, " ROWS_OF_1 " join outcomes o on o.at" FOUND_BY "n.row_at" FOUND " and o.id" FOUND_BY "n.row_id" FOUND
+        ),
         Stream::Review => sql!(
             "select n.place, id, at, decision_id, kind, operation_id, flow_id, verdict, reviewer, user_id, comment, valid_until from " ROWS_OF_1
-            " join reviews r on r.id = n.row_id and r.at = n.row_at"
+            " join reviews r on r.id" FOUND_BY "n.row_id" FOUND " and r.at = n.row_at"
         ),
         Stream::OperatorAction => sql!(
             "select n.place, id, at, operator, action, target, comment from " ROWS_OF_1
-            " join operator_actions a on a.id = n.row_id and a.at = n.row_at"
+            " join operator_actions a on a.id" FOUND_BY "n.row_id" FOUND " and a.at" FOUND_BY "n.row_at" FOUND
         ),
         Stream::PolicyActivation => sql!(
-            "select n.place, id, at, hash, replica from " ROWS_OF_1 " join policy_activations a on a.id = n.row_number and a.at = n.row_at"
+            "select n.place, id, at, hash, replica from " ROWS_OF_1 " join policy_activations a on a.id" FOUND_BY "n.row_number" FOUND " and a.at = n.row_at"
         ),
         Stream::ConfigurationChange => sql!(
             "select n.place, id, at, replica, version, body from " ROWS_OF_1
-            " join configuration_changes c on c.id = n.row_id and c.at = n.row_at"
+            " join configuration_changes c on c.id" FOUND_BY "n.row_id" FOUND " and c.at" FOUND_BY "n.row_at" FOUND
         ),
     }
 }

@@ -32,8 +32,7 @@ const TAKE_HISTORY: Sql = Sql {
              returning stream, id, at",
 };
 /// Of the rows that are asked for, those that are leaves.
-const SEALED_BEFORE: Sql =
-    sql!("select n.place from " ROWS_OF_1 " join leaves l on l.id = n.row_id and l.at = n.row_at and l.stream = n.row_stream");
+const SEALED_BEFORE: Sql = sql!("select n.place from " ROWS_OF_1 " where exists (select 1 from leaves l where l.id = n.row_id and l.at = n.row_at and l.stream = n.row_stream limit 1 offset 0)");
 const SIGNED_AT: Sql = sql!("select note from checkpoints where size = $1");
 const SIZE: Sql = sql!("select coalesce(max(leaf), -1) + 1 from leaves");
 pub(super) const LEAF_HASHES: Sql = sql!("select leaf, hash from leaves where leaf >= $1 and leaf < $2");

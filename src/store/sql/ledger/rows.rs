@@ -92,14 +92,19 @@ fn place(stream: Stream, row: &Row) -> Result<RowPlace, StoreError> {
 /// Each begins with the place of the row among those that are asked for.
 const fn statement(stream: Stream) -> Sql {
     match stream {
-        Stream::Decision => {
-            decisions!(
-                "select n.place, " ROWS_OF_1 " join decisions d on d.decided_at" FOUND_BY "n.row_at" FOUND " and d.id" FOUND_BY "n.row_id" FOUND
-            )
-        }
-        Stream::Outcome => outcomes!(
-            "select n.place, " ROWS_OF_1 " join outcomes o on o.at" FOUND_BY "n.row_at" FOUND " and o.id" FOUND_BY "n.row_id" FOUND
-        ),
+        // For the server as a question for each row: it finds it by its key, for less than with `FOUND_BY` on two columns.
+        Stream::Decision => Sql {
+            postgres: decisions!("select n.place, " ROWS_OF_1 " cross join lateral (select * from decisions d where d.decided_at = n.row_at "
+                                 "and d.id = n.row_id offset 0) d")
+            .postgres,
+            sqlite: decisions!("select n.place, " ROWS_OF_1 " join decisions d on d.decided_at = n.row_at and d.id = n.row_id").sqlite,
+        },
+        Stream::Outcome => Sql {
+            postgres: outcomes!("select n.place, " ROWS_OF_1 " cross join lateral (select * from outcomes o where o.at = n.row_at "
+                                "and o.id = n.row_id offset 0) o")
+            .postgres,
+            sqlite: outcomes!("select n.place, " ROWS_OF_1 " join outcomes o on o.at = n.row_at and o.id = n.row_id").sqlite,
+        },
         Stream::Review => sql!(
             "select n.place, id, at, decision_id, kind, operation_id, flow_id, verdict, reviewer, user_id, comment, valid_until from " ROWS_OF_1
             " join reviews r on r.id" FOUND_BY "n.row_id" FOUND " and r.at = n.row_at"

@@ -40,8 +40,9 @@ pub const ALL: &[Bug] = &[
         "no-fence",
         "whoever lost a lease writes all the same",
         &[
-            ("fence = $2 and due_at is not null", "$2 = $2"),
+            ("fence = $2 and coalesce(due_at, 0) > 0", "$2 = $2"),
             ("fence = $2", "$2 = $2"),
+            ("e.fence = n.fence", "e.fence = e.fence"),
             ("fence = n.fence and coalesce(o.due_at, 0) > 0", "fence = o.fence"),
             ("fence = n.fence", "fence = o.fence"),
         ],

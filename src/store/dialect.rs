@@ -9,6 +9,7 @@ pub(super) struct Sql {
 
 /// The words that differ. Times are microseconds since 1970 in work tables, RFC 3339 text when bound to audit tables.
 macro_rules! word {
+    // In a condition within `(select ...)`, once for the statement: no index is used for what may change from row to row.
     (postgres NOW) => {
         "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
     };
@@ -21,9 +22,8 @@ macro_rules! word {
     (sqlite SKIP_LOCKED) => {
         ""
     };
-    // Of a join only the operation; SQLite has one writer.
     // What a row is found by. A plan that is made while a table is empty, or is taken for it, costs the same whether it reads a row of
-    // an index or all of it, and is kept when there are thousands. With this the server can do nothing but look for the row: for `=`
+    // an index or all of it, and is kept when there are thousands. With this the server has no other way to the row than by its key: for `=`
     // and `in` it may go through all of an index in its order. For `exists` it is `limit 1 offset 0`; and what is the condition of a
     // partial index is wrapped where another index is meant (`coalesce`), as there is no need to look for anything in that one.
     (postgres FOUND_BY) => {
@@ -51,6 +51,7 @@ macro_rules! word {
     (sqlite THOSE) => {
         ")"
     };
+    // Of a join only the operation; SQLite has one writer.
     (postgres LOCK_OPERATION) => {
         " for update of o"
     };

@@ -22,9 +22,11 @@ const OWN: Sql = sql!(
     "select flow_id, attempt, place_in_line, received_at, decision_id, basis, case when home <> owner then home end, "
     "(select min(scope) from pauses where scope in ('*', $3)) from operations where id = $1 and fence = $2"
 );
-const PARK: Sql =
-    sql!("update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and due_at is not null");
-const HOLD: Sql = sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and due_at is not null");
+const PARK: Sql = sql!(
+    "update operations set parked_on = $3, due_at = null, owner = null where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
+);
+const HOLD: Sql =
+    sql!("update operations set lane = $3, parked_on = null where id = $1 and fence = $2 and coalesce(due_at, 0) > 0");
 const COMMITTED: Sql = sql!(
     "select verdict from (select verdict, decided_at from operations where kind = $1 and operation_id = $2 and verdict is not null union all "
     "select verdict, decided_at from finished_operations where kind = $1 and operation_id = $2 and verdict is not null) c order by decided_at limit 1"
@@ -33,7 +35,7 @@ const LOCK_LIMIT: Sql =
     sql!("insert into limit_keys (limit_key) values ($1) on conflict (limit_key) do update set limit_key = excluded.limit_key");
 const HAD: Sql = sql!("select limit_key from limit_places where record_id = $1");
 const COUNT: Sql = sql!(
-    "select count(*) from limit_places where limit_key = $1 and taken_at > " NOW " - $2 and record_id <> $3"
+    "select count(*) from limit_places where limit_key = $1 and taken_at > (select " NOW ") - $2 and record_id <> $3"
 );
 const TAKE_PLACE: Sql = sql!(
     "insert into limit_places (limit_key, record_id, taken_at) values ($1, $2, " NOW ") on conflict (limit_key, record_id) do update set taken_at = excluded.taken_at"
@@ -58,7 +60,7 @@ const RECORD: Sql = sql!(
 const RULED: Sql = sql!(
     "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
     "has_effects = $9 "
-    "where id = $1 and fence = $2 and due_at is not null"
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 const INTEND: Sql = sql!(
     "update operations set verdict = $3, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "

@@ -35,11 +35,11 @@ pub(super) const NEXT: Sql = sql!(
     "where o.user_id = e.user_id and o.action = e.action and o.due_at is not null and (o.active_since, o.id) < (e.active_since, e.id) limit 1 offset 0)"
 );
 const AGAIN: Sql = sql!(
-    "update effects set due_at = " NOW " + $3, owner = null, tries = tries + $4 where id = $1 and fence = $2 and due_at is not null"
+    "update effects set due_at = " NOW " + $3, owner = null, tries = tries + $4 where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 const FINISH: Sql = sql!(
     "update effects set state = $3, result_at = $4" AS_TIME ", error_code = $5, due_at = null, owner = null "
-    "where id = $1 and fence = $2 and due_at is not null"
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 
 /// Plans what the ruling wants. An effect on a user whom nobody knows has failed before it began.

@@ -27,11 +27,11 @@ const CLAIM: Sql = sql!(
 );
 const SETTLE: Sql = sql!(
     "update events set state = $4, due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
-    "where seq = $1 and fence = $2 and due_at is not null"
+    "where seq = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 const AGAIN: Sql = sql!(
     "update events set due_at = " NOW " + $4, owner = null, last_answer = $3, tries = tries + 1 "
-    "where seq = $1 and fence = $2 and due_at is not null"
+    "where seq = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 const FOLLOWS: Sql = sql!(
     "select e.seq from events e where e.seq = $1 and exists (select 1 from events n where n.flow_id = e.flow_id and n.state = 'pending' "
@@ -56,7 +56,7 @@ const RESEND_DEAD: Sql = sql!(
 const ACTED: Sql = sql!(
     "insert into operator_actions (id, at, operator, action, target, comment) values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5, $6)"
 );
-pub(super) const ERASE: Sql = sql!("delete from events where state = 'delivered' and settled_at <= " NOW " - $1");
+pub(super) const ERASE: Sql = sql!("delete from events where state = 'delivered' and settled_at <= (select " NOW ") - $1");
 
 /// Writes what the web app is to be told of an operation that has just come to a state.
 pub(super) async fn tell(

@@ -21,7 +21,7 @@ const OUTCOME: Sql = sql!(
 const SETTLE: Sql = sql!(
     "update operations set state = $3, outcome = $4, error_code = $5, settled_at = $6, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
-    "where id = $1 and fence = $2 and due_at is not null "
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0 "
     // Before it has joined a flow it only says which one it asks for, and has no part in it.
     "returning case when place_in_line is not null or decision_id is not null then flow_id end, has_effects"
 );
@@ -37,7 +37,7 @@ const OPEN_FLOW: Sql = sql!("update flows set open_since = $2 where id = $1");
 const WAIT: Sql = sql!(
     "update operations set state = 'waiting', error_code = $3, wait_until = $4, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
-    "where id = $1 and fence = $2 and due_at is not null returning flow_id, has_effects"
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0 returning flow_id, has_effects"
 );
 const REMEMBER_TRESOR: Sql = sql!(
     "insert into tresors (id, creator_id, created_at) select tresor_id, actor_id, $2 from decisions "

@@ -36,7 +36,7 @@ const GIVE_TURN: Sql = sql!("update flows set in_line = 0, turn_since = $2, turn
 /// A report that names the flow is being read: its client came, and the turn lasts as long as the longest.
 const PROLONG: Sql = sql!(
     "update flows set turn_until = turn_since + $2 where id = $1 and turn_since + $2 > $3 and exists (select 1 from operations o "
-    "where o.requested_flow = $1 and o.place_in_line is null and o.due_at is not null) returning id"
+    "where o.requested_flow = $1 and o.place_in_line is null and coalesce(o.due_at, 0) > 0) returning id"
 );
 const COUNT_MISS: Sql = sql!("update flows set missed = missed + 1 where id = $1 returning missed");
 /// When the turn began stays: whoever comes late tells how long clients need.
@@ -52,8 +52,8 @@ const SUPERSEDE_OVERDUE: Sql = sql!(
 const FLOW_BY_ID: Sql =
     sql!("select id, attempts, since, turn_since from flows where id = $1 and intent = $2 and open_since is not null");
 const FLOW_BY_INTENT: Sql = sql!(
-    "select id, attempts, since, turn_since from flows where intent = $1 and open_since > " NOW
-    " - $2 order by open_since desc limit 1"
+    "select id, attempts, since, turn_since from flows where intent = $1 and open_since > (select " NOW
+    ") - $2 order by open_since desc limit 1"
 );
 const CONTINUE_FLOW: Sql = sql!(
     "update flows set attempts = $2, open_since = null, in_line = 0, turn_since = null, turn_until = null, missed = 0, "
@@ -61,7 +61,7 @@ const CONTINUE_FLOW: Sql = sql!(
 );
 const NEW_FLOW: Sql = sql!("insert into flows (id, intent, attempts, lane, since) values ($1, $2, 1, $3, $4)");
 const JOINED: Sql = sql!(
-    "update operations set flow_id = $3, attempt = $4, place_in_line = $5 where id = $1 and fence = $2 and due_at is not null"
+    "update operations set flow_id = $3, attempt = $4, place_in_line = $5 where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 const RETURNED: Sql = sql!("update lanes set returns_after = $2 where lane = $1");
 const AWAIT_TURN: Sql =
@@ -73,8 +73,8 @@ const NOBODY_WAITS: Sql = sql!("update lanes set waiting = 0 where lane = $1");
 const OVER: Sql = sql!("update flows set in_line = 0, turn_since = null, turn_until = null, open_since = null where id = $1");
 /// The lanes on which time has brought something about, or that nobody holds while somebody is in line.
 pub(super) const DUE_LANES: Sql = sql!(
-    "select lane from flows where turn_until <= " NOW
-    " union select f.lane from operations o join flows f on f.id" FOUND_BY "o.flow_id" FOUND " where o.state = 'waiting' and o.wait_until <= " NOW " and f.lane is not null"
+    "select lane from flows where turn_until <= (select " NOW
+    ") union select f.lane from operations o join flows f on f.id" FOUND_BY "o.flow_id" FOUND " where o.state = 'waiting' and o.wait_until <= (select " NOW ") and f.lane is not null"
     " union select f.lane from flows f where f.in_line = 1 and f.lane is not null"
     " and not exists (select 1 from operations o where o.lane = f.lane limit 1 offset 0)"
     " and not exists (select 1 from flows t where t.lane = f.lane and t.turn_until is not null limit 1 offset 0)"

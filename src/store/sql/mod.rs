@@ -254,7 +254,7 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
         const EXTEND: super::dialect::Sql =
-            sql!("update operations set due_at = " NOW " + $3 where id = $1 and fence = $2 and due_at is not null");
+            sql!("update operations set due_at = " NOW " + $3 where id = $1 and fence = $2 and coalesce(due_at, 0) > 0");
         let mut tx = self.driver.begin(Step::Extend).await?;
         fenced(tx.run(EXTEND, args![lease.id.to_string(), lease.fence, micros(duration)]).await?)?;
         tx.commit().await
@@ -326,7 +326,7 @@ impl<D: Driver> Store for SqlStore<D> {
     ) -> Result<(), StoreError> {
         const RESCHEDULE: super::dialect::Sql = sql!(
             "update operations set due_at = " NOW " + $3, owner = null, tries = tries + $4, "
-            "sends = case when $5 = 1 then 0 else sends end, last_failure = coalesce($6, last_failure) where id = $1 and fence = $2 and due_at is not null"
+            "sends = case when $5 = 1 then 0 else sends end, last_failure = coalesce($6, last_failure) where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
         );
         let mut tx = self.driver.begin(Step::Reschedule).await?;
         let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());

@@ -17,7 +17,7 @@ const GO_ON: Sql = sql!("update operations set paused_on = null, due_at = " NOW 
 const IN_FORCE: Sql = sql!("select scope from pauses where scope in ('*', $1) order by scope" SHARED_LOCK);
 const SET_ASIDE: Sql = sql!(
     "update operations set paused_on = $3, due_at = null, owner = null, lane = null, parked_on = null "
-    "where id = $1 and fence = $2 and due_at is not null"
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 pub(super) const LIST: Sql = sql!(
     "select p.scope, p.since, p.operator, p.comment, (select count(*) from operations o where o.paused_on = p.scope) "

@@ -30,7 +30,7 @@ const COPY: Sql = sql!(
     "on conflict (id) do nothing"
 );
 const REMOVE: Sql = sql!(
-    "delete from operations where id > $1 and id <= $2 and id" FOUND_AMONG "select id from finished_operations where id > $1 and id <= $2" THOSE
+    "delete from operations where id > $1 and id <= $2 and exists (select 1 from finished_operations f where f.id = operations.id limit 1 offset 0)"
 );
 
 /// Moves those out of the queue that ended so long ago, from one on; where to go on, or nothing at the end. What was only observed

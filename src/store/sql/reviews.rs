@@ -37,8 +37,8 @@ const OVERDUE: Sql = sql!(
     " where id" FOUND_AMONG "select id from operations where state = 'escalated' and review_until <= (select " NOW ")" SKIP_LOCKED THOSE
 );
 pub(super) const IS_OVERDUE: Sql = sql!(
-    "select what from (select 'review' as what from operations where state = 'escalated' and review_until <= " NOW " union all select 'grant' from grants where until <= " NOW
-    ") overdue limit 1"
+    "select what from (select 'review' as what from operations where state = 'escalated' and review_until <= (select " NOW ") union all select 'grant' from grants where until <= (select " NOW
+    ")) overdue limit 1"
 );
 const FORGET_GRANTS: Sql = sql!("delete from grants where until <= (select " NOW ")");
 pub(super) const AWAIT_REVIEW: Sql = sql!(

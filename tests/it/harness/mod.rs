@@ -146,7 +146,9 @@ impl Database {
             sqlx::query(sql).execute(&pool).await.map(|done| done.rows_affected()).map_err(|error| error.to_string())
         } else {
             let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
-            sqlx::query(sql).execute(&pool).await.map(|done| done.rows_affected()).map_err(|error| error.to_string())
+            let ran = sqlx::query(sql).execute(&pool).await;
+            pool.close().await;
+            ran.map(|done| done.rows_affected()).map_err(|error| error.to_string())
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) const LOOK: Sql = set!(
     "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) "
     "and not exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0) "
     "and not (o.place_in_line is null and o.decision_id is null and (exists (select 1 from flows f where f.id = n.requested_flow offset 0) "
-    "or (n.joins and exists (select 1 from flows f where f.intent = n.intent and f.open_since > " NOW " - $15 offset 0)))))::boolean, "
+    "or (n.joins and exists (select 1 from flows f where f.intent = n.intent and f.open_since > (select " NOW ") - $15 offset 0)))))::boolean, "
     "(select h.id from operations h where h.lane = n.lane limit 1), "
     "(select c.verdict from (select verdict, decided_at from operations c where c.kind = n.kind and c.operation_id = n.operation_id "
     "and c.verdict is not null union all select verdict, decided_at from finished_operations c where c.kind = n.kind "
@@ -68,7 +68,7 @@ pub(super) const LOOK: Sql = set!(
     "join operations o on o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence left join lanes l on l.lane" FOUND_BY "n.lane" FOUND " "
     "union all select 1, q.i, null, p.count, p.oldest, null, null, null, null, null, null, null "
     "from unnest($10::text[], $11::bigint[]) with ordinality as q(limit_key, within, i), "
-    "lateral (select count(*) as count, min(p.taken_at) as oldest from limit_places p where p.limit_key = q.limit_key and p.taken_at > " NOW " - q.within) p "
+    "lateral (select count(*) as count, min(p.taken_at) as oldest from limit_places p where p.limit_key = q.limit_key and p.taken_at > (select " NOW ") - q.within) p "
     "union all select 2, 0, k.limit_key, null, null, null, null, null, null, null, k.xmin::text, null "
     "from unnest($14::text[]) as n(limit_key) join limit_keys k on k.limit_key" FOUND_BY "n.limit_key" FOUND " "
     "union all select 2, 0, counting.limit_key, null, null, null, null, null, null, null, counting.seen, null from counting "
@@ -100,7 +100,7 @@ pub(super) const RULE: Sql = set!(
     // Nobody has looked, so it is looked now: the lane is free, and nobody waits for somebody like this.
     "and (n.place is not null or not (exists (select 1 from operations h where h.lane = n.lane offset 0) "
     "or exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0) "
-    "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > " NOW " - $49::bigint offset 0)))) returning n.*), "
+    "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > (select " NOW ") - $49::bigint offset 0)))) returning n.*), "
     // The second waits for the first, as nothing else says in which order they are done.
     "counter as (update limit_keys k set limit_key = k.limit_key from s "
     "where s.i = any(array(select i from lane)) and k.limit_key" FOUND_BY "s.limit_key" FOUND " and k.xmin::text = s.seen returning s.limit_key), "

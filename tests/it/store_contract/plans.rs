@@ -48,8 +48,8 @@ async fn believed_empty(due: &str) -> (Database, Arc<dyn Store>) {
     let others = OTHERS.into_iter().chain([LOG, LEAVES]);
     let others: Vec<_> =
         others.map(|other| format!("with i as (select generate_series(1, {ROWS}) as i) {}", other.replace("DUE", due))).collect();
-    // What reads all there is for each row of all there is would take minutes to fail.
-    let soon = "do $$ begin execute format('alter database %I set statement_timeout = ''30s''', current_database()); end $$";
+    // What reads all there is for each row of all there is would take an hour to fail.
+    let soon = "do $$ begin execute format('alter database %I set statement_timeout = ''2min''', current_database()); end $$";
     database.try_run(soon).await.unwrap();
     // There for a while, and never committed.
     let while_it_lasts = format!("{}; {OUTCOMES}", others.join("; "));

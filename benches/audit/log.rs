@@ -1,7 +1,7 @@
 //! A log to measure on: decisions that a daemon made, many times over a year. Rows, indexes and what waits to be sealed are the
 //! database's own; only the decisions are copies.
 
-use crate::cluster::{number, run};
+use crate::cluster::{id_at, number, run};
 use assent::audit::{LeafRecord, MasterKey, PersonKey, Stream, WrappedKey};
 use assent::store::{LEAVES_AT_ONCE, Store};
 use serde_json::{Value, json};
@@ -68,13 +68,6 @@ pub(crate) const MONTHS: &str = "do $$ declare first timestamp := date_trunc('mo
                 (first + make_interval(months => i)) at time zone 'utc', (first + make_interval(months => i + 1)) at time zone 'utc');
         end loop; end loop;
     end $$";
-
-/// An id as a daemon gives it at a time (UUIDv7): what is written one after the other stands side by side in an index.
-pub(crate) fn id_at(time: &str) -> String {
-    format!(
-        "(lpad(to_hex((extract(epoch from {time}) * 1000)::bigint), 12, '0') || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid"
-    )
-}
 
 /// `rows` decisions over a year, each with its outcome; they wait to be sealed if somebody is to seal them.
 pub(crate) async fn fill(connection: &mut PgConnection, rows: u64, is_sealed: bool) {

@@ -123,7 +123,7 @@ fn old_and_rare() -> String {
          requester_id, verdict, 'reviewer:rita', '[\"old-and-rare\"]', 'because of unusual circumstances', policy_hash, evaluator_version, \
          '{{\"subject.email_domain\":{{\"value\":\"old-and-rare.example\"}}}}', facts_personal, trace, shadow \
          from (select * from decisions order by decided_at limit 2000) d",
-        log::id_at("decided_at + interval '1 s'")
+        cluster::id_at("decided_at + interval '1 s'")
     )
 }
 

@@ -132,6 +132,13 @@ pub(crate) async fn number(connection: &mut PgConnection, sql: &str) -> i64 {
     sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(connection).await.unwrap().get(0)
 }
 
+/// An id as a daemon gives it at a time (UUIDv7): what is written one after the other stands side by side in an index.
+pub(crate) fn id_at(time: &str) -> String {
+    format!(
+        "(lpad(to_hex((extract(epoch from {time}) * 1000)::bigint), 12, '0') || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid"
+    )
+}
+
 fn bin_directory() -> PathBuf {
     let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<_> = entries.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();

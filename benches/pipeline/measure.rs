@@ -231,11 +231,12 @@ fn as_f64(count: u64) -> f64 {
 async fn fill(connection: &mut sqlx::PgConnection, rows: u64) {
     eprintln!("writing {rows} decisions");
     let trace = r#"[{"id":"members-work","mode":"enforce","effect":"approve","result":"true","when":{"fact":"actor.is_member","is":true}},{"id":"member-cap","mode":"enforce","effect":"reject","result":"false","when":{"fact":"tresor.members_after","gt":10,"was":4}}]"#;
-    // In the order of their times, with ids as a daemon gives them (UUIDv7); the platform's are of no order.
+    // In the order of their times; the platform's ids are of no order.
+    let id = cluster::id_at("at");
     for first in (0..rows).step_by(250_000) {
         let last = (first + 250_000).min(rows) - 1;
         let sql = format!(
-            "insert into decisions select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid, at, 'bench1234', 'share', left(md5(g::text), 20), gen_random_uuid(), 1, \
+            "insert into decisions select {id}, at, 'bench1234', 'share', left(md5(g::text), 20), gen_random_uuid(), 1, \
              'tresor-' || g % 1000, 'actor-' || g % 5000, 'subject-' || g % 500, 'actor-' || g % 5000, 'approve', 'policy', '[\"members-work\"]', \
              'rule `members-work` matched', repeat('a', 64), '2', '{{\"actor.id\": {{\"value\": \"someone\", \"source\": \"details\"}}}}', '{{}}', '{trace}', '[]' \
              from generate_series({first}, {last}) g, lateral (select now() - interval '200 milliseconds' * ({rows} - g) as at) t"

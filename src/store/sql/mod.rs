@@ -56,13 +56,14 @@ pub(super) struct SqlStore<D> {
     archived: Arc<Mutex<HashSet<String>>>,
     /// Decisions that wait to be sealed.
     fresh: ledger::FreshLeaves,
+    front: ledger::Front,
 }
 
 impl<D: Driver> SqlStore<D> {
     pub(super) fn new(driver: D) -> Self {
         let driver = Arc::new(driver);
         let groups = driver.takes_sets().then(|| Groups::start(&driver));
-        Self { driver, groups, archived: Arc::default(), fresh: ledger::FreshLeaves::default() }
+        Self { driver, groups, archived: Arc::default(), fresh: ledger::FreshLeaves::default(), front: ledger::Front::default() }
     }
 
     /// How long until the time that a statement gives as its distance from now; nothing where it gives none.

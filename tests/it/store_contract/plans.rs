@@ -70,7 +70,7 @@ async fn believed_empty(due: &str) -> (Database, Arc<dyn Store>) {
 }
 
 /// Until its connections are, too, so that all was counted that it read.
-async fn gone(database: &Database, store: Arc<dyn Store>) {
+pub(super) async fn gone(database: &Database, store: Arc<dyn Store>) {
     drop(store);
     until("nobody is connected any more", async || {
         let connected = "select cast(pid as text) from pg_stat_activity where datname = current_database() and application_name like 'assent%'";

@@ -1,6 +1,7 @@
 //! The contract of sealing: a decision's leaf is its row's, whether whoever seals it has written it or reads it, and nothing that
 //! happens to the row in between changes it.
 
+use super::plans::gone;
 use super::*;
 use crate::harness::{log_key, on_both};
 use assent::audit::{Stream, leaf_hash};
@@ -95,4 +96,79 @@ async fn what_is_changed_before_it_is_sealed_changes_no_leaf(backend: Backend) {
     let rows = store.rows(&leaves).await.unwrap().into_iter().map(|row| leaf_hash(&row.unwrap().bytes));
     let is_as_written: Vec<_> = rows.zip(written).map(|(row, written)| row == written).collect();
     assert_eq!(is_as_written, [true, false, true], "and a check of the log says which row is another one");
+}
+
+/// So many rows more that wait.
+async fn wait(database: &Database, count: usize) {
+    let rows = format!(
+        "insert into operator_actions (id, at, operator, action, target) select gen_random_uuid(), clock_timestamp(), 'ann', \
+         'resend_events', 'dead' from generate_series(1, {count})"
+    );
+    database.try_run(&rows).await.unwrap();
+}
+
+async fn seal_all(store: &dyn Store) {
+    while !matches!(store.seal(&log_key(), None, 1_000).await.unwrap(), Sealed::Nothing) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sealed_is_not_gone_through_again_for_each_that_is_sealed_next() {
+    let database = Database::new(Backend::Postgres).await;
+    let before = database.open().await;
+    database.try_run("alter table unsealed set (autovacuum_enabled = false)").await.unwrap();
+    wait(&database, 20_000).await;
+    seal_all(before.as_ref()).await;
+    gone(&database, before).await;
+    database.try_run("select pg_stat_reset()").await.unwrap();
+    let store = database.open().await;
+    wait(&database, 21).await;
+    for _ in 0..20 {
+        assert!(matches!(store.seal(&log_key(), None, 1).await.unwrap(), Sealed::Leaves { count: 1, more: true, .. }));
+    }
+    gone(&database, store).await;
+    let pages = "select cast(heap_blks_hit + heap_blks_read as text) from pg_statio_user_tables where relname = 'unsealed'";
+    let pages: u64 = database.texts(pages).await[0].parse().unwrap();
+    // 150 that hold what was sealed, once.
+    assert!((150..1_000).contains(&pages), "{pages} pages were looked at");
+}
+
+/// 55 rows wait after the last one that was sealed, and three where others were before that.
+async fn some_wait_before_the_front() -> (Database, Arc<dyn Store>) {
+    let database = Database::new(Backend::Postgres).await;
+    let store = database.open().await;
+    database.try_run("alter table unsealed set (autovacuum_enabled = false)").await.unwrap();
+    seal_all(store.as_ref()).await;
+    database.try_run("vacuum unsealed").await.unwrap();
+    wait(&database, 60).await;
+    for _ in 0..5 {
+        seal_one(store.as_ref()).await;
+    }
+    database.try_run("vacuum unsealed").await.unwrap();
+    wait(&database, 3).await;
+    assert_eq!(database.texts(BEFORE).await, ["(0,1)", "(0,2)", "(0,3)"]);
+    (database, store)
+}
+
+const BEFORE: &str = "select cast(ctid as text) from unsealed where ctid < '(0,4)' order by ctid";
+
+/// While more wait.
+async fn seal_one(store: &dyn Store) {
+    assert!(matches!(store.seal(&log_key(), None, 1).await.unwrap(), Sealed::Leaves { count: 1, more: true, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_where_others_did_is_sealed_however_many_follow() {
+    let (database, store) = some_wait_before_the_front().await;
+    for _ in 0..40 {
+        seal_one(store.as_ref()).await;
+    }
+    assert_eq!(database.texts(BEFORE).await, [""; 0]);
+    assert_eq!(store.unsealed().await.unwrap(), 55 + 3 - 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_where_others_did_is_sealed_with_the_last() {
+    let (_database, store) = some_wait_before_the_front().await;
+    assert!(matches!(store.seal(&log_key(), None, 100).await.unwrap(), Sealed::Leaves { count: 58, more: false, .. }));
+    assert_eq!(store.unsealed().await.unwrap(), 0);
 }

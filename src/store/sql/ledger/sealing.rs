@@ -14,6 +14,7 @@ use crate::store::sql::transaction_now;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// In microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -22,9 +23,12 @@ const YEAR_1: i64 = -62_135_596_800;
 
 /// Held to the end of the transaction. SQLite has one writer.
 const ELECT: Sql = Sql { postgres: "select pg_try_advisory_xact_lock(hashtext('assent_seal'))", sqlite: "select 1" };
+/// From a place in the table on.
 const TAKE: Sql = Sql {
-    postgres: "delete from unsealed where ctid = any(array(select ctid from unsealed limit $1)) returning stream, id, at",
-    sqlite: "delete from unsealed where rowid in (select rowid from unsealed order by rowid limit $1) returning stream, id, at",
+    postgres: "delete from unsealed where ctid = any(array(select ctid from unsealed where ctid >= $2::tid limit $1)) \
+               returning stream, id, at, ctid::text",
+    sqlite: "delete from unsealed where rowid in (select rowid from unsealed where $2 is not null order by rowid limit $1) \
+             returning stream, id, at, null",
 };
 const TAKE_HISTORY: Sql = Sql {
     postgres: "delete from unsealed_history where ctid = any(array(select ctid from unsealed_history limit $1)) returning stream, id, at",
@@ -61,9 +65,32 @@ const COUNT: Sql = Sql {
 };
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
 
+/// Where in the table of rows that wait the last were found, while there are as many as are asked for. A server goes through a table from its
+/// beginning, and through all that was sealed since it was vacuumed, a minute's rows for each few hundred; so it is told where to go on.
+#[derive(Default)]
+pub(in crate::store::sql) struct Front(Mutex<Option<(String, u32)>>);
+
+impl Front {
+    const START: &str = "(0,0)";
+    /// So many times in a row it goes on: once there was a vacuum, rows are put before it as well.
+    const AT_MOST: u32 = 32;
+
+    fn get(&self) -> String {
+        let front = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        front.as_ref().map_or(Self::START, |(place, _)| place).to_owned()
+    }
+
+    /// Goes on from there; nothing is the beginning.
+    fn set(&self, place: Option<String>) {
+        let mut front = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = front.as_ref().map_or(0, |(_, times)| *times);
+        *front = place.filter(|_| times < Self::AT_MOST).map(|place| (place, times.saturating_add(1)));
+    }
+}
+
 pub(super) async fn seal<D: Driver>(
     driver: &D,
-    fresh: &FreshLeaves,
+    (fresh, front): (&FreshLeaves, &Front),
     key: &LogKey,
     known: Option<&Checkpoint>,
     limit: u32,
@@ -76,12 +103,19 @@ pub(super) async fn seal<D: Driver>(
         return Ok(Sealed::Elsewhere);
     }
     // What is new comes first.
-    let mut taken = tx.rows(TAKE, args![i64::from(limit)]).await?;
-    let room = i64::from(limit).saturating_sub(i64::try_from(taken.len()).unwrap_or(i64::MAX));
-    if room > 0 {
-        taken.extend(tx.rows(TAKE_HISTORY, args![room]).await?);
+    let from = front.get();
+    let room = |taken: &[Row]| i64::from(limit).saturating_sub(i64::try_from(taken.len()).unwrap_or(i64::MAX));
+    let mut taken = tx.rows(TAKE, args![i64::from(limit), from.as_str()]).await?;
+    // They come in the order of their places.
+    let last = taken.last().filter(|_| room(&taken) <= 0).map_or(Ok(None), |row| row.opt_text(3))?.map(str::to_owned);
+    if room(&taken) > 0 && from != Front::START {
+        taken.extend(tx.rows(TAKE, args![room(&taken), Front::START]).await?);
+    }
+    if room(&taken) > 0 {
+        taken.extend(tx.rows(TAKE_HISTORY, args![room(&taken)]).await?);
     }
     if taken.is_empty() {
+        front.set(None);
         return Ok(Sealed::Nothing);
     }
     let is_full = taken.len() as u64 >= u64::from(limit);
@@ -103,6 +137,7 @@ pub(super) async fn seal<D: Driver>(
     let nodes = standing(tx, size, key, known).await?;
     if leaves.is_empty() {
         transaction.commit().await?;
+        front.set(last);
         return Ok(Sealed::Nothing);
     }
     let known = leaves.iter().map(|leaf| fresh.get(leaf)).collect::<Vec<_>>();
@@ -127,6 +162,7 @@ pub(super) async fn seal<D: Driver>(
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
     transaction.commit().await?;
+    front.set(last);
     fresh.forget(&leaves);
     Ok(Sealed::Leaves { count: leaves.len() as u64, checkpoint, more: is_full })
 }

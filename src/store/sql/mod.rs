@@ -56,6 +56,7 @@ pub(super) struct SqlStore<D> {
     archived: Arc<Mutex<HashSet<String>>>,
     /// Decisions that wait to be sealed.
     fresh: ledger::FreshLeaves,
+    /// Where the next of what waits is taken.
     front: ledger::Front,
 }
 

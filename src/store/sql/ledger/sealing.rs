@@ -65,14 +65,14 @@ const COUNT: Sql = Sql {
 };
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
 
-/// Where in the table of rows that wait the last were found, while there are as many as are asked for. A server goes through a table from its
+/// Where in the table of rows that wait the last were found. A server goes through a table from its
 /// beginning, and through all that was sealed since it was vacuumed, a minute's rows for each few hundred; so it is told where to go on.
 #[derive(Default)]
 pub(in crate::store::sql) struct Front(Mutex<Option<(String, u32)>>);
 
 impl Front {
     const START: &str = "(0,0)";
-    /// So many times in a row it goes on: once there was a vacuum, rows are put before it as well.
+    /// So many times it goes on without a look at all there is: once there was a vacuum, rows are put before it as well.
     const AT_MOST: u32 = 32;
 
     fn get(&self) -> String {
@@ -80,11 +80,11 @@ impl Front {
         front.as_ref().map_or(Self::START, |(place, _)| place).to_owned()
     }
 
-    /// Goes on from there; nothing is the beginning.
-    fn set(&self, place: Option<String>) {
+    /// Goes on from there; whether all there is was looked at.
+    fn set(&self, place: String, is_all: bool) {
         let mut front = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = front.as_ref().map_or(0, |(_, times)| *times);
-        *front = place.filter(|_| times < Self::AT_MOST).map(|place| (place, times.saturating_add(1)));
+        let times = if is_all { 0 } else { front.as_ref().map_or(0, |(_, times)| *times).saturating_add(1) };
+        *front = (times <= Self::AT_MOST).then_some((place, times));
     }
 }
 
@@ -106,16 +106,17 @@ pub(super) async fn seal<D: Driver>(
     let from = front.get();
     let room = |taken: &[Row]| i64::from(limit).saturating_sub(i64::try_from(taken.len()).unwrap_or(i64::MAX));
     let mut taken = tx.rows(TAKE, args![i64::from(limit), from.as_str()]).await?;
-    // They come in the order of their places.
-    let last = taken.last().filter(|_| room(&taken) <= 0).map_or(Ok(None), |row| row.opt_text(3))?.map(str::to_owned);
-    if room(&taken) > 0 && from != Front::START {
+    let is_all = room(&taken) > 0;
+    if is_all && from != Front::START {
         taken.extend(tx.rows(TAKE, args![room(&taken), Front::START]).await?);
     }
+    // They come in the order of their places.
+    let last = taken.last().map_or(Ok(None), |row| row.opt_text(3))?.map_or(from, str::to_owned);
     if room(&taken) > 0 {
         taken.extend(tx.rows(TAKE_HISTORY, args![room(&taken)]).await?);
     }
     if taken.is_empty() {
-        front.set(None);
+        front.set(last, is_all);
         return Ok(Sealed::Nothing);
     }
     let is_full = taken.len() as u64 >= u64::from(limit);
@@ -137,7 +138,7 @@ pub(super) async fn seal<D: Driver>(
     let nodes = standing(tx, size, key, known).await?;
     if leaves.is_empty() {
         transaction.commit().await?;
-        front.set(last);
+        front.set(last, is_all);
         return Ok(Sealed::Nothing);
     }
     let known = leaves.iter().map(|leaf| fresh.get(leaf)).collect::<Vec<_>>();
@@ -162,7 +163,7 @@ pub(super) async fn seal<D: Driver>(
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
     transaction.commit().await?;
-    front.set(last);
+    front.set(last, is_all);
     fresh.forget(&leaves);
     Ok(Sealed::Leaves { count: leaves.len() as u64, checkpoint, more: is_full })
 }

@@ -1,9 +1,10 @@
-//! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; nobody waits for company, only
-//! for the transaction of their own kind and for a turn, for that no longer than [`AT_MOST_FOR`].
+//! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL; nobody waits for company while
+//! there is a turn that nobody wants, only for the transaction of their own kind and for a turn, for that no longer than [`AT_MOST_FOR`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 /// The most that go into one transaction.
 pub(super) const AT_MOST: usize = 64;
@@ -14,19 +15,56 @@ const AT_ONCE: usize = 2;
 /// For so long a turn lasts, and for so long one waits for it: whatever takes longer waits for a lock or for the network, which is
 /// nobody else's business, and runs on beside others.
 const AT_MOST_FOR: Duration = Duration::from_millis(25);
+/// Fewer than these let others go first, where they may.
+const FEW: usize = 16;
+
+/// Which requests go first, where more kinds want a turn than there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// An operation stands in others' way until they are through.
+    Now,
+    /// It does not any more: a few wait until nobody else does, as each has more company then.
+    Soon,
+}
 
 /// Turns that the kinds of requests take with their transactions.
 #[derive(Debug)]
-pub(super) struct Turns(Semaphore);
+pub(super) struct Turns {
+    free: Semaphore,
+    /// How many wait for one now.
+    wanted: AtomicUsize,
+    /// One of those does not wait any more.
+    had: Notify,
+}
 
 impl Turns {
     pub(super) const fn new() -> Self {
-        Self(Semaphore::const_new(AT_ONCE))
+        Self { free: Semaphore::const_new(AT_ONCE), wanted: AtomicUsize::new(0), had: Notify::const_new() }
     }
 
     /// A turn; none where it does not come.
-    async fn take(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(AT_MOST_FOR, self.0.acquire()).await.ok().and_then(Result::ok)
+    async fn take(&self, urgency: Urgency, are_few: impl Fn() -> bool) -> Option<SemaphorePermit<'_>> {
+        if urgency == Urgency::Soon {
+            return tokio::time::timeout(AT_MOST_FOR, self.left_over(are_few)).await.ok().flatten();
+        }
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let turn = tokio::time::timeout(AT_MOST_FOR, self.free.acquire()).await;
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        self.had.notify_one();
+        turn.ok().and_then(Result::ok)
+    }
+
+    /// A turn that nobody wants now, or any if there is more than a little to do with it.
+    async fn left_over(&self, are_few: impl Fn() -> bool) -> Option<SemaphorePermit<'_>> {
+        loop {
+            let turn = self.free.acquire().await.ok()?;
+            if self.wanted.load(Ordering::Relaxed) == 0 || !are_few() {
+                return Some(turn);
+            }
+            // Whoever has waited longest has it next.
+            drop(turn);
+            self.had.notified().await;
+        }
     }
 }
 
@@ -40,7 +78,11 @@ pub(super) struct Group<T>(mpsc::UnboundedSender<T>);
 impl<T: Send + 'static> Group<T> {
     /// Runs until nobody has requests any more, each transaction in its turn. `split` says which requests go together and which
     /// are for the next transaction, `run` makes one; whoever asked may be gone by then, and the transaction ends all the same.
-    pub(super) fn start<R, F>(turns: &Arc<Turns>, split: impl Fn(Vec<T>) -> (Vec<T>, Vec<T>) + Send + 'static, run: R) -> Self
+    pub(super) fn start<R, F>(
+        (turns, urgency): (&Arc<Turns>, Urgency),
+        split: impl Fn(Vec<T>) -> (Vec<T>, Vec<T>) + Send + 'static,
+        run: R,
+    ) -> Self
     where
         R: Fn(Vec<T>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -53,7 +95,8 @@ impl<T: Send + 'static> Group<T> {
                 if requests.is_empty() && receiver.recv_many(&mut requests, AT_MOST).await == 0 {
                     return;
                 }
-                let turn = turns.take().await;
+                let held = requests.len();
+                let turn = turns.take(urgency, || held.saturating_add(receiver.len()) < FEW).await;
                 while requests.len() < AT_MOST
                     && let Ok(request) = receiver.try_recv()
                 {
@@ -101,6 +144,10 @@ mod tests {
     }
 
     fn held(turns: &Arc<Turns>, at_most: usize) -> Held {
+        held_with((turns, Urgency::Now), at_most)
+    }
+
+    fn held_with(turns: (&Arc<Turns>, Urgency), at_most: usize) -> Held {
         let (says, began) = mpsc::unbounded_channel();
         let (end, ends) = mpsc::unbounded_channel();
         let ends = Arc::new(tokio::sync::Mutex::new(ends));
@@ -179,5 +226,70 @@ mod tests {
             assert_eq!(kinds[2].began.recv().await, Some(1));
         }
         assert_eq!(began.elapsed(), AT_MOST_FOR);
+    }
+
+    /// Both turns are had by somebody, then some soon want one, and then somebody now.
+    async fn some_soon(count: usize) -> (Vec<Held>, Held) {
+        let turns = Arc::new(Turns::new());
+        let mut now: Vec<Held> = (0..3).map(|_| held(&turns, AT_MOST)).collect();
+        let soon = held_with((&turns, Urgency::Soon), AT_MOST);
+        for kind in now.iter_mut().take(2) {
+            kind.group.add(1);
+            assert_eq!(kind.began.recv().await, Some(1));
+        }
+        (0..count).for_each(|number| soon.group.add(number));
+        tokio::task::yield_now().await;
+        now[2].group.add(1);
+        tokio::task::yield_now().await;
+        (now, soon)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_that_stand_in_nobodys_way_let_others_go_first_and_begin_when_nobody_else_wants_the_turn() {
+        let began = Instant::now();
+        let (mut now, mut soon) = some_soon(FEW - 1).await;
+        now[0].end.send(true).unwrap();
+        assert_eq!(now[2].began.recv().await, Some(1));
+        tokio::task::yield_now().await;
+        assert!(soon.began.try_recv().is_err());
+        now[1].end.send(true).unwrap();
+        assert_eq!(soon.began.recv().await, Some(FEW - 1));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_of_them_have_the_turn_that_they_waited_for() {
+        let (mut now, mut soon) = some_soon(FEW).await;
+        now[0].end.send(true).unwrap();
+        assert_eq!(soon.began.recv().await, Some(FEW));
+        assert!(now[2].began.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn they_are_many_once_enough_have_come_while_they_wait() {
+        let (mut now, mut soon) = some_soon(1).await;
+        (1..FEW).for_each(|number| soon.group.add(number));
+        now[0].end.send(true).unwrap();
+        assert_eq!(soon.began.recv().await, Some(FEW));
+        assert!(now[2].began.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_lets_others_go_first_for_long() {
+        let began = Instant::now();
+        let (mut now, mut soon) = some_soon(1).await;
+        for round in 0.. {
+            // Whoever has a turn gives it up after a millisecond, and wants the next.
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let kind = &mut now[round % 3];
+            kind.group.add(1);
+            kind.end.send(true).unwrap();
+            tokio::time::advance(Duration::from_micros(1)).await;
+            if soon.began.try_recv().is_ok() {
+                break;
+            }
+            assert!(began.elapsed() < AT_MOST_FOR * 2, "they wait for ever");
+        }
+        assert!(began.elapsed() >= AT_MOST_FOR, "they did not let others go first: {:?}", began.elapsed());
     }
 }

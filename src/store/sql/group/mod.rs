@@ -19,7 +19,7 @@ mod statements;
 
 use crate::store::StoreError;
 use crate::store::connection::Driver;
-use crate::store::group::{Answer, Group, Turns, answered};
+use crate::store::group::{Answer, Group, Turns, Urgency, answered};
 use crate::store::types::LaneFacts;
 use deliveries::Deliveries;
 use seen::Seen;
@@ -46,6 +46,7 @@ impl Groups {
     pub(super) fn start<D: Driver>(driver: &Arc<D>) -> Self {
         let seen = Arc::new(Seen::new());
         let turns = Arc::new(Turns::new());
+        let now = (&turns, Urgency::Now);
         let deliver = Arc::new(Deliveries::default());
         let finish = {
             // The groups end with whoever asks them, and so do the connections.
@@ -55,11 +56,12 @@ impl Groups {
         let overdue = on(driver, &seen, finish.clone());
         deliveries::start(&deliver, move || overdue(Vec::new()));
         Self {
-            receive: Group::start(&turns, all, on(driver, &seen, receiving::run)),
-            lanes: Group::start(&turns, all, on(driver, &seen, lanes::run)),
-            look: Group::start(&turns, all, on(driver, &seen, looking::run)),
-            decide: Group::start(&turns, deciding::split, on(driver, &seen, deciding::run)),
-            finish: Group::start(&turns, all, on(driver, &seen, finish)),
+            receive: Group::start(now, all, on(driver, &seen, receiving::run)),
+            lanes: Group::start(now, all, on(driver, &seen, lanes::run)),
+            look: Group::start(now, all, on(driver, &seen, looking::run)),
+            decide: Group::start(now, deciding::split, on(driver, &seen, deciding::run)),
+            // Its verdict is at the platform by then.
+            finish: Group::start((&turns, Urgency::Soon), all, on(driver, &seen, finish)),
             deliver,
             seen,
         }

@@ -299,8 +299,12 @@ impl<D: Driver> Store for SqlStore<D> {
             groups.forget_lane(deciding.lane.as_str());
         }
         let mut tx = self.driver.begin(Step::Decide).await?;
+        let lane = deciding.lane;
         let decided = decide::decide(tx.as_mut(), deciding, archived, judge).await?;
         tx.commit().await?;
+        if let (Some(groups), Decided::Parked(_)) = (&self.groups, &decided) {
+            groups.set_awaited(lane.as_str(), true);
+        }
         self.fresh.note(&decided);
         if !archived && matches!(decided, Decided::Ruled { .. }) {
             self.archived.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned());
@@ -338,8 +342,10 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn finish(&self, finishing: Finishing<'_>) -> Result<Finished, StoreError> {
+        let lane = finishing.ruling.map(|ruling| Lane::of(&ruling.record.intent));
+        let is_awaited = |groups: &Groups| lane.as_ref().is_some_and(|lane| groups.is_awaited(lane.as_str()));
         let (answer, comes) = oneshot::channel();
-        if let Some(groups) = &self.groups
+        if let Some(groups) = self.groups.as_ref().filter(|groups| !is_awaited(groups))
             && let Some(request) = FinishRequest::of(&finishing, answer)
         {
             groups.finish.add(request);
@@ -350,6 +356,10 @@ impl<D: Driver> Store for SqlStore<D> {
         let mut tx = self.driver.begin(Step::Finish).await?;
         let passed = finish::finish(tx.as_mut(), finishing).await?;
         tx.commit().await?;
+        if let (Some(groups), Some(lane)) = (&self.groups, &lane) {
+            // Where one had waited, more may.
+            groups.set_awaited(lane.as_str(), passed.handed_to.is_some());
+        }
         Ok(Finished { passed, ..Finished::default() })
     }
 

@@ -101,7 +101,10 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
         let taken = ruling.as_ref().map(|ruling| &ruling.record).filter(|record| record.verdict == Verdict::Approve);
         seen.written(asking, &counters, row, taken.map(|record| record.decided_at.as_microsecond()));
         match act {
-            Act::Park => Some(Decided::Parked(Passed::default())),
+            Act::Park => {
+                seen.set_awaited(&asking.lane, true);
+                Some(Decided::Parked(Passed::default()))
+            }
             Act::Hold => Some(Decided::Stale),
             Act::Rule => ruling.map(|ruling| ruled(one, ruling)),
         }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How long it waits for an end to go with; far less than an event's lease.
-const GOES_WITHIN: Duration = Duration::from_millis(10);
+/// How long it waits for an end to go with: longer than one waits for its turn, and far less than an event's lease.
+const GOES_WITHIN: Duration = Duration::from_millis(40);
 
 pub(in crate::store::sql) struct Request {
     pub(in crate::store::sql) lease: EventLease,

@@ -46,7 +46,6 @@ impl Groups {
     pub(super) fn start<D: Driver>(driver: &Arc<D>) -> Self {
         let seen = Arc::new(Seen::new());
         let turns = Arc::new(Turns::new());
-        let now = (&turns, Urgency::Now);
         let deliver = Arc::new(Deliveries::default());
         let finish = {
             // The groups end with whoever asks them, and so do the connections.
@@ -56,12 +55,12 @@ impl Groups {
         let overdue = on(driver, &seen, finish.clone());
         deliveries::start(&deliver, move || overdue(Vec::new()));
         Self {
-            receive: Group::start(now, all, on(driver, &seen, receiving::run)),
-            lanes: Group::start(now, all, on(driver, &seen, lanes::run)),
-            look: Group::start(now, all, on(driver, &seen, looking::run)),
-            decide: Group::start(now, deciding::split, on(driver, &seen, deciding::run)),
-            // Its verdict is at the platform by then.
-            finish: Group::start((&turns, Urgency::Soon), all, on(driver, &seen, finish)),
+            receive: Group::start(&turns, Urgency::Now, all, on(driver, &seen, receiving::run)),
+            lanes: Group::start(&turns, Urgency::Now, all, on(driver, &seen, lanes::run)),
+            look: Group::start(&turns, Urgency::Now, all, on(driver, &seen, looking::run)),
+            decide: Group::start(&turns, Urgency::Now, deciding::split, on(driver, &seen, deciding::run)),
+            // Their verdicts are at the platform, and nobody waits for their lanes.
+            finish: Group::start(&turns, Urgency::Soon, all, on(driver, &seen, finish)),
             deliver,
             seen,
         }
@@ -75,6 +74,16 @@ impl Groups {
         let (answer, comes) = oneshot::channel();
         self.lanes.add(lanes::Request { lane: lane.to_owned(), tresor: tresor.map(str::to_owned), answer });
         answered(comes, ended).await
+    }
+
+    /// Whether somebody stands in line for a lane, as far as this replica knows.
+    pub(super) fn is_awaited(&self, lane: &str) -> bool {
+        self.seen.is_awaited(lane)
+    }
+
+    /// Somebody stands in line for a lane, or nobody does.
+    pub(super) fn set_awaited(&self, lane: &str, is_awaited: bool) {
+        self.seen.set_awaited(lane, is_awaited);
     }
 
     /// Something is written of a lane outside the groups.

@@ -57,6 +57,8 @@ struct Kept {
     lanes: Recent<Lane>,
     counters: Recent<Counter>,
     keys: Recent<WrappedKey>,
+    /// Lanes that somebody stands in line for. That may be over, or not be known here.
+    awaited: Recent<()>,
     /// The database's time, when it was told, and when it was asked for.
     clock: Option<(i64, Instant, Instant)>,
     wary_until: Option<Instant>,
@@ -94,6 +96,7 @@ impl Seen {
             lanes: Recent::new(),
             counters: Recent::new(),
             keys: Recent::new(),
+            awaited: Recent::new(),
             clock: None,
             wary_until: None,
         }))
@@ -199,6 +202,15 @@ impl Seen {
         if let Some(lane) = self.kept().lanes.get(name) {
             (lane.version, lane.row, lane.seen) = (version, Some(row.to_owned()), Instant::now());
         }
+    }
+
+    pub(super) fn is_awaited(&self, lane: &str) -> bool {
+        self.kept().awaited.get(lane).is_some()
+    }
+
+    pub(super) fn set_awaited(&self, lane: &str, is_awaited: bool) {
+        let awaited = &mut self.kept().awaited;
+        if is_awaited { awaited.put(lane, ()) } else { awaited.forget(lane) }
     }
 
     pub(super) fn forget_lane(&self, name: &str) {

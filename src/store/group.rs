@@ -1,7 +1,7 @@
 //! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL.
 //!
 //! Nobody waits for company where there is a turn to be had: only for the transaction of their own kind, and for a turn no longer
-//! than [`AT_MOST_FOR`].
+//! than [`AT_MOST_FOR`], before which some stand back for [`STAND_BACK_FOR`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +17,9 @@ const AT_ONCE: usize = 2;
 /// For so long a turn lasts, and for so long one waits for it: whatever takes longer waits for a lock or for the network, which is
 /// nobody else's business, and runs on beside others.
 const AT_MOST_FOR: Duration = Duration::from_millis(25);
-/// Fewer than these let others go first, where they may, and for so long.
+/// Fewer than these let others go first, where they may.
 const FEW: usize = 16;
+/// For so long they do; then they wait as others do.
 const STAND_BACK_FOR: Duration = Duration::from_millis(10);
 
 /// Which requests go first, where more kinds want a turn than there are.

@@ -39,7 +39,7 @@ use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
-use group::{FinishRequest, Groups, ReceiveRequest};
+use group::{Groups, ReceiveRequest};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -342,17 +342,12 @@ impl<D: Driver> Store for SqlStore<D> {
     }
 
     async fn finish(&self, finishing: Finishing<'_>) -> Result<Finished, StoreError> {
-        let lane = finishing.ruling.map(|ruling| Lane::of(&ruling.record.intent));
-        let is_awaited = |groups: &Groups| lane.as_ref().is_some_and(|lane| groups.is_awaited(lane.as_str()));
-        let (answer, comes) = oneshot::channel();
-        if let Some(groups) = self.groups.as_ref().filter(|groups| !is_awaited(groups))
-            && let Some(request) = FinishRequest::of(&finishing, answer)
+        if let Some(groups) = &self.groups
+            && let Some(finished) = groups.finish(&finishing).await?
         {
-            groups.finish.add(request);
-            if let Some(finished) = answered(comes, group::ended).await? {
-                return Ok(finished);
-            }
+            return Ok(finished);
         }
+        let lane = finishing.ruling.map(|ruling| Lane::of(&ruling.record.intent));
         let mut tx = self.driver.begin(Step::Finish).await?;
         let passed = finish::finish(tx.as_mut(), finishing).await?;
         tx.commit().await?;

@@ -28,7 +28,7 @@ const NO_TIME: &str = "0001-01-01T00:00:00.000000Z";
 
 pub(in crate::store::sql) struct Request {
     lease: Lease,
-    lane: String,
+    pub(super) lane: String,
     decision: DecisionId,
     ending: Ending,
     rules: LaneRules,

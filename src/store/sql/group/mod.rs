@@ -20,7 +20,7 @@ mod statements;
 use crate::store::StoreError;
 use crate::store::connection::Driver;
 use crate::store::group::{Answer, Group, Turns, Urgency, answered};
-use crate::store::types::LaneFacts;
+use crate::store::types::{Finished, Finishing, LaneFacts};
 use deliveries::Deliveries;
 use seen::Seen;
 use std::sync::Arc;
@@ -28,7 +28,6 @@ use tokio::sync::oneshot;
 
 pub(super) use asking::ask as ask_to_decide;
 pub(super) use deliveries::Request as DeliverRequest;
-pub(super) use finishing::Request as FinishRequest;
 pub(super) use receiving::Request as ReceiveRequest;
 
 /// One group for each step of an operation's way, and what was seen on it.
@@ -37,7 +36,7 @@ pub(super) struct Groups {
     lanes: Group<lanes::Request>,
     look: Group<looking::Request>,
     decide: Group<asking::Request>,
-    pub(super) finish: Group<FinishRequest>,
+    finish: Group<finishing::Request>,
     pub(super) deliver: Arc<Deliveries>,
     seen: Arc<Seen>,
 }
@@ -76,9 +75,13 @@ impl Groups {
         answered(comes, ended).await
     }
 
-    /// Whether somebody stands in line for a lane, as far as this replica knows.
-    pub(super) fn is_awaited(&self, lane: &str) -> bool {
-        self.seen.is_awaited(lane)
+    /// Ends an operation; nothing if that is not plain, or somebody is known to be in line for its lane, who is not to wait for others.
+    pub(super) async fn finish(&self, finishing: &Finishing<'_>) -> Result<Option<Finished>, StoreError> {
+        let (answer, comes) = oneshot::channel();
+        let request = finishing::Request::of(finishing, answer).filter(|request| !self.seen.is_awaited(&request.lane));
+        let Some(request) = request else { return Ok(None) };
+        self.finish.add(request);
+        answered(comes, ended).await
     }
 
     /// Somebody stands in line for a lane, or nobody does.

@@ -72,7 +72,8 @@ impl Asked {
     }
 }
 
-#[tokio::main]
+/// On one thread: what measures takes from what is measured, and where it is late only more is measured.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let asked = Asked::read();
     let mut times = if asked.is_quick { Times::QUICK } else { Times::FULL };

@@ -1,7 +1,7 @@
 //! Group commit: what waits while one transaction runs goes into the next one together. Knows no SQL.
 //!
 //! Nobody waits for company where there is a turn to be had: only for the transaction of their own kind, and for a turn no longer
-//! than [`AT_MOST_FOR`], before which some stand back for [`STAND_BACK_FOR`].
+//! than [`AT_MOST_FOR`]. Some stand back while others are at work, for [`STAND_BACK_FOR`] at most.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ const STAND_BACK_FOR: Duration = Duration::from_millis(10);
 pub(super) enum Urgency {
     /// A verdict waits for them.
     Now,
-    /// None does any more: a few wait until nobody else does, as each has more company then. For one kind of requests, as `Turns`
-    /// wakes one of those that stand back.
+    /// None does any more: a few wait until nobody else is at work, as each has more company then. For one kind of requests, as
+    /// `Turns` wakes one of those that stand back.
     Soon,
 }
 
@@ -38,41 +38,61 @@ pub(super) struct Turns {
     free: Semaphore,
     /// How many wait for one now.
     wanted: AtomicUsize,
-    /// One of those does not wait any more.
-    had: Notify,
+    /// One of those does not wait any more, or a turn is over.
+    moved: Notify,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+struct Turn<'t> {
+    turns: &'t Turns,
+    permit: Option<SemaphorePermit<'t>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Given back before anybody hears of it.
+        drop(self.permit.take());
+        self.turns.moved.notify_one();
+    }
 }
 
 impl Turns {
     pub(super) const fn new() -> Self {
-        Self { free: Semaphore::const_new(AT_ONCE), wanted: AtomicUsize::new(0), had: Notify::const_new() }
+        Self { free: Semaphore::const_new(AT_ONCE), wanted: AtomicUsize::new(0), moved: Notify::const_new() }
     }
 
     /// A turn; none where it does not come.
-    async fn take(&self, urgency: Urgency, are_few: impl Fn() -> bool) -> Option<SemaphorePermit<'_>> {
+    async fn take(&self, urgency: Urgency, are_few: impl Fn() -> bool) -> Option<Turn<'_>> {
         if urgency == Urgency::Soon
             && let Ok(turn) = tokio::time::timeout(STAND_BACK_FOR, self.left_over(are_few)).await
         {
             return turn;
         }
         self.wanted.fetch_add(1, Ordering::Relaxed);
-        let turn = tokio::time::timeout(AT_MOST_FOR, self.free.acquire()).await;
+        let permit = tokio::time::timeout(AT_MOST_FOR, self.free.acquire()).await;
         self.wanted.fetch_sub(1, Ordering::Relaxed);
-        self.had.notify_one();
-        turn.ok().and_then(Result::ok)
+        self.moved.notify_one();
+        Some(self.of(permit.ok()?.ok()?))
     }
 
-    /// A turn that nobody wants now, or any if there is more than a little to do with it.
-    async fn left_over(&self, are_few: impl Fn() -> bool) -> Option<SemaphorePermit<'_>> {
-        let stands_back = || self.wanted.load(Ordering::Relaxed) > 0 && are_few();
+    const fn of<'t>(&'t self, permit: SemaphorePermit<'t>) -> Turn<'t> {
+        Turn { turns: self, permit: Some(permit) }
+    }
+
+    /// A turn while nobody else has one or wants one, or any if there is more than a little to do with it.
+    async fn left_over(&self, are_few: impl Fn() -> bool) -> Option<Turn<'_>> {
         loop {
-            // Not only for a turn: it could be the one that was just given up for somebody who has not come to take it yet.
-            while stands_back() {
-                self.had.notified().await;
+            if !are_few() {
+                return self.free.acquire().await.ok().map(|permit| self.of(permit));
             }
-            let turn = self.free.acquire().await.ok()?;
-            if !stands_back() {
-                return Some(turn);
+            if self.wanted.load(Ordering::Relaxed) == 0
+                && self.free.available_permits() == AT_ONCE
+                && let Ok(permit) = self.free.try_acquire()
+            {
+                return Some(self.of(permit));
             }
+            self.moved.notified().await;
         }
     }
 }
@@ -255,15 +275,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_few_that_stand_in_nobodys_way_let_others_go_first_and_begin_when_nobody_else_wants_the_turn() {
+    async fn a_few_that_stand_in_nobodys_way_let_others_go_first_and_begin_when_nobody_else_is_at_work() {
         let began = Instant::now();
         let (mut now, mut soon) = some_soon(FEW - 1).await;
         now[0].end.send(true).unwrap();
         assert_eq!(now[2].began.recv().await, Some(1));
-        tokio::task::yield_now().await;
-        assert!(soon.began.try_recv().is_err());
         now[1].end.send(true).unwrap();
+        tokio::task::yield_now().await;
+        assert!(soon.began.try_recv().is_err(), "there is a turn, and somebody at work");
+        now[2].end.send(true).unwrap();
         assert_eq!(soon.began.recv().await, Some(FEW - 1));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_is_at_work_a_few_begin_at_once() {
+        let began = Instant::now();
+        let mut soon = held_with(&Arc::new(Turns::new()), Urgency::Soon, AT_MOST);
+        for _ in 0..3 {
+            soon.group.add(1);
+            assert_eq!(soon.began.recv().await, Some(1));
+            soon.end.send(true).unwrap();
+        }
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
@@ -280,8 +313,17 @@ mod tests {
         let (mut now, mut soon) = some_soon(1).await;
         (1..FEW).for_each(|number| soon.group.add(number));
         now[0].end.send(true).unwrap();
+        assert_eq!(now[2].began.recv().await, Some(1), "it was in line before they were many");
+        now[1].end.send(true).unwrap();
         assert_eq!(soon.began.recv().await, Some(FEW));
-        assert!(now[2].began.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_for_long_is_not_waited_for() {
+        let began = Instant::now();
+        let (_now, mut soon) = some_soon(1).await;
+        assert_eq!(soon.began.recv().await, Some(1));
+        assert!(began.elapsed() >= STAND_BACK_FOR && began.elapsed() <= STAND_BACK_FOR + AT_MOST_FOR);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Brings an operation to its decision: gather, then one transaction in which the pure core judges under the locks.
 
 use super::Engine;
+use super::arrival::Arriving;
 use super::gather::{Gathered, NotGathered};
 use super::hold::Hold;
 use super::payload::Payload;
@@ -11,12 +12,15 @@ use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::verdict::Verdict;
 use crate::fault;
-use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
+use crate::flow::{Ending, Event, Phase, SendMode, State, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace};
-use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Passed, Person, Ruling, Sent, StoreError};
+use crate::store::{
+    ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, OperationView, Passed, Person, Ruling, Sent, StoreError,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where the way to a decision led.
 pub(super) enum Reached {
@@ -32,11 +36,28 @@ pub(super) enum Reached {
 
 impl Engine {
     pub(super) async fn reach_decision(&self, claimed: &Claimed, payload: &Payload, hold: &Hold) -> Result<Reached, StoreError> {
+        // Only once: whatever is tried again is stored by then.
+        let mut arriving = hold.arriving();
         loop {
             let policy = self.policy();
             // To read is no promise: it may begin before the operation is stored.
-            let gather = async { Ok(self.gather(claimed, payload, &policy).await) };
-            let (gathered, ()) = tokio::try_join!(gather, hold.is_taken())?;
+            let begun = Instant::now();
+            let gathered = tokio::select! {
+                biased;
+                lost = hold.is_lost() => return Err(lost),
+                gathered = self.gather(claimed, payload, &policy) => gathered,
+            };
+            self.decisions.took(begun.elapsed());
+            let arrived = match (arriving.take(), &gathered) {
+                (Some(arriving), Ok(gathered)) => self.decide_arriving(claimed, &policy, gathered, arriving).await,
+                _ => Ok(None),
+            };
+            match arrived {
+                Ok(Some(reached)) => return Ok(reached),
+                Ok(None) => hold.is_taken().await?,
+                // Whoever gives it back finds it stored.
+                Err(error) => return hold.is_taken().await.and(Err(error)),
+            }
             let gathered = match gathered {
                 Ok(gathered) => gathered,
                 Err(NotGathered::Store(error)) => return Err(error),
@@ -51,21 +72,55 @@ impl Engine {
                     return ended(step(Phase::Deciding, Event::ReadFailed { disposition, code }), asked, remembered);
                 }
             };
-            let decided = match self.judge(claimed, &policy, &gathered).await {
+            let decided = match self.judge(claimed, &policy, &gathered, None).await {
                 // Nothing was written: what counts is the policy that is in force when the decision is made.
                 Err(StoreError::PolicyMoved) => continue,
                 decided => decided?,
             };
             match decided {
-                Decided::Ruled { ruling, sent, passed } => return Ok(Reached::Ruled { ruling, sent, passed }),
-                Decided::Parked(passed) => return Ok(Reached::Parked(passed)),
+                Some(Decided::Ruled { ruling, sent, passed }) => return Ok(Reached::Ruled { ruling, sent, passed }),
+                Some(Decided::Parked(passed)) => return Ok(Reached::Parked(passed)),
                 // The lane is ours now, so the facts cannot age a second time. It may have joined a flow, and ended what waited there.
-                Decided::Stale => self.events_due.notify_one(),
+                Some(Decided::Stale) | None => self.events_due.notify_one(),
             }
         }
     }
 
-    async fn judge(&self, claimed: &Claimed, policy: &Policy, gathered: &Gathered) -> Result<Decided, StoreError> {
+    /// Decides what is not stored yet, and stores it with that; nothing where it has to be stored first, or is being stored.
+    async fn decide_arriving(
+        &self,
+        claimed: &Claimed,
+        policy: &Policy,
+        gathered: &Gathered,
+        arriving: Arriving,
+    ) -> Result<Option<Reached>, StoreError> {
+        arriving.wait_for_turn();
+        let decided = match self.judge(claimed, policy, gathered, Some(&arriving)).await {
+            Err(StoreError::PolicyMoved | StoreError::BeingStored) => None,
+            decided => decided?,
+        };
+        let Some(Decided::Ruled { ruling, sent, passed }) = decided else { return Ok(None) };
+        arriving.tell(OperationView {
+            id: claimed.lease.id,
+            flow_id: ruling.record.flow,
+            attempt: ruling.record.attempt,
+            kind: claimed.key.kind,
+            operation_id: claimed.key.operation_id.to_string(),
+            state: State::Running,
+            decision: None,
+            outcome: None,
+        });
+        Ok(Some(Reached::Ruled { ruling, sent, passed }))
+    }
+
+    /// Nothing only of what is to be stored with its decision.
+    async fn judge(
+        &self,
+        claimed: &Claimed,
+        policy: &Policy,
+        gathered: &Gathered,
+        arriving: Option<&Arriving>,
+    ) -> Result<Option<Decided>, StoreError> {
         let kind = claimed.key.kind;
         let by_hand = claimed.by_hand.as_ref();
         let queries: Vec<_> = policy
@@ -99,6 +154,10 @@ impl Engine {
             pausable: !by_hand.is_some_and(ByHand::is_operators),
         };
         let rule = |ground: Ground| -> Result<Ruling, NoRuling> {
+            // Not before: whoever waits for its turn can still be stored without.
+            if arriving.is_some_and(|arriving| !arriving.take()) {
+                return Err(NoRuling::BeingStored);
+            }
             if self.policy().hash != policy.hash {
                 return Err(NoRuling::PolicyMoved);
             }
@@ -130,7 +189,10 @@ impl Engine {
             record.decided_by = reviewer.unwrap_or(record.decided_by);
             Ok(Ruling { record, message, additional_info, effects, step: next, escalation })
         };
-        self.store.decide(deciding, &rule).await
+        match arriving {
+            Some(arriving) => self.store.decide_arrival(arriving.notification(), deciding, &rule).await,
+            None => self.store.decide(deciding, &rule).await.map(Some),
+        }
     }
 
     /// The name of a counter in the database; of a personal value only a keyed hash.

@@ -1,9 +1,12 @@
-//! Takes a notification in: stored once, answered only after the commit, handed to a worker of this replica at once.
+//! Takes a notification in: stored once, answered only after the commit, handed to a worker of this replica at once, which may store
+//! it with its decision.
 
 use super::Engine;
+use super::arrival::Arrival;
 use super::hold::Hold;
 use super::payload::Payload;
 use super::registration::RegistrationError;
+use super::settings::Mode;
 use super::waiters::Heard;
 use crate::domain::ids::{RecordId, UserId};
 use crate::domain::operation::Notification;
@@ -99,11 +102,21 @@ impl Engine {
             replica: self.settings.replica.clone(),
             lease: worker.as_ref().map(|_| self.settings.lease),
         };
+        // Whoever continues a flow, or is only looked at, has more to it than a decision.
+        let may_wait =
+            worker.is_some() && sealed.is_some() && new.requested_flow.is_none() && self.settings.mode == Mode::Enforce;
+        let waits_for_decision = may_wait && self.store.decides_arrivals() && self.decisions.are_near();
         // Before anybody works on it, so that its end cannot be missed.
         let heard = waits.then(|| self.waiters.register(id));
         let since = Instant::now();
-        // The worker reads what it needs meanwhile; it decides and sends nothing before it hears that the operation is stored.
+        // The worker reads what it needs meanwhile; it sends nothing before the operation is stored.
         let (stored, is_stored) = watch::channel(false);
+        let (new, arriving) = if waits_for_decision {
+            let (arrival, arriving) = Arrival::new(new);
+            (Err(arrival), Some(arriving))
+        } else {
+            (Ok(new), None)
+        };
         if let Some(worker) = worker {
             let claimed = Claimed {
                 lease: Lease { id, fence: 1 },
@@ -119,8 +132,18 @@ impl Engine {
                 last_failure: None,
                 attempt: 1,
             };
-            self.spawn(claimed, worker, Hold::from_when_stored(is_stored, since, self.settings.lease));
+            self.spawn(claimed, worker, Hold::from_when_stored(is_stored, arriving, since, self.settings.lease));
         }
+        let new = match new {
+            Ok(new) => new,
+            Err(arrival) => match arrival.stored(&self.decisions).await {
+                Ok(view) => {
+                    let _ = stored.send(true);
+                    return Ok(Accepted { view, heard });
+                }
+                Err(new) => new,
+            },
+        };
         let received = self.store.receive(new).await;
         if let Ok(Received::New(view, lease)) = received {
             let is_in_hand = lease.is_some() && stored.send(true).is_ok();
@@ -136,6 +159,12 @@ impl Engine {
         // Nobody will work on it under this name.
         self.waiters.settle(id, None);
         match received? {
+            // Stored by a write that nobody heard the end of, and so its worker is gone and has sent nothing.
+            Received::Known(view) if view.id == id => {
+                let _ = self.store.reschedule(&Lease { id, fence: 1 }, Duration::ZERO, false, true, None).await;
+                self.wake.notify_one();
+                Ok(Accepted { view, heard: None })
+            }
             Received::WebhookReused => Err(IntakeError::WebhookReused),
             Received::Incomplete => Err(IntakeError::UnknownRegistration),
             Received::Known(view) | Received::New(view, _) => Ok(Accepted { view, heard: None }),

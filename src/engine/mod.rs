@@ -4,6 +4,7 @@
 //! and no transaction across a call to the platform, and whatever fails in it is never an approval.
 
 mod apply;
+mod arrival;
 mod by_hand;
 mod clock;
 mod decide;
@@ -104,6 +105,7 @@ pub struct Engine {
     deliveries: Arc<Semaphore>,
     events_due: Notify,
     workers: Workers,
+    decisions: arrival::Decisions,
     notices: broadcast::Sender<Notice>,
     /// Set once it is to stop: not ready any more.
     draining: AtomicBool,
@@ -164,6 +166,7 @@ impl Engine {
             deliveries: Arc::new(Semaphore::new(0)),
             events_due: Notify::new(),
             workers,
+            decisions: arrival::Decisions::new(),
             notices: broadcast::channel(1024).0,
             draining: AtomicBool::new(false),
             in_hand: Mutex::default(),

@@ -47,13 +47,14 @@ pub const ALL: &[Bug] = &[
             ("fence = n.fence", "fence = o.fence"),
         ],
     ),
-    sql("no-intent", "nobody knows that a verdict was sent", &[("sends = 1", "sends = 0")]),
+    sql("no-intent", "nobody knows that a verdict was sent", &[("sends = 1", "sends = 0"), ("1 as sends", "0 as sends")]),
     sql(
         "no-lane",
         "an operation in flight holds no lane",
         &[
             ("lane = $5, parked_on", "lane = substr($5, 1, 0), parked_on"),
             ("lane = n.lane, parked_on", "lane = nullif(n.lane, n.lane), parked_on"),
+            ("n.lane as holds", "nullif(n.lane, n.lane) as holds"),
         ],
     ),
     sql("lane-not-moved", "an outcome does not make facts old", &[("set version = version + 1", "set version = version")]),
@@ -84,6 +85,7 @@ pub const ALL: &[Bug] = &[
         &[
             ("members_before = $4", "members_before = case when $4 = '' then $4 end"),
             ("members_before = n.members_before", "members_before = nullif(n.members_before, n.members_before)"),
+            ("n.members_before as members", "nullif(n.members_before, n.members_before) as members"),
         ],
     ),
     sql(
@@ -142,6 +144,7 @@ pub const ALL: &[Bug] = &[
     lost("sealed-and-not-stored", "a checkpoint is carried out of the house and its leaves are never committed", Step::Seal),
     lost("received-and-not-stored", "a notification is answered and never committed", Step::Receive),
     lost("decided-and-not-stored", "a verdict is sent whose decision was never committed", Step::Decide),
+    lost("taken-in-and-not-stored", "a notification is answered that was never committed with its decision", Step::TakeIn),
     lost("ended-and-not-stored", "an outcome is told and never committed", Step::Finish),
     lost("effect-done-and-not-stored", "what became of an effect is never committed", Step::FinishEffect),
     code("uncertain-is-applied", "no answer is taken for consent"),

@@ -74,6 +74,8 @@ steps! {
     Ask = "ask",
     /// Decision, intent and places are written.
     Decide = "decide",
+    /// A notification is stored, and its decision, intent and places with it.
+    TakeIn = "take-in",
     /// A verdict is to go out once more.
     Resend = "resend",
     /// An operation is given back.

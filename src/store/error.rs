@@ -1,6 +1,9 @@
 //! What can go wrong with the database, and what the reader can do about it. The one place where a driver's error or a
 //! constraint's name becomes one of ours.
 
+/// What stands once: whoever is second finds it there when it looks.
+const ONCE: [&str; 3] = ["operations_one_in_flight", "operations_one_record", "notifications_pkey"];
+
 /// A failed store operation.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -32,6 +35,9 @@ pub enum StoreError {
     /// The policy was replaced while an operation was decided by it.
     #[error("the policy was replaced meanwhile; the operation is decided again")]
     PolicyMoved,
+    /// What was to be stored with its decision is stored without.
+    #[error("the notification is stored without its decision")]
+    BeingStored,
     /// The judge could not judge.
     #[error("the decision cannot be recorded: {0}")]
     Judge(String),
@@ -82,7 +88,7 @@ impl From<sqlx::Error> for StoreError {
                     code if code.starts_with("08") || code.starts_with("28") || code == "3D000" => {
                         StoreError::Unreachable(message)
                     }
-                    _ if database.constraint() == Some("operations_one_in_flight") => StoreError::Contention,
+                    _ if database.constraint().is_some_and(|name| ONCE.contains(&name)) => StoreError::Contention,
                     _ if message.starts_with("no such table") => StoreError::SchemaOutdated,
                     _ => StoreError::Database(message),
                 }

@@ -111,6 +111,18 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
     /// and places.
     async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError>;
 
+    /// Whether [`Store::decide_arrival`] ever comes to anything.
+    fn decides_arrivals(&self) -> bool;
+
+    /// [`Store::receive`] and [`Store::decide`] in one transaction, for a notification with a lease: a ruling whose verdict goes out,
+    /// or nothing where that is not plain. Then it is received by itself, where it is also found should it have been written.
+    async fn decide_arrival(
+        &self,
+        new: &NewOperation,
+        deciding: Deciding<'_>,
+        judge: Judge<'_>,
+    ) -> Result<Option<Decided>, StoreError>;
+
     /// Commits that the verdict goes out once more.
     async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError>;
 

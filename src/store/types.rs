@@ -281,6 +281,8 @@ pub struct LaneFacts {
 pub enum NoRuling {
     /// The policy was replaced since the facts were gathered: nothing is written, and it begins again.
     PolicyMoved,
+    /// It is stored without its decision by now: nothing is written.
+    BeingStored,
     /// A bug.
     Broken(String),
 }
@@ -289,6 +291,7 @@ impl From<NoRuling> for StoreError {
     fn from(none: NoRuling) -> Self {
         match none {
             NoRuling::PolicyMoved => Self::PolicyMoved,
+            NoRuling::BeingStored => Self::BeingStored,
             NoRuling::Broken(what) => Self::Judge(what),
         }
     }

@@ -23,8 +23,9 @@ const NO_PART_OF_AN_OPERATION: [&str; 5] =
 /// Steps that only a command takes, in a process of its own.
 const OF_COMMANDS: [Step; 7] =
     [Step::Pause, Step::Resume, Step::Resolve, Step::OrderByHand, Step::ResendEvents, Step::ClaimOne, Step::Forget];
-/// What is done while no daemon runs, or with what only a long time brings; tests of their own break it off.
-const OF_NO_DAEMON: [Step; 2] = [Step::Rekey, Step::Retain];
+/// What is done while no daemon runs, or with what only a long time brings, or after others of its kind; tests of their own break it
+/// off.
+const OF_THEIR_OWN: [Step; 3] = [Step::Rekey, Step::Retain, Step::TakeIn];
 /// How many runs at the same time: most of their time goes by in waiting for leases.
 const AT_ONCE: usize = 5;
 /// How often a run is made in which its point was not reached, as on a busy machine a worker may lose its lease before it.
@@ -32,7 +33,7 @@ const TRIES: usize = 3;
 
 /// Every point, by name.
 fn points() -> Vec<String> {
-    let steps = Step::ALL.iter().filter(|step| !OF_NO_DAEMON.contains(step)).map(|step| step.as_str());
+    let steps = Step::ALL.iter().filter(|step| !OF_THEIR_OWN.contains(step)).map(|step| step.as_str());
     let calls = Endpoint::ALL.iter().map(|endpoint| endpoint.name).filter(|name| !NO_PART_OF_AN_OPERATION.contains(name));
     let moments = [Moment::Before, Moment::After];
     steps.chain(calls).flat_map(|name| moments.map(|moment| format!("{name}.{}", moment.as_str()))).collect()

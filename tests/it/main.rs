@@ -13,6 +13,7 @@
 
 mod admin;
 mod architecture;
+mod arrivals;
 mod audit;
 mod cancellation;
 mod chaos;

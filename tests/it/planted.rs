@@ -1,6 +1,7 @@
 //! Bugs planted one by one, each of which the crash tests, the storm or the tests of replicas must catch: so that it is known
 //! that these can fail. One binary has them all; the environment chooses.
 
+use crate::arrivals::broken_off;
 use crate::chaos::{self, Storm};
 use crate::crash;
 use crate::drill::Drill;
@@ -29,6 +30,8 @@ enum Net {
     Storm,
     /// A worker that is stopped and wakes up.
     Woken,
+    /// One operation after the other, until one is stored with its decision.
+    TakenIn,
     /// Many at once for the last places of a limit, over three replicas.
     LimitRace,
     /// Many at once for the last places in a tresor, at a platform that lets all of them.
@@ -40,6 +43,7 @@ fn net(bug: &Bug) -> Net {
         "no-fence" => Net::Woken,
         "no-intent" | "members-forgotten" => Net::Crash("ApproveShare.after"),
         "event-delivered-too-early" => Net::Crash("deliver.before"),
+        "taken-in-and-not-stored" => Net::TakenIn,
         "no-lane" => Net::Storm,
         "lane-not-moved" => Net::CapRace,
         "limits-not-locked" | "places-not-counted" => Net::LimitRace,
@@ -68,6 +72,7 @@ async fn caught(name: Option<&'static str>, net: Net) -> Vec<String> {
             chaos::run(storm, name).await.0
         }
         Net::Woken => stopped_and_woken("decide.before", None, name).await,
+        Net::TakenIn => broken_off(None, name).await,
         Net::LimitRace => limit_race(name).await,
         Net::CapRace => cap_race(name).await,
     }
@@ -127,7 +132,7 @@ async fn race(site: &Arc<Site>, ann: &UserId, tresors: Vec<TresorId>, bug: Optio
 /// What catches everything catches nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_bug_no_net_holds_anything() {
-    for net in [Net::Storm, Net::LimitRace, Net::CapRace] {
+    for net in [Net::Storm, Net::TakenIn, Net::LimitRace, Net::CapRace] {
         assert_eq!(caught(None, net).await, [""; 0], "{net:?}");
     }
     // The others are tests of their own: of crashes, and of replicas.

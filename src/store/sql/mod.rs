@@ -286,11 +286,27 @@ impl<D: Driver> Store for SqlStore<D> {
         view::intent(&row.ok_or_else(|| StoreError::Corrupt("a decision vanished".into()))?)
     }
 
+    fn decides_arrivals(&self) -> bool {
+        self.groups.is_some()
+    }
+
+    async fn decide_arrival(
+        &self,
+        new: &NewOperation,
+        deciding: Deciding<'_>,
+        judge: Judge<'_>,
+    ) -> Result<Option<Decided>, StoreError> {
+        let Some(groups) = self.groups.as_ref().filter(|_| self.is_archived(deciding.policy.0)) else { return Ok(None) };
+        let decided = group::ask_to_decide(groups, &deciding, Some(new), judge).await?;
+        decided.iter().for_each(|decided| self.fresh.note(decided));
+        Ok(decided)
+    }
+
     async fn decide(&self, deciding: Deciding<'_>, judge: Judge<'_>) -> Result<Decided, StoreError> {
         let hash = deciding.policy.0;
         let archived = self.is_archived(hash);
         if let Some(groups) = self.groups.as_ref().filter(|_| archived)
-            && let Some(decided) = group::ask_to_decide(groups, &deciding, judge).await?
+            && let Some(decided) = group::ask_to_decide(groups, &deciding, None, judge).await?
         {
             self.fresh.note(&decided);
             return Ok(decided);

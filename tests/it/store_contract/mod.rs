@@ -1,6 +1,7 @@
 //! The store's contract: every function, on both databases. What a new backend must do to be one.
 
 mod archive;
+mod arrivals;
 mod decisions;
 mod effects;
 mod groups;
@@ -132,8 +133,11 @@ impl Case {
         store: &dyn Store,
         judge: &(dyn Fn(Ground) -> Result<Ruling, NoRuling> + Send + Sync),
     ) -> Result<Decided, StoreError> {
-        let members = [user("ann")];
-        let deciding = Deciding {
+        store.decide(self.deciding(&[user("ann")]), judge).await
+    }
+
+    fn deciding<'d>(&'d self, members: &'d [UserId]) -> Deciding<'d> {
+        Deciding {
             lease: self.claimed.lease,
             key: &self.claimed.key,
             intent: &self.intent,
@@ -146,10 +150,9 @@ impl Case {
             places: &self.places,
             persons: &self.persons,
             policy: ("hash", "body"),
-            members_before: Some(&members),
+            members_before: Some(members),
             pausable: true,
-        };
-        store.decide(deciding, judge).await
+        }
     }
 
     /// Decides on an approval that is to be sent; the ruling.

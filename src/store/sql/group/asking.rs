@@ -6,7 +6,7 @@ use super::looking::{self, Own};
 use crate::domain::ids::{FlowId, UserId};
 use crate::domain::kind::Kind;
 use crate::store::group::{Answer, answered};
-use crate::store::types::{Decided, Deciding, Ground, Lease, Person, Ruling};
+use crate::store::types::{Decided, Deciding, Ground, Lease, NewOperation, Person, Ruling};
 use crate::store::{Judge, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(super) struct Asking {
     pub(super) members_before: Option<Vec<UserId>>,
     /// How long a flow waits for somebody like it.
     pub(super) join_window: Duration,
+    /// Its notification, where that is stored with the ruling.
+    pub(super) arrival: Option<NewOperation>,
 }
 
 impl Asking {
@@ -64,10 +66,11 @@ pub(super) struct Asked {
     pub(super) ruling: oneshot::Sender<Ruling>,
 }
 
-/// Has an operation decided in a group; nothing if it has to be decided by itself.
+/// Has an operation decided in a group, and stored with that where it has an `arrival`; nothing if it has to be decided by itself.
 pub(in crate::store::sql) async fn ask(
     groups: &Groups,
     deciding: &Deciding<'_>,
+    arrival: Option<&NewOperation>,
     judge: Judge<'_>,
 ) -> Result<Option<Decided>, StoreError> {
     let asking = Arc::new(Asking {
@@ -85,11 +88,15 @@ pub(in crate::store::sql) async fn ask(
         persons: deciding.persons.to_vec(),
         members_before: deciding.members_before.map(<[_]>::to_vec),
         join_window: deciding.rules.join_window,
+        arrival: arrival.cloned(),
     });
     let seen = &groups.seen;
     let is_known = asking.is_new() && seen.lane_row(&asking).is_some() && seen.counted(&asking).is_some();
     let own = if is_known {
         None
+    } else if arrival.is_some() {
+        // Nobody can look at what is not stored.
+        return Ok(None);
     } else {
         let (answer, comes) = oneshot::channel();
         groups.look.add(looking::Request { asking: Arc::clone(&asking), answer });

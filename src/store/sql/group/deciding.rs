@@ -1,7 +1,7 @@
 //! Decisions of a group: each judged by whoever asked for it, on what this replica has seen, and all written at once that stand
 //! on the same still. Whoever has lost the ground is decided by itself.
 //!
-//! No lane and no counter comes twice in a group, as none of it could know what the other takes.
+//! No lane, no counter and no message comes twice in a group, as none of it could know what the other takes.
 
 use super::super::timestamp;
 use super::asking::{Asked, Request};
@@ -23,15 +23,19 @@ use tokio::sync::oneshot;
 /// How many requests wait for the next transaction because of what they share with one in this.
 const MOST_HELD_OVER: usize = 16;
 
-/// Those that go together, and those that are for the next: no lane and no counter twice. Of those that are held over only a few
-/// are kept, so that one counter that everybody wants does not hold up everybody else; the others go by themselves.
+/// Those that go together, and those that are for the next: no lane, no counter and no message twice. Of those that are held over
+/// only a few are kept, so that one counter that everybody wants does not hold up everybody else; the others go by themselves.
 pub(super) fn split(requests: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
-    let (mut lanes, mut counters) = (HashSet::new(), HashSet::new());
+    let (mut lanes, mut counters, mut messages) = (HashSet::new(), HashSet::new(), HashSet::new());
     let (group, mut next): (Vec<_>, Vec<_>) = requests.into_iter().partition(|one| {
         let asking = &one.asking;
-        let is_apart = !lanes.contains(&asking.lane) && !asking.counters().iter().any(|key| counters.contains(*key));
+        let message = asking.arrival.as_ref().map(|new| &new.webhook_id);
+        let is_apart = !lanes.contains(&asking.lane)
+            && !asking.counters().iter().any(|key| counters.contains(*key))
+            && !message.is_some_and(|message| messages.contains(message));
         if is_apart {
             lanes.insert(asking.lane.clone());
+            messages.extend(message.cloned());
             counters.extend(asking.counters().into_iter().map(str::to_owned));
         }
         is_apart
@@ -65,6 +69,8 @@ struct Taken {
 async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) -> Result<Vec<Option<Decided>>, StoreError> {
     let mut taken = HashMap::new();
     let mut asked = Vec::new();
+    // Nobody wants them decided here any more.
+    let mut withdrawn = HashSet::new();
     for (index, one) in group.iter_mut().enumerate() {
         let Some((act, lane_row)) = act_of(one, seen) else { continue };
         if act == Act::Rule {
@@ -78,9 +84,15 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
         }
     }
     for (index, ruled, ruling) in asked {
-        // Whatever does not go out to the platform takes its own way, and is judged there once more.
-        if let Some(ruling) = ruling.await.ok().filter(|ruling| ruling.step == Step::Send) {
-            taken.insert(index, Taken { ruling: Some(ruling), ..ruled });
+        match ruling.await {
+            Ok(ruling) if ruling.step == Step::Send => {
+                taken.insert(index, Taken { ruling: Some(ruling), ..ruled });
+            }
+            // Whatever does not go out to the platform takes its own way, and is judged there once more.
+            Ok(_) => {}
+            Err(_) => {
+                withdrawn.insert(index);
+            }
         }
     }
     let standing: Vec<_> =
@@ -91,13 +103,17 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
         let asking = &one.asking;
         let taken = taken.remove(&index);
         let Some(Taken { act, ruling, counters, .. }) = taken else {
-            seen.forget(asking);
+            if !withdrawn.contains(&index) {
+                seen.forget(asking);
+            }
             return None;
         };
         let Some(row) = written.get(&asking.lease.id.to_string()) else {
             seen.moved(asking);
             return None;
         };
+        // Known before: nothing has moved.
+        let row = row.as_ref()?;
         let taken = ruling.as_ref().map(|ruling| &ruling.record).filter(|record| record.verdict == Verdict::Approve);
         seen.written(asking, &counters, row, taken.map(|record| record.decided_at.as_microsecond()));
         match act {

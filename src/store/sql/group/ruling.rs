@@ -10,7 +10,7 @@ use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver};
 use crate::store::sql::audit_time;
-use crate::store::types::Ruling;
+use crate::store::types::{NewOperation, Ruling};
 use std::collections::HashMap;
 
 /// What becomes of an operation.
@@ -50,9 +50,12 @@ pub(super) struct Standing<'s> {
     pub(super) ruling: Option<&'s Ruling>,
 }
 
-/// The records that were written, each with the version that its lane and counters have now; of the others nothing was, as their
-/// ground has moved.
-pub(super) async fn write(driver: &impl Driver, standing: &[Standing<'_>]) -> Result<HashMap<String, String>, StoreError> {
+/// What became of those that are known by name: written, with the version that lane and counters have now, or known from before
+/// (nothing), as a message or as an operation. Of the others nothing was written, as their ground has moved.
+pub(super) async fn write(
+    driver: &impl Driver,
+    standing: &[Standing<'_>],
+) -> Result<HashMap<String, Option<String>>, StoreError> {
     let mut args = stands(standing);
     args.extend(intents(standing)?);
     args.extend(records(standing));
@@ -62,8 +65,10 @@ pub(super) async fn write(driver: &impl Driver, standing: &[Standing<'_>]) -> Re
     args.extend(places(standing));
     args.extend(effects(standing));
     args.push(Arg::Int(standing.first().map_or(0, |one| micros(one.asking.join_window))));
-    let rows = driver.write(Step::Decide, RULE, args).await?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
+    args.extend(arrivals(standing));
+    let takes_in = standing.iter().any(|one| one.asking.arrival.is_some());
+    let rows = driver.write(if takes_in { Step::TakeIn } else { Step::Decide }, RULE, args).await?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.opt_text(1)?.map(str::to_owned)))).collect()
 }
 
 fn texts(standing: &[Standing<'_>], of: impl Fn(&Standing<'_>) -> Option<String>) -> Arg {
@@ -179,5 +184,18 @@ fn effects(standing: &[Standing<'_>]) -> Vec<Arg> {
         text(|_, _, effect| effect.user.as_ref().map(ToString::to_string)),
         Arg::Bools(planned.iter().map(|(.., effect)| effect.enable).collect()),
         text(|_, ruling, _| Some(audit_time(ruling.record.decided_at))),
+    ]
+}
+
+/// What is stored with its ruling.
+fn arrivals(standing: &[Standing<'_>]) -> Vec<Arg> {
+    let text = |of: fn(&NewOperation) -> String| texts(standing, move |one| one.asking.arrival.as_ref().map(of));
+    let payloads = standing.iter().map(|one| one.asking.arrival.as_ref().and_then(|new| new.payload.clone()));
+    vec![
+        text(|new| new.webhook_id.clone()),
+        text(|new| new.body_mac.clone()),
+        Arg::Blobs(payloads.collect()),
+        text(|new| new.replica.clone()),
+        ints(standing, |one| one.asking.arrival.as_ref()?.lease.map(micros)),
     ]
 }

@@ -257,6 +257,7 @@ mod tests {
             persons: Vec::new(),
             members_before: None,
             join_window: HOUR,
+            arrival: None,
         }
     }
 

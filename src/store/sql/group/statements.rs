@@ -78,7 +78,8 @@ pub(super) const LOOK: Sql = set!(
 );
 
 /// Takes lanes, then counters, where they are as they were seen; then writes of each operation that has its own, and still its
-/// lease, where it stands or how it was ruled. Who was written.
+/// lease, where it stands or how it was ruled. What comes in with its ruling is stored here, message and operation, where both are
+/// new. Who was written, and whose message or operation was known (nothing in the second column).
 ///
 /// Each part hands on whole rows, so that none is joined to what was asked: for a database to which a set is a list without an
 /// index that would be every row with every other.
@@ -86,16 +87,22 @@ pub(super) const RULE: Sql = set!(
     "with n as materialized (select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], "
     "$10::text[], $11::text[], $12::bigint[], $13::text[], $14::bigint[], $15::text[], $16::text[], "
     "$17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], "
-    "$26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::boolean[], $35::boolean[]) "
-    "as n(i, id, fence, act, lane, lane_seen, flow_id, place, new_intent, decision_id, message, decided_at, "
+    "$26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::boolean[], $35::boolean[], "
+    "$50::text[], $51::text[], $52::bytea[], $53::text[], $54::bigint[]) as n(i, id, fence, act, lane, lane_seen, flow_id, place, new_intent, decision_id, message, decided_at, "
     "additional_info, has_effects, verdict, members_before, at, tenant, kind, operation_id, tresor_id, actor_id, "
     "subject_id, requester_id, decided_by, rules, reason, policy_hash, evaluator_version, facts, facts_personal, trace, "
-    "shadow, pausable, joins)), "
+    "shadow, pausable, joins, webhook_id, body_mac, payload, home, lease)), "
     "s as materialized (select * from unnest($36::bigint[], $37::text[], $38::text[]) as s(i, limit_key, seen)), "
+    "known as materialized (select n.i, n.id from n where n.webhook_id is not null and ("
+    "exists (select 1 from notifications t where t.webhook_id = n.webhook_id offset 0) "
+    "or exists (select 1 from operations c where c.kind = n.kind and c.operation_id = n.operation_id offset 0) "
+    "or exists (select 1 from finished_operations c where c.kind = n.kind and c.operation_id = n.operation_id offset 0))), "
     // Read once more: a pause holds from the moment its command returns. It changes no lane, but what it locks is locked before
     // this statement sees anything.
     "lane as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from n "
-    "where l.lane" FOUND_BY "n.lane" FOUND " and l.xmin::text = n.lane_seen "
+    "where l.lane" FOUND_BY "n.lane" FOUND " and l.xmin::text = n.lane_seen and n.i not in (select known.i from known) "
+    // Nobody has asked for the time on its way here: where a machine stood still, what is remembered of it is not the time.
+    "and (n.webhook_id is null or n.decided_at > (select " NOW ") - 5000000) "
     "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) "
     // Nobody has looked, so it is looked now: the lane is free, and nobody waits for somebody like this.
     "and (n.place is not null or not (exists (select 1 from operations h where h.lane = n.lane offset 0) "
@@ -111,15 +118,27 @@ pub(super) const RULE: Sql = set!(
     "due_at = case when n.act = 'park' then null else o.due_at end, owner = case when n.act = 'park' then null else o.owner end "
     "from free n where n.act <> 'rule' and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     "returning n.id, n.flow_id, n.new_intent, n.lane, n.place), "
-    "ruled as (update operations o set decision_id = n.decision_id, flow_id = n.flow_id, place_in_line = coalesce(n.place, o.received_at), message = n.message, "
+    "judged as (update operations o set decision_id = n.decision_id, flow_id = n.flow_id, place_in_line = coalesce(n.place, o.received_at), message = n.message, "
     "decided_at = n.decided_at, additional_info = n.additional_info, has_effects = n.has_effects, verdict = n.verdict, sends = 1, "
     "last_failure = null, sent_at = " NOW ", members_before = n.members_before, lane = n.lane, parked_on = null "
-    "from free n where n.act = 'rule' and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
+    "from free n where n.act = 'rule' and n.webhook_id is null and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     // And nobody has worked on it before, or on another report of it.
     "and (n.place is not null or (o.attempt = 1 and o.basis is null and o.place_in_line is null and o.decision_id is null "
     "and not exists (select 1 from operations c where c.kind = n.kind and c.operation_id = n.operation_id and c.verdict is not null offset 0) "
     "and not exists (select 1 from finished_operations c where c.kind = n.kind and c.operation_id = n.operation_id and c.verdict is not null offset 0))) "
     "returning n.*, o.place_in_line), "
+    // Received before it is decided, whatever a remembered time says.
+    "arrived as materialized (select n.*, least(" NOW ", n.decided_at) as place_in_line from free n where n.webhook_id is not null), "
+    // In the order of those that are stored alone.
+    "noted as (insert into notifications (webhook_id, body_mac, record_id, received_at) select webhook_id, body_mac, id, place_in_line "
+    "from arrived order by kind collate \"C\", operation_id collate \"C\" returning webhook_id), "
+    "taken_in as (insert into operations (id, kind, operation_id, requester_id, flow_id, state, received_at, payload, owner, fence, due_at, home, "
+    "decision_id, message, decided_at, additional_info, has_effects, verdict, sends, sent_at, members_before, lane, place_in_line) "
+    "select n.id, n.kind, n.operation_id, n.requester_id, n.flow_id, 'running', n.place_in_line, n.payload, n.home, n.fence, "
+    NOW " + n.lease, n.home, n.decision_id, n.message, n.decided_at, n.additional_info, n.has_effects, n.verdict, 1 as sends, "
+    NOW ", n.members_before as members, n.lane as holds, n.place_in_line from arrived n where (select count(*) from noted) >= 0 "
+    "order by n.kind collate \"C\", n.operation_id collate \"C\"), "
+    "ruled as materialized (select * from judged union all select * from arrived), "
     "written as materialized (select id, flow_id, new_intent, lane, place from stood "
     "union all select id, flow_id, new_intent, lane, place_in_line from ruled), "
     "begun as (insert into flows (id, intent, attempts, lane, since) select w.flow_id, w.new_intent, 1, w.lane, w.place "
@@ -138,7 +157,7 @@ pub(super) const RULE: Sql = set!(
     "from unnest($41::text[], $42::text[], $43::text[], $44::text[], $45::text[], $46::text[], "
     "$47::boolean[], $48::text[]) as e(id, decision_id, record_id, rule, action, user_id, enable, at) "
     "where e.record_id = any(array(select id from ruled))) "
-    "select id, pg_current_xact_id()::xid::text from written"
+    "select id, pg_current_xact_id()::xid::text from written union all select known.id, null from known"
 );
 
 /// Outcomes and final states, where nobody is in line for the lane, which is moved and freed; and what became of deliveries of

@@ -39,6 +39,8 @@
 //!     one transaction: outcome, lane freed and handed on
 //! ```
 //!
+//! Where all that an operation is judged by is known here, its notification is committed by the first of the two below as well.
+//!
 //! A notification is answered only after it is committed; the intent is committed before the platform is called; an
 //! operation never gets two different verdicts; what is unknown is never approved. Whoever loses to a conflict waits in
 //! line, is told to start again when it is its flow's turn, and finds the lane held for it.

@@ -4,7 +4,6 @@
 //! than [`AT_MOST_FOR`]. Some stand back while others are at work, for [`STAND_BACK_FOR`] at most.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 
@@ -36,10 +35,8 @@ pub(super) enum Urgency {
 #[derive(Debug)]
 pub(super) struct Turns {
     free: Semaphore,
-    /// How many wait for one now.
-    wanted: AtomicUsize,
-    /// One of those does not wait any more, or a turn is over.
-    moved: Notify,
+    /// A turn is over.
+    over: Notify,
 }
 
 /// A turn, until it is dropped.
@@ -53,13 +50,13 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Given back before anybody hears of it.
         drop(self.permit.take());
-        self.turns.moved.notify_one();
+        self.turns.over.notify_one();
     }
 }
 
 impl Turns {
     pub(super) const fn new() -> Self {
-        Self { free: Semaphore::const_new(AT_ONCE), wanted: AtomicUsize::new(0), moved: Notify::const_new() }
+        Self { free: Semaphore::const_new(AT_ONCE), over: Notify::const_new() }
     }
 
     /// A turn; none where it does not come.
@@ -69,10 +66,7 @@ impl Turns {
         {
             return turn;
         }
-        self.wanted.fetch_add(1, Ordering::Relaxed);
         let permit = tokio::time::timeout(AT_MOST_FOR, self.free.acquire()).await;
-        self.wanted.fetch_sub(1, Ordering::Relaxed);
-        self.moved.notify_one();
         Some(self.of(permit.ok()?.ok()?))
     }
 
@@ -80,19 +74,18 @@ impl Turns {
         Turn { turns: self, permit: Some(permit) }
     }
 
-    /// A turn while nobody else has one or wants one, or any if there is more than a little to do with it.
+    /// A turn while nobody else has one, and so nobody waits for one; or any if there is more than a little to do with it.
     async fn left_over(&self, are_few: impl Fn() -> bool) -> Option<Turn<'_>> {
         loop {
             if !are_few() {
                 return self.free.acquire().await.ok().map(|permit| self.of(permit));
             }
-            if self.wanted.load(Ordering::Relaxed) == 0
-                && self.free.available_permits() == AT_ONCE
+            if self.free.available_permits() == AT_ONCE
                 && let Ok(permit) = self.free.try_acquire()
             {
                 return Some(self.of(permit));
             }
-            self.moved.notified().await;
+            self.over.notified().await;
         }
     }
 }

@@ -120,7 +120,6 @@ mod tests {
     use crate::domain::ids::{FlowId, OperationId, RecordId};
     use crate::domain::kind::Kind;
     use crate::domain::operation::OperationKey;
-    use crate::flow::State;
     use tokio::time::Instant;
 
     fn new() -> NewOperation {
@@ -137,19 +136,6 @@ mod tests {
         }
     }
 
-    fn view(new: &NewOperation) -> OperationView {
-        OperationView {
-            id: new.id,
-            flow_id: FlowId::generate(),
-            attempt: 1,
-            kind: new.key.kind,
-            operation_id: new.key.operation_id.to_string(),
-            state: State::Running,
-            decision: None,
-            outcome: None,
-        }
-    }
-
     /// The record under which it is stored with its decision, or is to be stored without.
     async fn comes_to(arrival: Arrival, decisions: &Decisions) -> Result<RecordId, RecordId> {
         arrival.stored(decisions).await.map(|view| view.id).map_err(|new| new.id)
@@ -162,7 +148,7 @@ mod tests {
         let taken = arriving.notification().clone();
         assert!(arriving.take());
         assert!(!arriving.take(), "once");
-        arriving.tell(view(&taken));
+        arriving.tell(taken.view(FlowId::generate()));
         assert_eq!(comes_to(arrival, &decisions).await, Ok(taken.id));
         for has_tried in [false, true] {
             let (arrival, arriving) = Arrival::new(taken.clone());
@@ -198,7 +184,7 @@ mod tests {
                 tokio::time::sleep(if is_quick { AT_MOST / 2 } else { AT_MOST * 2 }).await;
                 let has_taken = arriving.take();
                 if has_taken {
-                    arriving.tell(view(&taken));
+                    arriving.tell(taken.view(FlowId::generate()));
                 }
                 has_taken
             };
@@ -217,7 +203,7 @@ mod tests {
         assert!(arriving.take());
         let told = async {
             tokio::time::sleep(AT_MOST * 4).await;
-            arriving.tell(view(&taken));
+            arriving.tell(taken.view(FlowId::generate()));
         };
         let (stored, ()) = tokio::join!(comes_to(arrival, &decisions), told);
         assert_eq!((stored, begun.elapsed()), (Ok(taken.id), AT_MOST * 4));

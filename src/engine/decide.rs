@@ -12,11 +12,9 @@ use crate::domain::disposition::Disposition;
 use crate::domain::ids::{DecisionId, UserId};
 use crate::domain::verdict::Verdict;
 use crate::fault;
-use crate::flow::{Ending, Event, Phase, SendMode, State, Step, step};
+use crate::flow::{Ending, Event, Phase, SendMode, Step, step};
 use crate::policy::{EVALUATOR_VERSION, Evaluation, Input, LimitKey, Policy, RuleMode, RuleTrace};
-use crate::store::{
-    ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, OperationView, Passed, Person, Ruling, Sent, StoreError,
-};
+use crate::store::{ByHand, Claimed, Decided, Deciding, Ground, LastFailure, NoRuling, Passed, Person, Ruling, Sent, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -78,10 +76,10 @@ impl Engine {
                 decided => decided?,
             };
             match decided {
-                Some(Decided::Ruled { ruling, sent, passed }) => return Ok(Reached::Ruled { ruling, sent, passed }),
-                Some(Decided::Parked(passed)) => return Ok(Reached::Parked(passed)),
+                Decided::Ruled { ruling, sent, passed } => return Ok(Reached::Ruled { ruling, sent, passed }),
+                Decided::Parked(passed) => return Ok(Reached::Parked(passed)),
                 // The lane is ours now, so the facts cannot age a second time. It may have joined a flow, and ended what waited there.
-                Some(Decided::Stale) | None => self.events_due.notify_one(),
+                Decided::Stale => self.events_due.notify_one(),
             }
         }
     }
@@ -96,31 +94,22 @@ impl Engine {
     ) -> Result<Option<Reached>, StoreError> {
         arriving.wait_for_turn();
         let decided = match self.judge(claimed, policy, gathered, Some(&arriving)).await {
-            Err(StoreError::PolicyMoved | StoreError::BeingStored) => None,
+            Err(StoreError::PolicyMoved | StoreError::BeingStored) => return Ok(None),
             decided => decided?,
         };
-        let Some(Decided::Ruled { ruling, sent, passed }) = decided else { return Ok(None) };
-        arriving.tell(OperationView {
-            id: claimed.lease.id,
-            flow_id: ruling.record.flow,
-            attempt: ruling.record.attempt,
-            kind: claimed.key.kind,
-            operation_id: claimed.key.operation_id.to_string(),
-            state: State::Running,
-            decision: None,
-            outcome: None,
-        });
+        let Decided::Ruled { ruling, sent, passed } = decided else { return Ok(None) };
+        let view = arriving.notification().view(ruling.record.flow);
+        arriving.tell(view);
         Ok(Some(Reached::Ruled { ruling, sent, passed }))
     }
 
-    /// Nothing only of what is to be stored with its decision.
     async fn judge(
         &self,
         claimed: &Claimed,
         policy: &Policy,
         gathered: &Gathered,
         arriving: Option<&Arriving>,
-    ) -> Result<Option<Decided>, StoreError> {
+    ) -> Result<Decided, StoreError> {
         let kind = claimed.key.kind;
         let by_hand = claimed.by_hand.as_ref();
         let queries: Vec<_> = policy
@@ -190,8 +179,11 @@ impl Engine {
             Ok(Ruling { record, message, additional_info, effects, step: next, escalation })
         };
         match arriving {
-            Some(arriving) => self.store.decide_arrival(arriving.notification(), deciding, &rule).await,
-            None => self.store.decide(deciding, &rule).await.map(Some),
+            Some(arriving) => {
+                let decided = self.store.decide_arrival(arriving.notification(), deciding, &rule).await?;
+                decided.ok_or(StoreError::BeingStored)
+            }
+            None => self.store.decide(deciding, &rule).await,
         }
     }
 

@@ -10,7 +10,7 @@ use super::settings::Mode;
 use super::waiters::Heard;
 use crate::domain::ids::{RecordId, UserId};
 use crate::domain::operation::Notification;
-use crate::store::{Claimed, Lease, NewOperation, OperationView, Received, StoreError};
+use crate::store::{Lease, NewOperation, OperationView, Received, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -95,43 +95,30 @@ impl Engine {
             webhook_id,
             body_mac: self.master_key.fingerprint(&body),
             id,
-            key: notification.key.clone(),
-            requester: notification.requester.clone(),
+            key: notification.key,
+            requester: notification.requester,
             requested_flow: notification.flow,
-            payload: sealed.clone(),
+            payload: sealed,
             replica: self.settings.replica.clone(),
             lease: worker.as_ref().map(|_| self.settings.lease),
         };
         // Whoever continues a flow, or is only looked at, has more to it than a decision.
         let may_wait =
-            worker.is_some() && sealed.is_some() && new.requested_flow.is_none() && self.settings.mode == Mode::Enforce;
+            worker.is_some() && new.payload.is_some() && new.requested_flow.is_none() && self.settings.mode == Mode::Enforce;
         let waits_for_decision = may_wait && self.store.decides_arrivals() && self.decisions.are_near();
         // Before anybody works on it, so that its end cannot be missed.
         let heard = waits.then(|| self.waiters.register(id));
         let since = Instant::now();
         // The worker reads what it needs meanwhile; it sends nothing before the operation is stored.
         let (stored, is_stored) = watch::channel(false);
+        let in_hand = worker.map(|worker| (new.claimed(), worker));
         let (new, arriving) = if waits_for_decision {
             let (arrival, arriving) = Arrival::new(new);
             (Err(arrival), Some(arriving))
         } else {
             (Ok(new), None)
         };
-        if let Some(worker) = worker {
-            let claimed = Claimed {
-                lease: Lease { id, fence: 1 },
-                key: notification.key,
-                requester: notification.requester,
-                requested_flow: notification.flow,
-                payload: sealed,
-                tries: 0,
-                decision: None,
-                sent: None,
-                age: Duration::ZERO,
-                by_hand: None,
-                last_failure: None,
-                attempt: 1,
-            };
+        if let Some((claimed, worker)) = in_hand {
             self.spawn(claimed, worker, Hold::from_when_stored(is_stored, arriving, since, self.settings.lease));
         }
         let new = match new {
@@ -161,7 +148,7 @@ impl Engine {
         match received? {
             // Stored by a write that nobody heard the end of, and so its worker is gone and has sent nothing.
             Received::Known(view) if view.id == id => {
-                let _ = self.store.reschedule(&Lease { id, fence: 1 }, Duration::ZERO, false, true, None).await;
+                let _ = self.store.reschedule(&Lease::first(id), Duration::ZERO, false, true, None).await;
                 self.wake.notify_one();
                 Ok(Accepted { view, heard: None })
             }

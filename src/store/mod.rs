@@ -10,6 +10,7 @@ mod connection;
 mod dialect;
 mod error;
 mod group;
+mod incoming;
 mod ledger;
 mod operating;
 mod outbox;
@@ -22,6 +23,7 @@ mod sqlite;
 mod types;
 
 pub use error::StoreError;
+pub use incoming::{NewOperation, Received};
 pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrder, RowsSeen, Sealed, Stray};
 pub use operating::{
     EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Rekeyed, Rekeying, Reseal, Resolved, Review,
@@ -35,8 +37,8 @@ pub use search::{Cursor, DayCount, DecisionQuery, FoundDecision, FoundOutcome, F
 pub use sqlite::open as open_sqlite;
 pub use types::{
     ByHand, Claimed, ClaimedEffect, Decided, Deciding, DecisionView, EffectLease, EffectResult, Finished, Finishing, Ground,
-    HandOrder, HandRole, LaneFacts, LaneRules, LastFailure, Lease, NewOperation, NoRuling, OperationView, Ordered, OutcomeView,
-    Passed, Person, Received, Ruling, Sent,
+    HandOrder, HandRole, LaneFacts, LaneRules, LastFailure, Lease, NoRuling, OperationView, Ordered, OutcomeView, Passed, Person,
+    Ruling, Sent,
 };
 
 use crate::audit::WrappedKey;

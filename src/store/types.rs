@@ -25,40 +25,12 @@ pub struct Lease {
     pub fence: i64,
 }
 
-/// A notification to be stored.
-#[derive(Debug, Clone)]
-pub struct NewOperation {
-    /// The header `webhook-id`.
-    pub webhook_id: String,
-    /// What tells this body from another without giving it away: an HMAC, in hex.
-    pub body_mac: String,
-    /// The record it will have, if it is new.
-    pub id: RecordId,
-    /// Which operation.
-    pub key: OperationKey,
-    /// Who was logged in.
-    pub requester: Option<UserId>,
-    /// The flow that the client says it continues.
-    pub requested_flow: Option<FlowId>,
-    /// The notification, sealed. Without it nothing new is stored, as it could not be decided.
-    pub payload: Option<Vec<u8>>,
-    /// The replica that takes it in, where requests may wait for it.
-    pub replica: String,
-    /// For how long this replica works on it from now on, if it has room.
-    pub lease: Option<Duration>,
-}
-
-/// What became of a notification.
-#[derive(Debug, Clone)]
-pub enum Received {
-    /// It is new.
-    New(OperationView, Option<Lease>),
-    /// The operation was known already.
-    Known(OperationView),
-    /// The same `webhook-id` came with another body before.
-    WebhookReused,
-    /// It is new and has no payload; nothing was stored.
-    Incomplete,
+impl Lease {
+    /// Of whoever takes an operation in.
+    #[must_use]
+    pub const fn first(id: RecordId) -> Self {
+        Self { id, fence: 1 }
+    }
 }
 
 /// An operation as the API shows it.

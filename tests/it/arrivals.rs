@@ -51,7 +51,7 @@ impl Acquainted {
         let ended = self.site.comes_to(record, &["approved", "rejected", "escalated", "failed", "unknown"]).await;
         assert_eq!(ended.text("state"), state, "{}", ended.body);
         // Its worker has come to its end, too: nothing of it is logged any more.
-        until("its end is written", async || self.steps().iter().filter(|step| *step == "finish.after").count() > 0).await;
+        until("its end is written", async || self.steps().iter().any(|step| step == "finish.after")).await;
     }
 
     /// The steps of an operation that were taken, in order.

@@ -8,7 +8,8 @@ use crate::flow::State;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{Lease, NewOperation, OperationView, Received};
+use crate::store::incoming::{NewOperation, Received};
+use crate::store::types::{Lease, OperationView};
 
 const REMEMBER: Sql = sql!(
     "insert into notifications (webhook_id, body_mac, record_id, received_at) values ($1, $2, $3, " NOW
@@ -100,17 +101,7 @@ pub(super) async fn receive(tx: &mut dyn Transaction, mut new: NewOperation) -> 
 
 /// How an operation stands that was just taken in, and the lease on it if there is one.
 pub(super) fn taken_in(new: &NewOperation, flow_id: FlowId) -> Received {
-    let view = OperationView {
-        id: new.id,
-        flow_id,
-        attempt: 1,
-        kind: new.key.kind,
-        operation_id: new.key.operation_id.to_string(),
-        state: if new.lease.is_some() { State::Running } else { State::Received },
-        decision: None,
-        outcome: None,
-    };
-    Received::New(view, new.lease.map(|_| Lease { id: new.id, fence: 1 }))
+    Received::New(new.view(flow_id), new.lease.map(|_| Lease::first(new.id)))
 }
 
 fn known(view: Option<OperationView>) -> Result<Received, StoreError> {

@@ -27,10 +27,11 @@ mod view;
 use super::connection::{Driver, Row, Transaction, args, first};
 use super::dialect::sql;
 use super::group::answered;
+use super::incoming::{NewOperation, Received};
 use super::recorded::{PolicyActivation, Recorded, RecordedRange};
 use super::types::{
     Claimed, ClaimedEffect, Decided, Deciding, EffectLease, EffectResult, Finished, Finishing, HandOrder, LaneFacts, LaneRules,
-    LastFailure, Lease, NewOperation, OperationView, Ordered, Passed, Received, Sent,
+    LastFailure, Lease, OperationView, Ordered, Passed, Sent,
 };
 use super::{Judge, Rewritten, Store, StoreError};
 use crate::audit::{WrappedKey, audit_time};

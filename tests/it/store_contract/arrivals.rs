@@ -15,21 +15,7 @@ struct Coming {
 impl Coming {
     async fn new(store: &dyn Store, id: &str, tresor: &str) -> Self {
         let new = NewOperation { lease: Some(LEASE), ..new(&format!("msg-{id}"), id) };
-        let claimed = Claimed {
-            lease: assent::store::Lease { id: new.id, fence: 1 },
-            key: new.key.clone(),
-            requester: new.requester.clone(),
-            requested_flow: None,
-            payload: new.payload.clone(),
-            tries: 0,
-            decision: None,
-            sent: None,
-            age: Duration::ZERO,
-            by_hand: None,
-            last_failure: None,
-            attempt: 1,
-        };
-        let mut case = Case::of(claimed, tresor);
+        let mut case = Case::of(new.claimed(), tresor);
         case.queries = vec![("window".into(), format!("shares|{tresor}"), HOUR)];
         case.places = vec![format!("shares|{tresor}")];
         case.seen = store.lane_facts(&case.lane, Some(tresor)).await.unwrap().version;

@@ -10,7 +10,7 @@ use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver};
 use crate::store::group::Answer;
-use crate::store::types::{NewOperation, Received};
+use crate::store::incoming::{NewOperation, Received};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;

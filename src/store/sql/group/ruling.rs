@@ -9,8 +9,9 @@ use crate::domain::verdict::Verdict;
 use crate::fault::Step;
 use crate::store::StoreError;
 use crate::store::connection::{Arg, Driver};
+use crate::store::incoming::NewOperation;
 use crate::store::sql::audit_time;
-use crate::store::types::{NewOperation, Ruling};
+use crate::store::types::Ruling;
 use std::collections::HashMap;
 
 /// What becomes of an operation.

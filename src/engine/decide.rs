@@ -43,7 +43,7 @@ impl Engine {
             let gathered = tokio::select! {
                 biased;
                 lost = hold.is_lost() => return Err(lost),
-                gathered = self.gather(claimed, payload, &policy) => gathered,
+                gathered = self.gather(claimed, payload, &policy, arriving.is_some()) => gathered,
             };
             self.decisions.took(begun.elapsed());
             let arrived = match (arriving.take(), &gathered) {

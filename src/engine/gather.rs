@@ -49,7 +49,15 @@ type Part<T> = Result<T, String>;
 type Registered = BTreeMap<UserId, bool>;
 
 impl Engine {
-    pub(super) async fn gather(&self, claimed: &Claimed, payload: &Payload, policy: &Policy) -> Result<Gathered, NotGathered> {
+    /// `is_arriving`: it is not stored yet. Of a new tresor it is guessed that nobody has come there; should somebody have, what was
+    /// gathered counts as too old, and nothing is guessed again.
+    pub(super) async fn gather(
+        &self,
+        claimed: &Claimed,
+        payload: &Payload,
+        policy: &Policy,
+        is_arriving: bool,
+    ) -> Result<Gathered, NotGathered> {
         let kind = claimed.key.kind;
         let details = self.platform.details(kind, &claimed.key.operation_id).await;
         self.health.note(&details);
@@ -63,8 +71,12 @@ impl Engine {
         let intent =
             Intent { kind, tresor: details.tresor.clone(), actor: details.actor.clone(), subject: details.subject.clone() };
         let lane = Lane::of(&intent);
-        // The version first: what is read after it is at least as new.
-        let recorded = self.store.lane_facts(&lane, intent.tresor.as_ref().map(|tresor| tresor.as_str())).await?;
+        // The version first: what is read after it is at least as new. A guess says that nothing ever came to an end there.
+        let guess = if is_arriving && kind == Kind::TresorCreation { self.store.new_lane_facts(&lane) } else { None };
+        let recorded = match guess {
+            Some(guess) => guess,
+            None => self.store.lane_facts(&lane, intent.tresor.as_ref().map(|tresor| tresor.as_str())).await?,
+        };
         let needs = Needs { vital: policy.facts_for(kind), shadow: policy.shadow_facts_for(kind) };
         let needed = needs.vital | needs.shadow;
         let (members, users, people, tresor) = tokio::join!(

@@ -4,7 +4,7 @@
 //! How to add to it: a method on [`Store`] says what must hold and in which transaction; its SQL goes into `sql/`, once
 //! for both databases, with `dialect::sql` where they differ; the contract suite in `tests/` runs it on both. No method
 //! may call the network, decide anything, or read a clock other than the database's. Locks are taken in one order
-//! everywhere: lanes, then limit keys, then persons, each sorted.
+//! everywhere: lanes (new ones first, for which nobody waits who has one that is there), then limit keys, then persons, each sorted.
 
 mod connection;
 mod dialect;
@@ -105,6 +105,10 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
 
     /// The lane's version, to be remembered before facts are read, and what is recorded of its tresor.
     async fn lane_facts(&self, lane: &Lane, tresor: Option<&str>) -> Result<LaneFacts, StoreError>;
+
+    /// What [`Store::lane_facts`] says of a lane that nobody has come to. A guess for the creation of a tresor: where somebody has,
+    /// [`Store::decide_arrival`] writes nothing, and [`Store::decide`] finds the facts too old. Nothing where it is known to be wrong.
+    fn new_lane_facts(&self, lane: &Lane) -> Option<LaneFacts>;
 
     /// What an operation wanted, from its decision.
     async fn intent_of(&self, decision: DecisionId) -> Result<Intent, StoreError>;

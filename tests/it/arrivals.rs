@@ -95,6 +95,29 @@ async fn where_all_of_it_is_known_an_operation_takes_two_transactions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_a_new_tresor_and_what_comes_next_on_it() {
+    let known = Acquainted::new(json!({})).await;
+    let short_way = ["take-in.before", "take-in.after", "finish.before", "finish.after"];
+    // On a busy machine what is read may take too long for that.
+    for _ in 0..40 {
+        let ann = known.site.person();
+        let tresor = known.site.simulator.world().create_tresor(&ann).unwrap();
+        known.forget_steps();
+        let data = Drill::data(Kind::TresorCreation, tresor.as_str(), &ann, "approve");
+        known.ends(known.site.report(&data, 0).await.text("id"), "approved").await;
+        let creation = known.steps();
+        known.forget_steps();
+        let (bob, now) = (known.site.person(), known.site.simulator.now());
+        let share = known.site.simulator.world().share(&ann, &bob, &tresor, now).unwrap();
+        known.ends(known.site.report(&Drill::data(Kind::Share, &share, &ann, "approve"), 0).await.text("id"), "approved").await;
+        if (creation, known.steps()) == (short_way.map(str::to_owned).to_vec(), short_way.map(str::to_owned).to_vec()) {
+            return;
+        }
+    }
+    panic!("none did: {:?}", known.steps());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_the_end_hears_of_it() {
     let known = Acquainted::new(json!({})).await;
     let answered = known.site.report(&known.share("approve"), 30).await;

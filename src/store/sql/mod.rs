@@ -280,6 +280,10 @@ impl<D: Driver> Store for SqlStore<D> {
         })
     }
 
+    fn new_lane_facts(&self, lane: &Lane) -> Option<LaneFacts> {
+        self.groups.as_ref()?.new_lane_facts(lane.as_str())
+    }
+
     async fn intent_of(&self, decision: DecisionId) -> Result<Intent, StoreError> {
         const INTENT: super::dialect::Sql =
             sql!("select kind, tresor_id, actor_id, subject_id from decisions where id = $1" AS_UUID);
@@ -371,6 +375,7 @@ impl<D: Driver> Store for SqlStore<D> {
         if let (Some(groups), Some(lane)) = (&self.groups, &lane) {
             // Where one had waited, more may.
             groups.set_awaited(lane.as_str(), passed.handed_to.is_some());
+            groups.forget_lane(lane.as_str());
         }
         Ok(Finished { passed, ..Finished::default() })
     }

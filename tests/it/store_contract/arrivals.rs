@@ -14,12 +14,27 @@ struct Coming {
 
 impl Coming {
     async fn new(store: &dyn Store, id: &str, tresor: &str) -> Self {
+        let mut coming = Self::guessed(id, tresor);
+        coming.case.seen = store.lane_facts(&coming.case.lane, Some(tresor)).await.unwrap().version;
+        coming
+    }
+
+    /// Nobody has asked how its lane stands.
+    fn guessed(id: &str, tresor: &str) -> Self {
         let new = NewOperation { lease: Some(LEASE), ..new(&format!("msg-{id}"), id) };
         let mut case = Case::of(new.claimed(), tresor);
         case.queries = vec![("window".into(), format!("shares|{tresor}"), HOUR)];
         case.places = vec![format!("shares|{tresor}")];
-        case.seen = store.lane_facts(&case.lane, Some(tresor)).await.unwrap().version;
         Self { new, case }
+    }
+
+    /// The creation of a tresor.
+    fn creation(tresor: &str) -> Self {
+        let mut coming = Self::guessed(tresor, tresor);
+        let key = OperationKey { kind: Kind::TresorCreation, operation_id: OperationId::new(tresor).unwrap() };
+        (coming.new.key, coming.case.claimed.key) = (key.clone(), key);
+        coming.case.intent = Intent { kind: Kind::TresorCreation, subject: None, ..share(tresor) };
+        coming
     }
 
     async fn decide(&self, store: &dyn Store) -> Option<Ruling> {
@@ -157,9 +172,10 @@ async fn what_is_not_plain_leaves_nothing_and_is_taken_in_by_itself() {
 
     let before = counts(&database).await;
     for (what, coming, step) in [
+        // First: once something is found to have moved, counters are looked at anew.
+        ("counted", &counted, Step::Send),
         ("held", &held, Step::Send),
         ("moved", &moved, Step::Send),
-        ("counted", &counted, Step::Send),
         ("paused", &paused, Step::Send),
         ("asked", &asked, Step::AwaitReview),
         ("message", &message, Step::Send),
@@ -260,10 +276,157 @@ async fn what_is_stored_meanwhile_is_not_decided_here_and_what_is_known_stays_kn
     assert!(coming.decide(store.as_ref()).await.is_some(), "nobody has to look for anything");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_nobody_has_come_to_is_made_with_what_takes_it_and_remembered_as_it_ends() {
+    let (database, store) = open(Backend::Postgres).await;
+    let there = database.open().await;
+    let lane = |tresor: &str| Lane::of(&share(tresor));
+    assert!(store.new_lane_facts(&lane("new")).is_none(), "nobody has asked for the time");
+    acquainted(&store, "t").await;
+    assert!(store.new_lane_facts(&lane("t")).is_none(), "somebody has been there");
+    let guess = store.new_lane_facts(&lane("new")).unwrap();
+    assert_eq!((guess.version, guess.creator), (0, None));
+
+    let creation = Coming::creation("new");
+    let ruling = creation.decide(store.as_ref()).await.expect("what its limit counts was looked at");
+    let stands = "select l.version || ' ' || o.state from operations o join lanes l on l.lane = o.lane";
+    assert_eq!(database.texts(stands).await, ["0 running"]);
+    assert!(store.new_lane_facts(&lane("new")).is_none(), "it is made");
+    finish_with(&store, &creation.case, Some(&ruling), None).await.unwrap();
+
+    let next = Coming::new(store.as_ref(), "next", "new").await;
+    let here = store.lane_facts(&next.case.lane, Some("new")).await.unwrap();
+    let recorded = there.lane_facts(&next.case.lane, Some("new")).await.unwrap();
+    assert_eq!((here.version, &here.creator, here.created_at), (1, &Some(user("ann")), recorded.created_at));
+    assert_eq!((recorded.version, recorded.creator), (here.version, here.creator));
+    assert!(here.created_at.is_some());
+    // And nobody had to be asked.
+    database.try_run("update tresors set creator_id = 'eve' where id = 'new'").await.unwrap();
+    assert_eq!(store.lane_facts(&next.case.lane, Some("new")).await.unwrap().creator, Some(user("ann")));
+    assert!(next.decide(store.as_ref()).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tresor_that_is_known_otherwise_than_its_creation_says_is_not_remembered_by_that() {
+    let (database, store) = open(Backend::Postgres).await;
+    acquainted(&store, "t").await;
+    for (tresor, verdict) in [("approved", Verdict::Approve), ("rejected", Verdict::Reject)] {
+        let creation = Coming::creation(tresor);
+        let judge = |ground: Ground| Ok(creation.case.ruling(&ground, verdict, Step::Send));
+        let ruling = creation.decide_by(store.as_ref(), &judge).await.unwrap();
+        let otherwise = format!("insert into tresors (id, creator_id, created_at) values ('{tresor}', 'eve', 1)");
+        database.try_run(&otherwise).await.unwrap();
+        let (ending, lease) = (Ending::new(Outcome::Applied, Some(verdict)), creation.case.claimed.lease);
+        let finishing = Finishing {
+            lease,
+            key: &creation.case.claimed.key,
+            decision: Some(ruling.record.id),
+            ending: &ending,
+            rules: RULES,
+            ruling: Some(&ruling),
+            replica: "me",
+            deliver_within: None,
+        };
+        store.finish(finishing).await.unwrap();
+        let recorded = store.lane_facts(&creation.case.lane, Some(tresor)).await.unwrap();
+        assert_eq!((recorded.version, recorded.creator), (1, Some(user("eve"))), "{tresor}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_ends_by_itself_leaves_nothing_old_behind() {
+    let (database, store) = open(Backend::Postgres).await;
+    acquainted(&store, "t").await;
+    let creation = Coming::creation("new");
+    let ruling = creation.decide(store.as_ref()).await.unwrap();
+    // As where somebody stands in line: not in a group.
+    creation.case.finish(store.as_ref(), Some(ruling.record.id), Outcome::Applied).await;
+    // Two more go the long way, with the lane in their hands when anybody looks at it.
+    let share = Coming::guessed("share", "new");
+    assert!(matches!(store.receive(share.new.clone()).await.unwrap(), Received::New(_, Some(_))));
+    let (hold, mut again) = (share.case.decide(store.as_ref(), Verdict::Approve, Step::Send).await, share);
+    assert!(matches!(hold, Decided::Stale), "{hold:?}");
+    again.case.seen = store.lane_facts(&again.case.lane, Some("new")).await.unwrap().version;
+    let ruling = again.case.approve(store.as_ref()).await;
+    finish_with(&store, &again.case, Some(&ruling), None).await.unwrap();
+    let facts = store.lane_facts(&again.case.lane, Some("new")).await.unwrap();
+    assert_eq!((facts.version, facts.creator), (2, Some(user("ann"))));
+    assert_eq!(database.texts("select creator_id from tresors where id = 'new'").await, ["ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_lane_with_a_counter_that_has_moved_is_taken_in_by_itself() {
+    let (database, store) = open(Backend::Postgres).await;
+    acquainted(&store, "t").await;
+    let mut creation = Coming::creation("new");
+    (creation.case.queries, creation.case.places) = (vec![("window".into(), "shares|t".into(), HOUR)], vec!["shares|t".into()]);
+    let before = counts(&database).await;
+    database.try_run("update limit_keys set limit_key = limit_key where limit_key = 'shares|t'").await.unwrap();
+    assert!(creation.decide(store.as_ref()).await.is_none());
+    assert_eq!(counts(&database).await, before);
+    assert!(matches!(store.receive(creation.new.clone()).await.unwrap(), Received::New(_, Some(_))));
+    creation.case.approve(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_replicas_that_guess_at_once_one_has_the_lane() {
+    let (database, here) = open(Backend::Postgres).await;
+    let there = database.open().await;
+    acquainted(&here, "t").await;
+    acquainted(&there, "u").await;
+    let mut creations = JoinSet::new();
+    for number in 0..40 {
+        let store = Arc::clone(if number % 2 == 0 { &here } else { &there });
+        let mut creation = Coming::creation(&format!("tresor-{}", number / 2));
+        creation.new.webhook_id = format!("msg-{number}");
+        let key = OperationKey { operation_id: OperationId::new(format!("op-{number}")).unwrap(), ..creation.new.key };
+        (creation.new.key, creation.case.claimed.key) = (key.clone(), key);
+        creations.spawn(async move { creation.decide(store.as_ref()).await.is_some() });
+    }
+    let decided = creations.join_all().await.into_iter().filter(|is_decided| *is_decided).count();
+    let held = "select cast(count(*) as text) from operations where operation_id like 'op-%' and lane is not null";
+    assert_eq!(database.texts(held).await, [decided.to_string()]);
+    assert_eq!(decided, 20, "one for each lane");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_somebody_was_there_the_guess_writes_nothing() {
+    let (database, store) = open(Backend::Postgres).await;
+    let there = database.open().await;
+    acquainted(&store, "t").await;
+    // One lane that somebody has looked at, one that is held, and one that has moved.
+    there.lane_facts(&Lane::of(&share("looked-at")), None).await.unwrap();
+    let held = Coming::new(there.as_ref(), "holder", "held").await;
+    there.receive(held.new.clone()).await.unwrap();
+    held.case.approve(there.as_ref()).await;
+    acquainted(&there, "moved").await;
+    let paused = Coming::creation("paused");
+    assert!(there.pause("tresor:paused", "olga", None).await.unwrap());
+    let before = counts(&database).await;
+    let guessed = ["looked-at", "held", "moved"].map(Coming::creation);
+    for one in guessed.iter().chain([&paused]) {
+        let what = &one.new.key.operation_id;
+        assert!(store.new_lane_facts(&one.case.lane).is_some(), "{what}: nothing is known of it here");
+        assert!(one.decide(store.as_ref()).await.is_none(), "{what}");
+        assert_eq!(counts(&database).await, before, "{what}");
+    }
+    // By itself each finds how things are.
+    for one in guessed {
+        assert!(matches!(store.receive(one.new.clone()).await.unwrap(), Received::New(_, Some(_))));
+        let decided = one.case.decide(store.as_ref(), Verdict::Approve, Step::Send).await;
+        match one.new.key.operation_id.as_str() {
+            "looked-at" => assert!(matches!(decided, Decided::Ruled { .. }), "{decided:?}"),
+            "held" => assert!(matches!(decided, Decided::Parked(_)), "{decided:?}"),
+            _ => assert!(matches!(decided, Decided::Stale), "{decided:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_takes_no_sets_never_does_it() {
     let (_database, store) = open(Backend::Sqlite).await;
     assert!(!store.decides_arrivals());
+    assert!(store.new_lane_facts(&Lane::of(&share("t"))).is_none());
     let coming = Coming::new(store.as_ref(), "one", "t").await;
     assert!(coming.decide(store.as_ref()).await.is_none());
 }

@@ -46,6 +46,11 @@ impl Asking {
         !self.kind.is_link()
     }
 
+    /// Nobody was asked how its lane stands: it is the first to come to a new tresor, or nothing is written.
+    pub(super) fn guesses_lane(&self) -> bool {
+        self.kind == Kind::TresorCreation && self.arrival.is_some() && self.seen_version == 0
+    }
+
     /// Nobody has worked on it before, and it continues nothing.
     fn is_new(&self) -> bool {
         self.lease.fence == 1 && self.requested_flow.is_none()
@@ -92,18 +97,21 @@ pub(in crate::store::sql) async fn ask(
         arrival: arrival.cloned(),
     });
     let seen = &groups.seen;
-    let is_known = asking.is_new() && seen.lane_row(&asking).is_some() && seen.counted(&asking).is_some();
-    let own = if is_known {
-        None
-    } else if arrival.is_some() {
-        // Nobody can look at what is not stored.
-        return Ok(None);
-    } else {
+    let is_free = || asking.is_new() && seen.lane_row(&asking).is_some();
+    let is_known = || is_free() && seen.counted(&asking).is_some();
+    let mut own = None;
+    if !is_known() {
+        // Of what is not stored nobody can see how it stands.
+        if arrival.is_some() && !is_free() {
+            return Ok(None);
+        }
         let (answer, comes) = oneshot::channel();
         groups.look.add(looking::Request { asking: Arc::clone(&asking), answer });
-        let Some(own) = answered(comes, super::ended).await? else { return Ok(None) };
-        Some(own)
-    };
+        own = answered(comes, super::ended).await?;
+        if own.is_none() && !is_known() {
+            return Ok(None);
+        }
+    }
     let (to_judge, asked) = oneshot::channel();
     let (answer, comes) = oneshot::channel();
     groups.decide.add(Request { asking, own, to_judge: Some(to_judge), answer });

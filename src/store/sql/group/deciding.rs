@@ -7,7 +7,7 @@ use super::super::timestamp;
 use super::asking::{Asked, Request};
 use super::looking::Own;
 use super::ruling::{self, Act, Standing};
-use super::seen::{CounterRows, Seen};
+use super::seen::{CounterRows, LaneRow, Seen};
 use super::{answer, failed};
 use crate::domain::ids::FlowId;
 use crate::domain::verdict::Verdict;
@@ -60,7 +60,7 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, mut group: V
 /// What an operation comes to before it is written.
 struct Taken {
     act: Act,
-    lane_row: String,
+    lane_row: LaneRow,
     counters: CounterRows,
     flow: FlowId,
     ruling: Option<Ruling>,
@@ -102,7 +102,7 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
     let decided = group.iter().enumerate().map(|(index, one)| {
         let asking = &one.asking;
         let taken = taken.remove(&index);
-        let Some(Taken { act, ruling, counters, .. }) = taken else {
+        let Some(Taken { act, ruling, counters, lane_row, .. }) = taken else {
             if !withdrawn.contains(&index) {
                 seen.forget(asking);
             }
@@ -115,7 +115,7 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
         // Known before: nothing has moved.
         let row = row.as_ref()?;
         let taken = ruling.as_ref().map(|ruling| &ruling.record).filter(|record| record.verdict == Verdict::Approve);
-        seen.written(asking, &counters, row, taken.map(|record| record.decided_at.as_microsecond()));
+        seen.written(asking, &lane_row, &counters, row, taken.map(|record| record.decided_at.as_microsecond()));
         match act {
             Act::Park => {
                 seen.set_awaited(&asking.lane, true);
@@ -128,17 +128,17 @@ async fn decide_all(driver: &impl Driver, seen: &Seen, group: &mut [Request]) ->
     Ok(decided.collect())
 }
 
-/// What is to become of an operation, and the version of its lane's row; nothing where it is not plain.
-fn act_of(one: &Request, seen: &Seen) -> Option<(Act, String)> {
+/// What is to become of an operation, and how its lane stands; nothing where it is not plain.
+fn act_of(one: &Request, seen: &Seen) -> Option<(Act, LaneRow)> {
     let Some(own) = &one.own else { return Some((Act::Rule, seen.lane_row(&one.asking)?)) };
-    let (version, row) = own.lane.as_ref().filter(|_| own.is_plain)?;
+    let (version, row) = &own.lane;
     let is_elsewhere = own.holder.as_ref().is_some_and(|holder| *holder != one.asking.lease.id.to_string());
     let act = match (is_elsewhere, *version == one.asking.seen_version) {
         (true, _) => Act::Park,
         (false, false) => Act::Hold,
         (false, true) => Act::Rule,
     };
-    Some((act, row.clone()))
+    (own.is_plain && (act == Act::Rule || *row != LaneRow::New)).then(|| (act, row.clone()))
 }
 
 /// What it is judged on, and the counters with the versions of their rows; nothing where that is not known.
@@ -169,7 +169,7 @@ fn standing_of<'s>(one: &'s Request, taken: &'s Taken) -> Standing<'s> {
     Standing {
         asking: &one.asking,
         act: taken.act,
-        lane_row: &taken.lane_row,
+        lane_row: taken.lane_row.version(),
         counters: &taken.counters,
         flow: taken.flow,
         place: one.own.as_ref().map(Own::place),

@@ -7,7 +7,7 @@ use super::seen::Seen;
 use super::statements::END;
 use super::{answer, failed};
 use crate::domain::duration::micros;
-use crate::domain::ids::{DecisionId, EventId, OutcomeId};
+use crate::domain::ids::{DecisionId, EventId, OutcomeId, UserId};
 use crate::domain::kind::Kind;
 use crate::domain::operation::Lane;
 use crate::domain::operation_event::OperationEvent;
@@ -82,6 +82,12 @@ impl Request {
         })
     }
 
+    /// The tresor that it has created, and who that was.
+    fn created(&self) -> Option<(&str, &str)> {
+        let is_created = self.told.kind == Kind::TresorCreation && self.ending.state == State::Approved;
+        self.told.tresor_id.as_deref().zip(self.told.actor_id.as_deref()).filter(|_| is_created)
+    }
+
     fn event_type(&self) -> String {
         OperationEvent::type_of(self.ending.state.as_str())
     }
@@ -123,7 +129,8 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, deliveries: 
 struct End {
     at: i64,
     lane_version: i64,
-    lane_row: String,
+    /// Nothing where something else is recorded of the tresor than was written.
+    lane_row: Option<String>,
     /// The event that is delivered at once: lease and body.
     event: Option<(EventLease, String)>,
 }
@@ -141,7 +148,12 @@ impl Written {
         for row in rows {
             match row.int(0)? {
                 0 => {
-                    let end = End { at: row.int(2)?, lane_version: row.int(3)?, lane_row: row.text(4)?.to_owned(), event: None };
+                    let end = End {
+                        at: row.int(2)?,
+                        lane_version: row.int(3)?,
+                        lane_row: row.opt_text(4)?.map(str::to_owned),
+                        event: None,
+                    };
                     written.ends.insert(row.text(1)?.to_owned(), end);
                 }
                 1 => {
@@ -155,13 +167,14 @@ impl Written {
     }
 }
 
-/// The lane is free, as old as that has made it; what is recorded of a new tresor is read when somebody next comes there.
+/// The lane is free, as old as that has made it. What is recorded of a tresor that was not created is read when somebody comes there.
 fn remember(seen: &Seen, one: &Request, end: &End, asked_at: Instant) {
     seen.tell_time(end.at, asked_at);
-    if one.told.kind == Kind::TresorCreation {
-        seen.forget_lane(&one.lane);
-    } else {
-        seen.freed(&one.lane, end.lane_version, &end.lane_row);
+    let created = one.created().and_then(|(_, creator)| Some((UserId::new(creator).ok()?, timestamp(end.at).ok()?)));
+    let is_known = created.is_some() || one.told.kind != Kind::TresorCreation;
+    match end.lane_row.as_deref().filter(|_| is_known) {
+        Some(row) => seen.freed(&one.lane, end.lane_version, row, created),
+        None => seen.forget_lane(&one.lane),
     }
 }
 
@@ -178,13 +191,6 @@ fn finished(one: &Request, end: End) -> Result<Finished, StoreError> {
 
 fn columns(ends: &[Request]) -> Vec<Arg> {
     let texts = |of: &dyn Fn(&Request) -> Option<String>| Arg::Texts(ends.iter().map(of).collect());
-    let of_created = |of: fn(&OperationEvent) -> &Option<String>| {
-        texts(&move |one| {
-            let is_created = one.told.kind == Kind::TresorCreation && one.ending.state == State::Approved;
-            let is_known = one.told.tresor_id.is_some() && one.told.actor_id.is_some();
-            if is_created && is_known { of(&one.told).clone() } else { None }
-        })
-    };
     let of_events = |of: fn(&Request) -> String| texts(&move |one| one.rules.events.then(|| of(one)));
     vec![
         texts(&|one| Some(one.lease.id.to_string())),
@@ -200,8 +206,8 @@ fn columns(ends: &[Request]) -> Vec<Arg> {
         texts(&|one| one.ending.detail.clone()),
         texts(&|one| Some(one.told.flow_id.clone())),
         texts(&|one| Some(one.replica.clone())),
-        of_created(|told| &told.tresor_id),
-        of_created(|told| &told.actor_id),
+        texts(&|one| one.created().map(|(tresor, _)| tresor.to_owned())),
+        texts(&|one| one.created().map(|(_, creator)| creator.to_owned())),
         of_events(|one| one.event_id.clone()),
         of_events(Request::event_type),
         of_events(|one| one.told.body(&one.event_type(), NO_TIME).to_string()),

@@ -1,7 +1,8 @@
-//! A look at all that decisions stand on and that this replica has not seen yet: operations, lanes, counters, keys.
+//! A look at all that decisions stand on and that this replica has not seen yet: operations, lanes, counters, keys; of what is not
+//! stored yet at counters and keys.
 
 use super::asking::Asking;
-use super::seen::{Seen, Window};
+use super::seen::{LaneRow, Seen, Window};
 use super::statements::LOOK;
 use super::{answer, scattered};
 use crate::audit::WrappedKey;
@@ -29,8 +30,8 @@ pub(super) struct Own {
     pub(super) is_plain: bool,
     pub(super) holder: Option<String>,
     pub(super) committed: Option<Verdict>,
-    /// The lane, and the version of its row; nothing where nobody made it.
-    pub(super) lane: Option<(i64, String)>,
+    /// How often the lane has moved, and how it stands.
+    pub(super) lane: (i64, LaneRow),
 }
 
 impl Own {
@@ -52,7 +53,8 @@ impl Own {
 pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Vec<Request>) {
     match look(driver.as_ref(), &seen, &requests).await {
         Ok(own) => requests.into_iter().zip(own).for_each(|(one, own)| {
-            answer(one.answer, own.ok_or(StoreError::Fenced).map(Some));
+            let is_stored = one.asking.arrival.is_none();
+            answer(one.answer, if own.is_none() && is_stored { Err(StoreError::Fenced) } else { Ok(own) });
         }),
         // Nothing has happened yet: each tries by itself.
         Err(error) => {
@@ -127,6 +129,6 @@ fn own_of(row: &Row) -> Result<Own, StoreError> {
         is_plain: row.int(6)? != 0,
         holder: row.opt_text(7)?.map(str::to_owned),
         committed: row.opt_parsed(8, Verdict::parse)?,
-        lane: row.opt_int(3)?.zip(row.opt_text(10)?.map(str::to_owned)),
+        lane: (row.opt_int(3)?.unwrap_or(0), row.opt_text(10)?.map_or(LaneRow::New, |row| LaneRow::Seen(row.to_owned()))),
     })
 }

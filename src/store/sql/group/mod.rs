@@ -75,6 +75,11 @@ impl Groups {
         answered(comes, ended).await
     }
 
+    /// What is recorded of a lane that nobody has come to; nothing where somebody is known to have.
+    pub(super) fn new_lane_facts(&self, lane: &str) -> Option<LaneFacts> {
+        self.seen.new_lane_facts(lane)
+    }
+
     /// Ends an operation; nothing if that is not plain, or somebody is known to be in line for its lane, who is not to wait for others.
     pub(super) async fn finish(&self, finishing: &Finishing<'_>) -> Result<Option<Finished>, StoreError> {
         let (answer, comes) = oneshot::channel();

@@ -39,8 +39,8 @@ impl Act {
 pub(super) struct Standing<'s> {
     pub(super) asking: &'s Asking,
     pub(super) act: Act,
-    /// The version of the lane's row.
-    pub(super) lane_row: &'s str,
+    /// The version of the lane's row; nothing where it is to be made.
+    pub(super) lane_row: Option<&'s str>,
     /// The counters that it was judged by, with the versions of their rows.
     pub(super) counters: &'s [(String, String)],
     pub(super) flow: FlowId,
@@ -91,7 +91,7 @@ fn stands(standing: &[Standing<'_>]) -> Vec<Arg> {
         ints(standing, |one| Some(one.asking.lease.fence)),
         texts(standing, |one| Some(one.act.as_str().to_owned())),
         texts(standing, |one| Some(one.asking.lane.clone())),
-        texts(standing, |one| Some(one.lane_row.to_owned())),
+        texts(standing, |one| one.lane_row.map(str::to_owned)),
         texts(standing, |one| Some(one.flow.to_string())),
         ints(standing, |one| one.place),
         texts(standing, |one| one.new_intent.map(str::to_owned)),

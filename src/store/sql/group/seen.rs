@@ -31,6 +31,25 @@ struct Lane {
     seen: Instant,
 }
 
+/// How a lane stands that is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LaneRow {
+    /// Nobody is known to have come there: it is made with whatever takes it, which is not written if it is there.
+    New,
+    /// The version of its row.
+    Seen(String),
+}
+
+impl LaneRow {
+    /// The version of the row; nothing where there is none.
+    pub(super) fn version(&self) -> Option<&str> {
+        match self {
+            LaneRow::New => None,
+            LaneRow::Seen(row) => Some(row),
+        }
+    }
+}
+
 /// What a counter counts within a time.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
@@ -115,9 +134,20 @@ impl Seen {
         Some(LaneFacts { version: lane.version, creator: lane.creator.clone(), created_at: lane.created_at, now })
     }
 
-    /// The version of the row of a lane that nobody holds, where the lane is as old as whoever asks has seen it.
-    pub(super) fn lane_row(&self, asking: &Asking) -> Option<String> {
-        self.kept().lanes.get(&asking.lane).filter(|lane| lane.version == asking.seen_version)?.row.clone()
+    /// What is recorded of a lane that nobody has come to; nothing where somebody is known to have.
+    pub(super) fn new_lane_facts(&self, lane: &str) -> Option<LaneFacts> {
+        let mut kept = self.kept();
+        let now = Timestamp::from_microsecond(kept.now()?).ok()?;
+        kept.lanes.get(lane).is_none().then(|| LaneFacts { now, ..LaneFacts::default() })
+    }
+
+    /// How a lane stands that nobody holds, where it is as old as whoever asks has seen it.
+    pub(super) fn lane_row(&self, asking: &Asking) -> Option<LaneRow> {
+        match self.kept().lanes.get(&asking.lane) {
+            Some(lane) if lane.version == asking.seen_version => lane.row.clone().map(LaneRow::Seen),
+            Some(_) => None,
+            None => asking.guesses_lane().then_some(LaneRow::New),
+        }
     }
 
     /// All that limits and keys have to say to it; nothing where any of it has to be looked for.
@@ -176,10 +206,15 @@ impl Seen {
 
     /// Somebody has taken the lane, or stands in line for it, and what was ruled has taken its places: the rows that it was judged
     /// by have another version now. `taken_at` is when it took its places, if it did.
-    pub(super) fn written(&self, asking: &Asking, judged_by: &CounterRows, row: &str, taken_at: Option<i64>) {
+    pub(super) fn written(&self, asking: &Asking, lane: &LaneRow, judged_by: &CounterRows, row: &str, taken_at: Option<i64>) {
         let mut kept = self.kept();
-        if let Some(lane) = kept.lanes.get(&asking.lane) {
-            lane.row = None;
+        match (kept.lanes.get(&asking.lane), lane) {
+            (Some(lane), _) => lane.row = None,
+            (None, LaneRow::New) => {
+                let lane = Lane { version: 0, row: None, creator: None, created_at: None, seen: Instant::now() };
+                kept.lanes.put(&asking.lane, lane);
+            }
+            (None, LaneRow::Seen(_)) => {}
         }
         for (key, judged_by) in judged_by {
             // What came in between is not what was judged by, and nobody knows what it has counted.
@@ -197,10 +232,18 @@ impl Seen {
         }
     }
 
-    /// Nobody holds the lane any more.
-    pub(super) fn freed(&self, name: &str, version: i64, row: &str) {
-        if let Some(lane) = self.kept().lanes.get(name) {
-            (lane.version, lane.row, lane.seen) = (version, Some(row.to_owned()), Instant::now());
+    /// Nobody holds the lane any more, whose tresor was just created where that is said; unless more is known. Where others were
+    /// there in between, what is recorded of the tresor may be from them.
+    pub(super) fn freed(&self, name: &str, version: i64, row: &str, created: Option<(UserId, Timestamp)>) {
+        let lanes = &mut self.kept().lanes;
+        let Some(lane) = lanes.get(name).filter(|lane| lane.version < version) else { return };
+        if lane.version.saturating_add(1) != version {
+            lanes.forget(name);
+            return;
+        }
+        (lane.version, lane.row, lane.seen) = (version, Some(row.to_owned()), Instant::now());
+        if let Some((creator, at)) = created {
+            (lane.creator, lane.created_at) = (Some(creator), Some(at));
         }
     }
 
@@ -287,14 +330,38 @@ mod tests {
         // Somebody looked before that for another window, and hears of it only now.
         seen.put_counter("counter", "r0", vec![window(HOUR * 2, 7, Some(999_999_000_000))], asked_at);
         assert!(judged(&seen, &kick).is_none());
-        seen.written(&share, &judged_by, "r2", Some(1_000_000_000_001));
+        seen.written(&share, &LaneRow::Seen("row".into()), &judged_by, "r2", Some(1_000_000_000_001));
         assert_eq!(judged(&seen, &share).unwrap(), (vec![2], vec![("counter".to_owned(), "r2".to_owned())]));
         // And what comes in between a judgement and its ruling is nothing to count on.
         let (_, judged_by) = judged(&seen, &share).unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
         seen.put_counter("counter", "r3", vec![window(HOUR, 9, None)], Instant::now());
-        seen.written(&share, &judged_by, "r4", Some(1_000_000_000_002));
+        seen.written(&share, &LaneRow::Seen("row".into()), &judged_by, "r4", Some(1_000_000_000_002));
         assert!(judged(&seen, &share).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_recorded_of_a_tresor_is_known_where_nobody_was_there_in_between() {
+        let ann = UserId::new("ann").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let known = |seen: &Seen| seen.lane_facts("lane").map(|facts| (facts.version, facts.creator));
+        let put = |version| {
+            let seen = seen();
+            seen.put_lane("lane", &LaneFacts { version, creator: Some(ann.clone()), ..LaneFacts::default() }, "row");
+            seen
+        };
+        let seen = put(0);
+        seen.freed("lane", 1, "row", None);
+        assert_eq!(known(&seen), Some((1, Some(ann.clone()))));
+        seen.freed("lane", 3, "row", None);
+        assert_eq!(known(&seen), None, "somebody moved it to 2");
+        // What is heard late takes nothing back.
+        let seen = put(4);
+        seen.freed("lane", 4, "late", Some((UserId::new("eve").unwrap(), at)));
+        assert_eq!(known(&seen), Some((4, Some(ann.clone()))));
+        // Of a lane that is not known nothing is made up.
+        seen.freed("other", 1, "row", Some((ann.clone(), at)));
+        assert!(seen.lane_facts("other").is_none());
     }
 
     #[tokio::test(start_paused = true)]

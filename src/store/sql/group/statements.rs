@@ -4,7 +4,8 @@
 //! What is joined is found by its key, however few rows there were when the plan was made (see `FOUND_BY`).
 //!
 //! No lock is held while anybody judges. What a ruling stands on is read with the version of its rows (`xmin`, which every write
-//! to a row changes, whoever makes it): lane and counters. The ruling is written where they are the same still.
+//! to a row changes, whoever makes it): lane and counters. The ruling is written where they are the same still, and where a lane
+//! is not there that was believed not to be.
 
 use crate::store::dialect::{Sql, word};
 
@@ -77,9 +78,9 @@ pub(super) const LOOK: Sql = set!(
     "union all select 3, 0, made.person_id, null, null, null, null, null, null, made.wrapped, null, null from made"
 );
 
-/// Takes lanes, then counters, where they are as they were seen; then writes of each operation that has its own, and still its
-/// lease, where it stands or how it was ruled. What comes in with its ruling is stored here, message and operation, where both are
-/// new. Who was written, and whose message or operation was known (nothing in the second column).
+/// Takes lanes, those first that are new, then counters, where they are as they were seen; then writes of each operation that has
+/// its own, and still its lease, where it stands or how it was ruled. What comes in with its ruling is stored here, message and
+/// operation, where both are new. Who was written, and whose message or operation was known (nothing in the second column).
 ///
 /// Each part hands on whole rows, so that none is joined to what was asked: for a database to which a set is a list without an
 /// index that would be every row with every other.
@@ -97,17 +98,23 @@ pub(super) const RULE: Sql = set!(
     "exists (select 1 from notifications t where t.webhook_id = n.webhook_id offset 0) "
     "or exists (select 1 from operations c where c.kind = n.kind and c.operation_id = n.operation_id offset 0) "
     "or exists (select 1 from finished_operations c where c.kind = n.kind and c.operation_id = n.operation_id offset 0))), "
-    // Read once more: a pause holds from the moment its command returns. It changes no lane, but what it locks is locked before
-    // this statement sees anything.
-    "lane as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from n "
-    "where l.lane" FOUND_BY "n.lane" FOUND " and l.xmin::text = n.lane_seen and n.i not in (select known.i from known) "
+    "plain as materialized (select n.* from n where n.i not in (select known.i from known) "
     // Nobody has asked for the time on its way here: where a machine stood still, what is remembered of it is not the time.
     "and (n.webhook_id is null or n.decided_at > (select " NOW ") - 5000000) "
+    // Read once more: a pause holds from the moment its command returns. It changes no lane, but what it locks is locked before
+    // this statement sees anything.
     "and not (n.pausable and exists (select 1 from pauses where scope in ('*', n.lane) offset 0)) "
-    // Nobody has looked, so it is looked now: the lane is free, and nobody waits for somebody like this.
+    // Nobody has looked, so it is looked now: nobody waits for somebody like this.
+    "and (n.place is not null or not (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > (select " NOW ") - $49::bigint offset 0)))), "
+    "made as (insert into lanes (lane, version) select n.lane, 0 from plain n where n.lane_seen is null "
+    // Not to wait for whoever is at work on one that is there.
+    "and not exists (select 1 from lanes l where l.lane = n.lane offset 0) order by n.lane collate \"C\" on conflict (lane) do nothing returning lane), "
+    "stands as (update lanes l set waiting = case when n.act = 'park' then 1 else l.waiting end from plain n "
+    "where l.lane" FOUND_BY "n.lane" FOUND " and l.xmin::text = n.lane_seen and (select count(*) from made) >= 0 "
+    // And the lane is free.
     "and (n.place is not null or not (exists (select 1 from operations h where h.lane = n.lane offset 0) "
-    "or exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0) "
-    "or (n.joins and exists (select 1 from flows f where f.intent = n.new_intent and f.open_since > (select " NOW ") - $49::bigint offset 0)))) returning n.*), "
+    "or exists (select 1 from flows t where t.lane = n.lane and t.turn_until is not null offset 0))) returning n.*), "
+    "lane as materialized (select * from stands union all select * from plain where lane_seen is null and lane = any(array(select made.lane from made))), "
     // The second waits for the first, as nothing else says in which order they are done.
     "counter as (update limit_keys k set limit_key = k.limit_key from s "
     "where s.i = any(array(select i from lane)) and k.limit_key" FOUND_BY "s.limit_key" FOUND " and k.xmin::text = s.seen returning s.limit_key), "
@@ -162,8 +169,8 @@ pub(super) const RULE: Sql = set!(
 
 /// Outcomes and final states, where nobody is in line for the lane, which is moved and freed; and what became of deliveries of
 /// events. Whoever waits at another replica is told to look. When each end was, with its lane's version and that of the lane's
-/// row (0); the event that is delivered at once (1); which deliveries were written, and whether another event of the flow
-/// waits (2).
+/// row, unless something else is recorded of the tresor than this says (0); the event that is delivered at once (1); which
+/// deliveries were written, and whether another event of the flow waits (2).
 pub(super) const END: Sql = set!(
     "with n as materialized (select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], "
     "$7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], "
@@ -182,7 +189,7 @@ pub(super) const END: Sql = set!(
     "from settled n where f.id" FOUND_BY "n.flow_id" FOUND " "
     "and (f.in_line <> 0 or f.turn_since is not null or f.turn_until is not null or f.open_since is not null)), "
     "created as (insert into tresors (id, creator_id, created_at) select n.created_id, n.creator_id, n.now "
-    "from settled n where n.created_id is not null on conflict (id) do nothing), "
+    "from settled n where n.created_id is not null on conflict (id) do nothing returning id), "
     "told as (insert into events (id, record_id, flow_id, type, body, created_at, due_at, owner, fence) select e.event_id, e.id, e.flow_id, "
     "e.event_type, e.body, " NOW ", " NOW " + case when e.given then e.event_lease else 0 end, case when e.given then e.replica end, "
     "case when e.given then 1 else 0 end "
@@ -194,7 +201,7 @@ pub(super) const END: Sql = set!(
     "from unnest($20::bigint[], $21::bigint[], $22::text[], $23::text[], $24::bigint[]) as n(seq, fence, state, answer, delay) "
     "where e.seq" FOUND_BY "n.seq" FOUND " and e.fence = n.fence and coalesce(e.due_at, 0) > 0 returning e.seq, exists (select 1 from events p "
     "where p.flow_id = e.flow_id and p.state = 'pending' and p.seq > e.seq offset 0) as follows) "
-    "select 0::bigint, n.id, n.now, n.version, n.row, case when n.home <> n.replica then pg_notify('assent_settled', n.id)::text end "
-    "from settled n union all select 1, record_id, seq, fence, body, null from told where owner is not null "
+    "select 0::bigint, n.id, n.now, n.version, case when n.created_id is null or n.created_id in (select created.id from created) then n.row end, "
+    "case when n.home <> n.replica then pg_notify('assent_settled', n.id)::text end from settled n union all select 1, record_id, seq, fence, body, null from told where owner is not null "
     "union all select 2, null, seq, follows::int, null, null from delivered"
 );

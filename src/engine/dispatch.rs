@@ -29,6 +29,7 @@ impl Engine {
     pub async fn run(self: Arc<Self>, clock: Arc<DatabaseClock>, mut stop: watch::Receiver<bool>) {
         let mut maintenance = tokio::time::interval(MAINTAIN_EVERY);
         let mut looked_at_reviews = Instant::now();
+        let mut is_told = true;
         loop {
             if *stop.borrow() {
                 break;
@@ -38,12 +39,15 @@ impl Engine {
                 looked_at_reviews = Instant::now();
                 self.expire_reviews().await;
             }
-            let wait = self.claim_some().await;
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
-                _ = maintenance.tick() => self.maintain(&clock).await,
+            let wait = self.claim_some(is_told).await;
+            is_told = tokio::select! {
+                () = self.wake.notified() => true,
+                () = tokio::time::sleep(wait) => wait.is_zero(),
+                _ = stop.changed() => false,
+                _ = maintenance.tick() => {
+                    self.maintain(&clock).await;
+                    false
+                }
             }
         }
         if tokio::time::timeout(FINISH_WITHIN, self.workers.rest()).await.is_err() {
@@ -148,8 +152,17 @@ impl Engine {
         }
     }
 
-    /// Claims as much as there are free workers; how long to wait before looking again.
-    async fn claim_some(self: &Arc<Self>) -> Duration {
+    /// Claims as much as there are free workers; how long to wait before looking again. Where nobody has told of work it is only
+    /// asked whether there is any, which writes nothing.
+    async fn claim_some(self: &Arc<Self>, is_told: bool) -> Duration {
+        let rest = |due: Option<Duration>| due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(5), LOOK_EVERY));
+        if !is_told
+            && !self.workers.is_behind()
+            && let Ok(due) = self.store.next_due().await
+            && due != Some(Duration::ZERO)
+        {
+            return rest(due);
+        }
         let permits = self.workers.for_claims().await;
         if permits.is_empty() {
             return LOOK_EVERY;
@@ -159,10 +172,7 @@ impl Engine {
         let claimed = self.store.claim(&self.settings.replica, self.settings.lease, limit).await;
         self.workers.claimed(claimed.as_ref().map_or(0, Vec::len), permits.len());
         match claimed {
-            Ok(claimed) if claimed.is_empty() => {
-                let due = self.store.next_due().await.ok().flatten();
-                due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(5), LOOK_EVERY))
-            }
+            Ok(claimed) if claimed.is_empty() => rest(self.store.next_due().await.ok().flatten()),
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
                     self.spawn(claimed, permit, Hold::new(since, self.settings.lease));

@@ -100,16 +100,16 @@ async fn so_does_a_new_tresor_and_what_comes_next_on_it() {
     let short_way = ["take-in.before", "take-in.after", "finish.before", "finish.after"];
     // On a busy machine what is read may take too long for that.
     for _ in 0..40 {
-        let ann = known.site.person();
-        let tresor = known.site.simulator.world().create_tresor(&ann).unwrap();
+        let ann = &known.ann;
+        let tresor = known.site.simulator.world().create_tresor(ann).unwrap();
         known.forget_steps();
-        let data = Drill::data(Kind::TresorCreation, tresor.as_str(), &ann, "approve");
+        let data = Drill::data(Kind::TresorCreation, tresor.as_str(), ann, "approve");
         known.ends(known.site.report(&data, 0).await.text("id"), "approved").await;
         let creation = known.steps();
         known.forget_steps();
         let (bob, now) = (known.site.person(), known.site.simulator.now());
-        let share = known.site.simulator.world().share(&ann, &bob, &tresor, now).unwrap();
-        known.ends(known.site.report(&Drill::data(Kind::Share, &share, &ann, "approve"), 0).await.text("id"), "approved").await;
+        let share = known.site.simulator.world().share(ann, &bob, &tresor, now).unwrap();
+        known.ends(known.site.report(&Drill::data(Kind::Share, &share, ann, "approve"), 0).await.text("id"), "approved").await;
         if (creation, known.steps()) == (short_way.map(str::to_owned).to_vec(), short_way.map(str::to_owned).to_vec()) {
             return;
         }

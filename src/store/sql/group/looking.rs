@@ -1,5 +1,5 @@
 //! A look at all that decisions stand on and that this replica has not seen yet: operations, lanes, counters, keys; of what is not
-//! stored yet at counters and keys.
+//! stored yet at counters and keys, of which none is made for it: it may be known.
 
 use super::asking::Asking;
 use super::seen::{LaneRow, Seen, Window};
@@ -71,9 +71,11 @@ async fn look(driver: &impl Driver, seen: &Seen, requests: &[Request]) -> Result
         group.iter().flat_map(|one| &one.queries).map(|(_, key, within)| (key.as_str(), micros(*within))).collect();
     queries.sort_unstable();
     queries.dedup();
-    let persons: HashMap<_, _> =
-        group.iter().flat_map(|one| &one.persons).map(|one| (one.id.to_string(), &one.fresh_key)).collect();
-    let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, key)| (Some(name), Some(key.0.clone()))).unzip();
+    let (arriving, stored): (Vec<&Asking>, Vec<_>) = group.iter().partition(|one| one.arrival.is_some());
+    let unmade = arriving.iter().flat_map(|one| &one.persons).map(|person| (person.id.to_string(), None));
+    let made = stored.iter().flat_map(|one| &one.persons).map(|person| (person.id.to_string(), Some(person.fresh_key.0.clone())));
+    let persons: HashMap<_, _> = unmade.chain(made).collect();
+    let (names, fresh): (Vec<_>, Vec<_>) = persons.into_iter().map(|(name, fresh)| (Some(name), fresh)).unzip();
     let mut counters: Vec<_> = group.iter().flat_map(|one| one.counters()).collect();
     counters.sort_unstable();
     counters.dedup();

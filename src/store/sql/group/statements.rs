@@ -44,14 +44,14 @@ pub(super) const LANE_FACTS: Sql = set!(
 );
 
 /// How each operation and its lane stand (0), what its limits count, and since when (1), the versions of the counters' rows (2), and
-/// persons' keys (3); counters and keys that are missing are made, in this order. An operation is not plain that goes on with a flow or comes back, has places, is
+/// persons' keys (3); counters that are missing are made, and keys where one is given, in this order. An operation is not plain that goes on with a flow or comes back, has places, is
 /// paused, or whose lane is kept for somebody's turn.
 pub(super) const LOOK: Sql = set!(
     "with counting as (insert into limit_keys (limit_key) select n.limit_key from unnest($14::text[]) as n(limit_key) "
     "where not exists (select 1 from limit_keys k where k.limit_key = n.limit_key offset 0) order by n.limit_key collate \"C\" "
     "on conflict (limit_key) do nothing returning limit_key, xmin::text as seen), "
     "made as (insert into person_keys (person_id, wrapped, created_at) select n.person_id, n.wrapped, " NOW
-    " from unnest($12::text[], $13::bytea[]) as n(person_id, wrapped) where (select count(*) from counting) >= 0 "
+    " from unnest($12::text[], $13::bytea[]) as n(person_id, wrapped) where (select count(*) from counting) >= 0 and n.wrapped is not null "
     "and not exists (select 1 from person_keys k where k.person_id = n.person_id offset 0) order by n.person_id collate \"C\" "
     "on conflict (person_id) do nothing returning person_id, wrapped) "
     "select 0::bigint, n.i, o.flow_id, l.version, coalesce(o.place_in_line, case when o.decision_id is not null then o.received_at end), "

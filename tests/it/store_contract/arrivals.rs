@@ -68,7 +68,7 @@ async fn acquainted(store: &Arc<dyn Store>, tresor: &str) {
                 coming.case.approve(store.as_ref()).await
             }
         };
-        finish_with(store, &coming.case, Some(&ruling), None).await.unwrap();
+        finish_with(store, &coming.case, &ruling, None).await.unwrap();
     }
 }
 
@@ -119,7 +119,7 @@ async fn it_leaves_what_two_transactions_leave_and_ends_as_they_do() {
     let together = left_behind(&database, &one.new).await;
     let view = store.operation(one.new.id).await.unwrap().unwrap();
     assert_eq!((view.state, view.flow_id, view.decision.unwrap().id), (State::Running, ruling.record.flow, ruling.record.id));
-    finish_with(&store, &one.case, Some(&ruling), None).await.unwrap();
+    finish_with(&store, &one.case, &ruling, None).await.unwrap();
     assert_eq!(store.operation(one.new.id).await.unwrap().unwrap().state, State::Approved);
 
     let mut two = Coming::new(store.as_ref(), "two", "t").await;
@@ -151,7 +151,7 @@ async fn what_is_not_plain_leaves_nothing_and_is_taken_in_by_itself() {
     let other = Coming::new(there.as_ref(), "other", "moved").await;
     there.receive(other.new.clone()).await.unwrap();
     let ruling = other.case.approve(there.as_ref()).await;
-    finish_with(&there, &other.case, Some(&ruling), None).await.unwrap();
+    finish_with(&there, &other.case, &ruling, None).await.unwrap();
     // Has taken a place that it counts.
     let mut counted = coming("counted").await;
     counted.case.lane = Lane::of(&share("elsewhere"));
@@ -292,7 +292,7 @@ async fn a_lane_that_nobody_has_come_to_is_made_with_what_takes_it_and_remembere
     let stands = "select l.version || ' ' || o.state from operations o join lanes l on l.lane = o.lane";
     assert_eq!(database.texts(stands).await, ["0 running"]);
     assert!(store.new_lane_facts(&lane("new")).is_none(), "it is made");
-    finish_with(&store, &creation.case, Some(&ruling), None).await.unwrap();
+    finish_with(&store, &creation.case, &ruling, None).await.unwrap();
 
     let next = Coming::new(store.as_ref(), "next", "new").await;
     let here = store.lane_facts(&next.case.lane, Some("new")).await.unwrap();
@@ -316,18 +316,7 @@ async fn a_tresor_that_is_known_otherwise_than_its_creation_says_is_not_remember
         let ruling = creation.decide_by(store.as_ref(), &judge).await.unwrap();
         let otherwise = format!("insert into tresors (id, creator_id, created_at) values ('{tresor}', 'eve', 1)");
         database.try_run(&otherwise).await.unwrap();
-        let (ending, lease) = (Ending::new(Outcome::Applied, Some(verdict)), creation.case.claimed.lease);
-        let finishing = Finishing {
-            lease,
-            key: &creation.case.claimed.key,
-            decision: Some(ruling.record.id),
-            ending: &ending,
-            rules: RULES,
-            ruling: Some(&ruling),
-            replica: "me",
-            deliver_within: None,
-        };
-        store.finish(finishing).await.unwrap();
+        finish_with(&store, &creation.case, &ruling, None).await.unwrap();
         let recorded = store.lane_facts(&creation.case.lane, Some(tresor)).await.unwrap();
         assert_eq!((recorded.version, recorded.creator), (1, Some(user("eve"))), "{tresor}");
     }
@@ -348,7 +337,7 @@ async fn whoever_ends_by_itself_leaves_nothing_old_behind() {
     assert!(matches!(hold, Decided::Stale), "{hold:?}");
     again.case.seen = store.lane_facts(&again.case.lane, Some("new")).await.unwrap().version;
     let ruling = again.case.approve(store.as_ref()).await;
-    finish_with(&store, &again.case, Some(&ruling), None).await.unwrap();
+    finish_with(&store, &again.case, &ruling, None).await.unwrap();
     let facts = store.lane_facts(&again.case.lane, Some("new")).await.unwrap();
     assert_eq!((facts.version, facts.creator), (2, Some(user("ann"))));
     assert_eq!(database.texts("select creator_id from tresors where id = 'new'").await, ["ann"]);

@@ -121,7 +121,7 @@ async fn of_many_on_one_lane_one_has_it_and_the_others_stand_in_line(backend: Ba
     let (case, ruling) = winner.unwrap();
     assert_eq!(database.texts("select cast(count(*) as text) from operations where parked_on is not null").await, ["11"]);
     // The line moves by one, although the end could have gone together with others.
-    let next = finish_with(&store, &case, Some(&ruling), None).await.unwrap().passed.handed_to.unwrap();
+    let next = finish_with(&store, &case, &ruling, None).await.unwrap().passed.handed_to.unwrap();
     assert_eq!(claim_one(store.as_ref()).await.lease.id, next);
     let first = "select id from operations where kind = 'share' and operation_id like 'op-%' and state <> 'approved' order by received_at, id limit 1";
     assert_eq!(database.texts(first).await, [next.to_string()]);
@@ -130,13 +130,32 @@ async fn of_many_on_one_lane_one_has_it_and_the_others_stand_in_line(backend: Ba
 pub(super) async fn finish_with(
     store: &Arc<dyn Store>,
     case: &Case,
-    ruling: Option<&Ruling>,
+    ruling: &Ruling,
     deliver_within: Option<Duration>,
 ) -> Result<assent::store::Finished, StoreError> {
-    let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
-    let decision = ruling.map(|ruling| ruling.record.id);
-    let (lease, key) = (case.claimed.lease, &case.claimed.key);
-    store.finish(Finishing { lease, key, decision, ending: &ending, rules: RULES, ruling, replica: "me", deliver_within }).await
+    end_with(store.as_ref(), case, ruling, Outcome::Applied, deliver_within).await
+}
+
+/// Ends an operation by the verdict of its ruling, as a worker does that has it in hand.
+async fn end_with(
+    store: &dyn Store,
+    case: &Case,
+    ruling: &Ruling,
+    outcome: Outcome,
+    deliver_within: Option<Duration>,
+) -> Result<assent::store::Finished, StoreError> {
+    let ending = Ending::new(outcome, Some(ruling.record.verdict));
+    let finishing = Finishing {
+        lease: case.claimed.lease,
+        key: &case.claimed.key,
+        decision: Some(ruling.record.id),
+        ending: &ending,
+        rules: RULES,
+        ruling: Some(ruling),
+        replica: "me",
+        deliver_within,
+    };
+    store.finish(finishing).await
 }
 
 async fn many_end_together_and_a_stale_worker_stands_in_nobodys_way(backend: Backend) {
@@ -157,7 +176,7 @@ async fn many_end_together_and_a_stale_worker_stands_in_nobodys_way(backend: Bac
         }
         let store = Arc::clone(&store);
         tasks.spawn(async move {
-            let finished = finish_with(&store, &case, Some(&ruling), None).await;
+            let finished = finish_with(&store, &case, &ruling, None).await;
             (case, is_stale, finished)
         });
     }
@@ -197,7 +216,7 @@ async fn a_fresh_event_is_handed_over_unless_an_earlier_one_of_its_flow_waits(ba
             );
             database.try_run(&earlier).await.unwrap();
         }
-        handed_over.push(finish_with(&store, &case, Some(&ruling), Some(LEASE)).await.unwrap().event);
+        handed_over.push(finish_with(&store, &case, &ruling, Some(LEASE)).await.unwrap().event);
     }
     assert_eq!(handed_over[0].is_some(), backend == Backend::Postgres);
     assert!(handed_over[1].is_none(), "the earlier one comes first");
@@ -291,20 +310,7 @@ async fn what_another_replica_did_is_not_overlooked(backend: Backend) {
     };
     let end = async |case: &Case, decided: Decided, store: &dyn Store, outcome| {
         let Decided::Ruled { ruling, .. } = decided else { panic!("{decided:?}") };
-        let ending = Ending::new(outcome, Some(Verdict::Approve));
-        let decision = Some(ruling.record.id);
-        let (lease, key) = (case.claimed.lease, &case.claimed.key);
-        let finishing = Finishing {
-            lease,
-            key,
-            decision,
-            ending: &ending,
-            rules: RULES,
-            ruling: Some(&ruling),
-            replica: "me",
-            deliver_within: None,
-        };
-        store.finish(finishing).await.unwrap();
+        end_with(store, case, &ruling, outcome, None).await.unwrap();
     };
     // Seen here, and taken there: a place.
     let one = begin("op-1", "one").await;

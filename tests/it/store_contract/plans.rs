@@ -109,7 +109,7 @@ async fn an_operation_reads_no_more_where_tables_are_believed_empty() {
         let ruling = case.approve(store.as_ref()).await;
         let outcome = if number == 0 { Outcome::Failed } else { Outcome::Applied };
         if goes_with_others {
-            groups::finish_with(&store, &case, Some(&ruling), None).await.unwrap();
+            groups::finish_with(&store, &case, &ruling, None).await.unwrap();
         } else {
             case.finish(store.as_ref(), Some(ruling.record.id), outcome).await;
         }

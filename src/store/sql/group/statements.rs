@@ -44,8 +44,8 @@ pub(super) const LANE_FACTS: Sql = set!(
 );
 
 /// How each operation and its lane stand (0), what its limits count, and since when (1), the versions of the counters' rows (2), and
-/// persons' keys (3); counters that are missing are made, and keys where one is given, in this order. An operation is not plain that goes on with a flow or comes back, has places, is
-/// paused, or whose lane is kept for somebody's turn.
+/// persons' keys (3); counters that are missing are made, and keys where one is given, in this order. An operation is not plain that
+/// goes on with a flow or comes back, has places, is paused, or whose lane is kept for somebody's turn.
 pub(super) const LOOK: Sql = set!(
     "with counting as (insert into limit_keys (limit_key) select n.limit_key from unnest($14::text[]) as n(limit_key) "
     "where not exists (select 1 from limit_keys k where k.limit_key = n.limit_key offset 0) order by n.limit_key collate \"C\" "

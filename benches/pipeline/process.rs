@@ -105,5 +105,6 @@ fn ticks(field: &str) -> f64 {
 
 /// A result for programs beside the table for people.
 pub(crate) fn write_json(path: &Path, value: &Value) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, format!("{value:#}\n")).unwrap();
 }

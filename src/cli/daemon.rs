@@ -58,11 +58,23 @@ impl Daemon {
     /// Starts working and serving; the schema must be up to date.
     ///
     /// # Errors
-    /// The database cannot be used, or the listener broke.
+    /// The database cannot be used, TLS cannot be set up, or the listener broke.
     pub async fn start(
-        mut config: Config,
+        config: Config,
         store: Arc<dyn Store>,
         policy: impl Into<StartPolicy>,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
+        let http = Client::connections(config.call_timeout)?;
+        Self::start_over(http, config, store, policy.into(), listener).await
+    }
+
+    /// The same, calling over connections that somebody has made.
+    pub(super) async fn start_over(
+        http: reqwest::Client,
+        mut config: Config,
+        store: Arc<dyn Store>,
+        policy: StartPolicy,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
         store.check_schema().await?;
@@ -73,7 +85,7 @@ impl Daemon {
         let clock = Arc::new(DatabaseClock::default());
         clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        let engine = engine(&config, store, policy.into(), Arc::clone(&shared))?;
+        let engine = engine(&config, store, policy, Arc::clone(&shared), http)?;
         engine.announce_policy().await?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
@@ -116,12 +128,13 @@ impl Daemon {
 /// The engine that a configuration describes; nothing runs in it yet.
 ///
 /// # Errors
-/// TLS cannot be set up, or a setting of the directory cannot be used.
+/// A setting of the directory cannot be used.
 pub(super) fn engine(
     config: &Config,
     store: Arc<dyn Store>,
     policy: StartPolicy,
     clock: Arc<dyn Clock>,
+    http: reqwest::Client,
 ) -> Result<Arc<Engine>, StartError> {
     let settings = Settings {
         tenant: config.service.tenant.to_string(),
@@ -151,7 +164,8 @@ pub(super) fn engine(
     if let Some(told) = &config.told {
         sealing.configuration = told.recorded(&config.encryption);
     }
-    let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, Arc::clone(&clock))?;
+    let (service, key) = (config.service.clone(), config.admin_key.clone());
+    let platform = Client::over(http, service, key, config.call_timeout, Arc::clone(&clock));
     let directory = Directory::open(&config.directory)?;
     let parts = Parts {
         store,
@@ -162,7 +176,7 @@ pub(super) fn engine(
         outbound: config.outbound.clone(),
         sealing,
     };
-    Ok(Engine::new(parts, policy, settings)?)
+    Ok(Engine::new(parts, policy, settings))
 }
 
 /// Fails where the database is a file that is not there: nobody who mistyped its name wants a new one.

@@ -51,8 +51,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     }
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
-    let client = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, clock as Arc<dyn Clock>);
-    let client = client.map_err(|error| Failure::input(format!("TLS cannot be set up: {error}")))?;
+    let http = Client::connections(config.call_timeout).map_err(StartError::from)?;
+    let (service, key) = (config.service.clone(), config.admin_key.clone());
+    let client = Client::over(http.clone(), service, key, config.call_timeout, clock as Arc<dyn Clock>);
     let platform = check_platform(&client).await;
     let known = directory.check().await.map_err(StartError::from);
     if let Some(policy) = checked {
@@ -82,7 +83,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let hash = start.policy.hash.clone();
     let rules = start.policy.rules.len();
     let mode = config.mode;
-    let daemon = Daemon::start(config, store, start, listener).await?;
+    let daemon = Daemon::start_over(http, config, store, start, listener).await?;
     reload_on_hangup(Arc::clone(&daemon.engine));
     tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;

@@ -73,15 +73,10 @@ struct Answered {
 }
 
 impl Receiver {
-    /// A sender that follows no redirect: where an event goes is the operator's to say.
-    pub(super) fn new(outbound: Outbound) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            // The schedule is ours; a client that may send again keeps a copy of each request.
-            .retry(reqwest::retry::never())
-            .timeout(outbound.timeout)
-            .build()?;
-        Ok(Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) })
+    /// `http` follows no redirect, as where an event goes is the operator's to say, and sends nothing again: the schedule is
+    /// ours.
+    pub(super) fn new(outbound: Outbound, http: reqwest::Client) -> Self {
+        Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) }
     }
 
     /// For how long an event belongs to whoever delivers it.
@@ -106,6 +101,7 @@ impl Receiver {
         let request = self
             .http
             .post(self.outbound.url.clone())
+            .timeout(self.outbound.timeout)
             .header(CONTENT_TYPE, "application/json")
             .header(webhook::ID, &event.id)
             .header(webhook::TIMESTAMP, now)

@@ -140,15 +140,13 @@ pub struct Notice {
 
 impl Engine {
     /// Puts the parts together; [`Engine::run`] starts the work.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Result<Arc<Self>, reqwest::Error> {
+    #[must_use]
+    pub fn new(parts: Parts, start: StartPolicy, settings: Settings) -> Arc<Self> {
         let Parts { store, platform, directory, clock, master_key, outbound, sealing } = parts;
-        let receiver = outbound.map(deliver::Receiver::new).transpose()?.map(Arc::new);
+        let receiver = outbound.map(|outbound| Arc::new(deliver::Receiver::new(outbound, platform.http().clone())));
         let rollout = rollout::Rollout::new(start, settings.policies.clone(), settings.require_tests, clock.now());
         let workers = Workers::new(settings.workers);
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             store,
             platform,
             directory,
@@ -170,7 +168,7 @@ impl Engine {
             notices: broadcast::channel(1024).0,
             draining: AtomicBool::new(false),
             in_hand: Mutex::default(),
-        }))
+        })
     }
 
     /// The policy in force.

@@ -156,7 +156,8 @@ impl Engine {
         let newest = &self.sealing_status.newest;
         newest.send_replace(carried);
         for destination in settings.destinations.clone() {
-            tokio::spawn(carry(Arc::clone(&self.store), destination, newest.subscribe(), stop.clone()));
+            let http = self.platform.http().clone();
+            tokio::spawn(carry(Arc::clone(&self.store), http, destination, newest.subscribe(), stop.clone()));
         }
         let is_recorded = AtomicBool::new(false);
         let round = async || {
@@ -217,14 +218,11 @@ impl Engine {
 /// Carries each newest checkpoint to one destination.
 async fn carry(
     store: Arc<dyn Store>,
+    http: reqwest::Client,
     destination: Destination,
     mut newest: watch::Receiver<Option<Checkpoint>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let Ok(http) = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(CARRY_WITHIN).build() else {
-        tracing::error!("TLS cannot be set up; checkpoints go nowhere");
-        return;
-    };
     let (mut witnessed, mut is_failing) = (0, false);
     loop {
         tokio::select! {
@@ -282,7 +280,7 @@ fn print(note: &str) -> Result<(), String> {
 
 async fn post(http: &reqwest::Client, url: &reqwest::Url, checkpoint: &Checkpoint) -> Result<(), String> {
     let request = http.post(url.clone()).header(reqwest::header::CONTENT_TYPE, "text/plain; charset=utf-8");
-    let answer = request.body(checkpoint.note.clone()).send().await.map_err(unreached)?;
+    let answer = request.timeout(CARRY_WITHIN).body(checkpoint.note.clone()).send().await.map_err(unreached)?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
 }
 
@@ -306,7 +304,7 @@ async fn witness(
     for _ in 0..2 {
         let proof = growth(store, *witnessed, checkpoint.size).await?;
         let body = format!("old {witnessed}\n{proof}\n{}", checkpoint.note);
-        let mut answer = http.post(address.clone()).body(body).send().await.map_err(unreached)?;
+        let mut answer = http.post(address.clone()).timeout(CARRY_WITHIN).body(body).send().await.map_err(unreached)?;
         let status = answer.status();
         let mut said = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(unreached)? {

@@ -4,7 +4,7 @@
 use super::advice::explain;
 use super::connection::Connection;
 use super::output::Screen;
-use crate::cli::daemon::{check_key, engine};
+use crate::cli::daemon::{StartError, check_key, engine};
 use crate::cli::{ConfigArgument, Failure, config, ops};
 use crate::domain::clock::Clock;
 use crate::domain::ids::OperationId;
@@ -14,7 +14,7 @@ use crate::domain::verdict::{Outcome, Verdict};
 use crate::engine::{DatabaseClock, HandError, start_policy};
 use crate::flow::State;
 use crate::store::{self, ByHand, HandRole, OperationView};
-use crate::zerokit::{Endpoint, ErrorCode, VerdictCall};
+use crate::zerokit::{Client, Endpoint, ErrorCode, VerdictCall};
 use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,8 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     let policy = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     let clock = Arc::new(DatabaseClock::default());
     clock.measure(store.as_ref()).await?;
-    let engine = engine(&config, store, policy, clock as Arc<dyn Clock>)?;
+    let http = Client::connections(config.call_timeout).map_err(StartError::from)?;
+    let engine = engine(&config, store, policy, clock as Arc<dyn Clock>, http)?;
     let by_hand = ByHand {
         verdict: command.verdict,
         role: HandRole::Operator,

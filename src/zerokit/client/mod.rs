@@ -52,21 +52,42 @@ enum Content<'c> {
 }
 
 impl Client {
-    /// A client with its own connection pool; `timeout` bounds each call from connect to the last byte, and each wait for
-    /// the next bytes of a list that is read item by item, as whoever uses it may take their time.
+    /// What calls go out over. To make one reads all certificates that the machine trusts, which takes milliseconds and
+    /// memory, so a daemon makes one for all whom it calls. It follows no redirect and sends nothing again; `timeout` bounds
+    /// connecting, three seconds at most, and whoever calls says how long the rest may take.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    pub fn connections(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+        reqwest::Client::builder()
             .connect_timeout(timeout.min(Duration::from_secs(3)))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
             .user_agent(concat!("assent/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, service, key, timeout, clock })
+            .build()
+    }
+
+    /// A client with connections of its own.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+        Ok(Self::over(Self::connections(timeout)?, service, key, timeout, clock))
+    }
+
+    /// A client that calls over these connections; `timeout` bounds each call from connect to the last byte, and each wait
+    /// for the next bytes of a list that is read item by item, as whoever uses it may take their time.
+    #[must_use]
+    pub fn over(http: reqwest::Client, service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { http, service, key, timeout, clock }
+    }
+
+    /// Its connections, for others whom the process calls.
+    #[must_use]
+    pub const fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     /// The tenant's address.

@@ -17,6 +17,7 @@ use crate::store::{
 };
 use crate::zerokit::VerdictCall;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -301,6 +302,9 @@ impl Engine {
                 error.code = code, operation.latency_ms = latency_ms, "operation settled"
             );
         }
+        if self.notices.receiver_count() == 0 {
+            return;
+        }
         let intent = record.map(|record| &record.intent);
         let pick = |of: fn(&Intent) -> &Option<UserId>| intent.and_then(|intent| of(intent).clone());
         let notice = Notice {
@@ -318,8 +322,8 @@ impl Engine {
             state,
             elapsed,
         };
-        // Nobody may be watching.
-        let _ = self.notices.send(notice);
+        // Whoever watched may have gone.
+        let _ = self.notices.send(Arc::new(notice));
     }
 }
 

@@ -106,7 +106,7 @@ pub struct Engine {
     events_due: Notify,
     workers: Workers,
     decisions: arrival::Decisions,
-    notices: broadcast::Sender<Notice>,
+    notices: broadcast::Sender<Arc<Notice>>,
     /// Set once it is to stop: not ready any more.
     draining: AtomicBool,
     /// What workers are busy with.
@@ -194,7 +194,7 @@ impl Engine {
 
     /// Hears of every operation that is settled from now on.
     #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Notice> {
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.notices.subscribe()
     }
 

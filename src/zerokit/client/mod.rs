@@ -53,8 +53,8 @@ enum Content<'c> {
 
 impl Client {
     /// What calls go out over. To make one reads all certificates that the machine trusts, which takes milliseconds and
-    /// memory, so a daemon makes one for all whom it calls. It follows no redirect and sends nothing again; `timeout` bounds
-    /// connecting, three seconds at most, and whoever calls says how long the rest may take.
+    /// memory, so a daemon makes one for the platform, the web app and checkpoints. It follows no redirect and sends nothing
+    /// again; `timeout` bounds connecting, three seconds at most, and whoever calls says how long the rest may take.
     ///
     /// # Errors
     /// TLS cannot be set up.

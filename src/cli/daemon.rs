@@ -65,13 +65,13 @@ impl Daemon {
         policy: impl Into<StartPolicy>,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
-        let http = Client::connections(config.call_timeout)?;
-        Self::start_over(http, config, store, policy.into(), listener).await
+        let reached = reach(&config, store.as_ref()).await?;
+        Self::start_with(reached, config, store, policy.into(), listener).await
     }
 
-    /// The same, calling over connections that somebody has made.
-    pub(super) async fn start_over(
-        http: reqwest::Client,
+    /// The same, with what somebody has made to see whether all is there.
+    pub(super) async fn start_with(
+        (clock, platform): (Arc<DatabaseClock>, Client),
         mut config: Config,
         store: Arc<dyn Store>,
         policy: StartPolicy,
@@ -82,10 +82,8 @@ impl Daemon {
         if config.sealing.is_key_derived {
             config.sealing.key = rederived_log_key(&config.sealing.key, &config.encryption);
         }
-        let clock = Arc::new(DatabaseClock::default());
-        clock.measure(store.as_ref()).await?;
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        let engine = engine(&config, store, policy, Arc::clone(&shared), http)?;
+        let engine = engine(&config, store, policy, Arc::clone(&shared), platform)?;
         engine.announce_policy().await?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
@@ -125,6 +123,18 @@ impl Daemon {
     }
 }
 
+/// The clock, measured against the database's, and the client of the platform that goes by it: once a process.
+///
+/// # Errors
+/// The database does not answer, or TLS cannot be set up.
+pub(super) async fn reach(config: &Config, store: &dyn Store) -> Result<(Arc<DatabaseClock>, Client), StartError> {
+    let clock = Arc::new(DatabaseClock::default());
+    clock.measure(store).await?;
+    let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, shared)?;
+    Ok((clock, platform))
+}
+
 /// The engine that a configuration describes; nothing runs in it yet.
 ///
 /// # Errors
@@ -134,7 +144,7 @@ pub(super) fn engine(
     store: Arc<dyn Store>,
     policy: StartPolicy,
     clock: Arc<dyn Clock>,
-    http: reqwest::Client,
+    platform: Client,
 ) -> Result<Arc<Engine>, StartError> {
     let settings = Settings {
         tenant: config.service.tenant.to_string(),
@@ -164,8 +174,6 @@ pub(super) fn engine(
     if let Some(told) = &config.told {
         sealing.configuration = told.recorded(&config.encryption);
     }
-    let (service, key) = (config.service.clone(), config.admin_key.clone());
-    let platform = Client::over(http, service, key, config.call_timeout, Arc::clone(&clock));
     let directory = Directory::open(&config.directory)?;
     let parts = Parts {
         store,

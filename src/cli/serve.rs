@@ -1,12 +1,11 @@
 //! `assent serve`: runs the daemon until it is told to stop. `--check` only says whether it would work.
 
-use super::daemon::{StartError, check_key};
+use super::daemon::{StartError, check_key, reach};
 use super::{ConfigArgument, Daemon, Failure, config, output};
 use crate::directory::{Directory, DirectoryError};
-use crate::domain::clock::Clock;
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::TresorId;
-use crate::engine::{DatabaseClock, Engine, load_tested_policy, start_policy};
+use crate::engine::{Engine, load_tested_policy, start_policy};
 use crate::store::{self, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
@@ -49,11 +48,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             "the database role of this daemon can change the decision log; `assent migrate --daemon-role` makes one that cannot"
         );
     }
-    let clock = Arc::new(DatabaseClock::default());
-    clock.measure(store.as_ref()).await?;
-    let http = Client::connections(config.call_timeout).map_err(StartError::from)?;
-    let (service, key) = (config.service.clone(), config.admin_key.clone());
-    let client = Client::over(http.clone(), service, key, config.call_timeout, clock as Arc<dyn Clock>);
+    let (clock, client) = reach(&config, store.as_ref()).await?;
     let platform = check_platform(&client).await;
     let known = directory.check().await.map_err(StartError::from);
     if let Some(policy) = checked {
@@ -83,7 +78,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let hash = start.policy.hash.clone();
     let rules = start.policy.rules.len();
     let mode = config.mode;
-    let daemon = Daemon::start_over(http, config, store, start, listener).await?;
+    let daemon = Daemon::start_with((clock, client), config, store, start, listener).await?;
     reload_on_hangup(Arc::clone(&daemon.engine));
     tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;

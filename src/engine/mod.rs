@@ -114,7 +114,7 @@ pub struct Engine {
 }
 
 /// What became of one operation, for whoever watches: the demo, later a console. Ids only, no personal data.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Notice {
     /// The record.
     pub id: RecordId,

@@ -4,19 +4,17 @@
 use super::advice::explain;
 use super::connection::Connection;
 use super::output::Screen;
-use crate::cli::daemon::{StartError, check_key, engine};
+use crate::cli::daemon::{check_key, engine, reach};
 use crate::cli::{ConfigArgument, Failure, config, ops};
-use crate::domain::clock::Clock;
 use crate::domain::ids::OperationId;
 use crate::domain::kind::Kind;
 use crate::domain::operation::{OperationKey, Registration};
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::engine::{DatabaseClock, HandError, start_policy};
+use crate::engine::{HandError, start_policy};
 use crate::flow::State;
 use crate::store::{self, ByHand, HandRole, OperationView};
-use crate::zerokit::{Client, Endpoint, ErrorCode, VerdictCall};
+use crate::zerokit::{Endpoint, ErrorCode, VerdictCall};
 use clap::Args;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the operator is kept waiting for a busy lane.
@@ -97,10 +95,8 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     store.check_schema().await?;
     config.encryption = check_key(store.as_ref(), &config.encryption, true).await?;
     let policy = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
-    let clock = Arc::new(DatabaseClock::default());
-    clock.measure(store.as_ref()).await?;
-    let http = Client::connections(config.call_timeout).map_err(StartError::from)?;
-    let engine = engine(&config, store, policy, clock as Arc<dyn Clock>, http)?;
+    let (clock, platform) = reach(&config, store.as_ref()).await?;
+    let engine = engine(&config, store, policy, clock, platform)?;
     let by_hand = ByHand {
         verdict: command.verdict,
         role: HandRole::Operator,

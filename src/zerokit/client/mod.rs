@@ -52,39 +52,26 @@ enum Content<'c> {
 }
 
 impl Client {
-    /// What calls go out over. To make one reads all certificates that the machine trusts, which takes milliseconds and
-    /// memory, so a daemon makes one for the platform, the web app and checkpoints. It follows no redirect and sends nothing
-    /// again; `timeout` bounds connecting, three seconds at most, and whoever calls says how long the rest may take.
+    /// A client with its own connection pool; `timeout` bounds each call from connect to the last byte, and each wait for
+    /// the next bytes of a list that is read item by item, as whoever uses it may take their time.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn connections(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
-        reqwest::Client::builder()
+    pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
             .connect_timeout(timeout.min(Duration::from_secs(3)))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
             .user_agent(concat!("assent/", env!("CARGO_PKG_VERSION")))
-            .build()
+            .build()?;
+        Ok(Self { http, service, key, timeout, clock })
     }
 
-    /// A client with connections of its own.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn new(service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        Ok(Self::over(Self::connections(timeout)?, service, key, timeout, clock))
-    }
-
-    /// A client that calls over these connections; `timeout` bounds each call from connect to the last byte, and each wait
-    /// for the next bytes of a list that is read item by item, as whoever uses it may take their time.
-    #[must_use]
-    pub fn over(http: reqwest::Client, service: ServiceUrl, key: AdminKey, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { http, service, key, timeout, clock }
-    }
-
-    /// Its connections, for others whom the process calls.
+    /// What its calls go out over, for others whom the process calls: to make another reads all certificates that the machine
+    /// trusts once more, which takes milliseconds and memory. It follows no redirect, sends nothing again, and is done with
+    /// connecting after three seconds at most; whoever calls says how long the rest may take.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {
         &self.http

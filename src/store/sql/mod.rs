@@ -8,6 +8,7 @@ mod effects;
 mod events;
 mod finish;
 mod forget;
+mod front;
 mod group;
 mod intake;
 mod ledger;
@@ -40,6 +41,7 @@ use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use crate::fault::{self, Moment, Step};
 use async_trait::async_trait;
+use front::Front;
 use group::{Groups, ReceiveRequest};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
@@ -57,15 +59,24 @@ pub(super) struct SqlStore<D> {
     archived: Arc<Mutex<HashSet<String>>>,
     /// Decisions that wait to be sealed.
     fresh: ledger::FreshLeaves,
-    /// Where the next of what waits is taken.
-    front: ledger::Front,
+    /// Where in the table of rows that wait to be sealed the last were found.
+    sealed_to: Front<String>,
+    /// Since when the last operation that was claimed had been due, while there are more than are asked for.
+    claimed_to: Front<i64>,
 }
 
 impl<D: Driver> SqlStore<D> {
     pub(super) fn new(driver: D) -> Self {
         let driver = Arc::new(driver);
         let groups = driver.takes_sets().then(|| Groups::start(&driver));
-        Self { driver, groups, archived: Arc::default(), fresh: ledger::FreshLeaves::default(), front: ledger::Front::default() }
+        Self {
+            driver,
+            groups,
+            archived: Arc::default(),
+            fresh: ledger::FreshLeaves::default(),
+            sealed_to: Front::new(ledger::ON_AT_MOST),
+            claimed_to: Front::new(claim::ON_AT_MOST),
+        }
     }
 
     /// How long until the time that a statement gives as its distance from now; nothing where it gives none.
@@ -185,7 +196,7 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn claim(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claimed>, StoreError> {
         let mut tx = self.driver.begin(Step::Claim).await?;
-        let rows = tx.rows(claim::CLAIM, args![owner, micros(lease), i64::from(limit)]).await?;
+        let rows = claim::claim(tx.as_mut(), &self.claimed_to, owner, lease, limit).await?;
         tx.commit().await?;
         rows.iter().map(claim::read).collect()
     }

@@ -10,6 +10,7 @@ on_both!(
     a_notification_is_stored_once,
     a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
     due_operations_are_claimed_once_and_the_longest_due_first,
+    a_long_queue_is_claimed_in_its_order_and_whoever_comes_to_stand_before_it_is_not_passed_over,
     a_stale_workers_writes_change_nothing,
     what_is_over_leaves_the_queue_and_is_found_as_before,
 );
@@ -112,6 +113,35 @@ async fn due_operations_are_claimed_once_and_the_longest_due_first(backend: Back
     let due = store.next_due().await.unwrap().unwrap();
     assert!(due > Duration::from_secs(30) && due <= LEASE, "{due:?}");
     assert_eq!(store.operation(again.lease.id).await.unwrap().unwrap().state, State::Running);
+}
+
+async fn a_long_queue_is_claimed_in_its_order_and_whoever_comes_to_stand_before_it_is_not_passed_over(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    let (queue, late) = (200, 150);
+    for number in 0..queue {
+        received(store, &format!("{number:03}")).await;
+    }
+    // As after hours: each has been due for a while. One is not yet.
+    database.try_run("update operations set due_at = 1000000 + cast(operation_id as integer)").await.unwrap();
+    database.try_run("update operations set due_at = 5000000000000000 where operation_id = '000'").await.unwrap();
+    let mut seen = Vec::new();
+    for number in 1..late {
+        seen.extend(store.claim("me", LEASE, 1).await.unwrap());
+        if number == 9 {
+            database.try_run("update operations set due_at = 1000000 where operation_id = '000'").await.unwrap();
+        }
+    }
+    // While there is more than is asked for one need not look before the place where one is, but for now and then.
+    let of = |claimed: &[Claimed]| claimed.iter().map(|one| one.key.operation_id.to_string()).collect::<Vec<_>>();
+    let (first, others): (Vec<_>, Vec<_>) = of(&seen).into_iter().partition(|id| id == "000");
+    assert_eq!(first.len(), 1, "it was claimed before the queue was at its end");
+    assert!(others.is_sorted() && others.len() == late - 2, "{others:?}");
+    // Where there is less, all there is is looked at.
+    database.try_run("update operations set due_at = 1000000 where operation_id = '000'").await.unwrap();
+    let rest = of(&store.claim("me", LEASE, 200).await.unwrap());
+    assert!(rest.len() == queue - late + 2 && rest.contains(&"000".to_owned()), "{rest:?}");
+    assert!(store.claim("me", LEASE, 1).await.unwrap().is_empty());
 }
 
 async fn a_stale_workers_writes_change_nothing(backend: Backend) {

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use sealing::{hash, index, note};
 
 pub(super) use fresh::FreshLeaves;
-pub(super) use sealing::{Front, number};
+pub(super) use sealing::{ON_AT_MOST, number};
 use serde_json::Value;
 
 const WAITING: Sql = sql!("select (select count(*) from unsealed) + (select count(*) from unsealed_history)");
@@ -49,7 +49,7 @@ pub(super) fn leaf(row: &Row) -> Result<LeafRow, StoreError> {
 #[async_trait]
 impl<D: Driver> Ledger for SqlStore<D> {
     async fn seal(&self, key: &LogKey, known: Option<&Checkpoint>, limit: u32) -> Result<Sealed, StoreError> {
-        sealing::seal(self.driver.as_ref(), (&self.fresh, &self.front), key, known, limit).await
+        sealing::seal(self.driver.as_ref(), (&self.fresh, &self.sealed_to), key, known, limit).await
     }
 
     async fn unsealed(&self) -> Result<u64, StoreError> {

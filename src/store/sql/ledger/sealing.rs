@@ -10,11 +10,11 @@ use crate::store::StoreError;
 use crate::store::connection::{Arg, Column, Driver, Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
 use crate::store::ledger::{LeafRow, RowPlace, Sealed};
+use crate::store::sql::front::Front;
 use crate::store::sql::transaction_now;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 /// In microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -65,32 +65,14 @@ const COUNT: Sql = Sql {
 };
 const SIGNED: Sql = sql!("insert into checkpoints (size, at, note) values ($1, $2" AS_TIME ", $3)");
 
-/// Where in the table of rows that wait the last were found. A server goes through a table from its
-/// beginning, and through all that was sealed since it was vacuumed, a minute's rows for each few hundred; so it is told where to go on.
-#[derive(Default)]
-pub(in crate::store::sql) struct Front(Mutex<Option<(String, u32)>>);
-
-impl Front {
-    const START: &str = "(0,0)";
-    /// So many times it goes on without a look at all there is: once there was a vacuum, rows are put before it as well.
-    const AT_MOST: u32 = 32;
-
-    fn get(&self) -> String {
-        let front = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        front.as_ref().map_or(Self::START, |(place, _)| place).to_owned()
-    }
-
-    /// Goes on from there; whether all there is was looked at.
-    fn set(&self, place: String, is_all: bool) {
-        let mut front = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = if is_all { 0 } else { front.as_ref().map_or(0, |(_, times)| *times).saturating_add(1) };
-        *front = (times <= Self::AT_MOST).then_some((place, times));
-    }
-}
+/// The first place in the table of rows that wait.
+const START: &str = "(0,0)";
+/// So many times the sealer goes on where it was: once there was a vacuum, rows are put before that as well.
+pub(in crate::store::sql) const ON_AT_MOST: u32 = 32;
 
 pub(super) async fn seal<D: Driver>(
     driver: &D,
-    (fresh, front): (&FreshLeaves, &Front),
+    (fresh, front): (&FreshLeaves, &Front<String>),
     key: &LogKey,
     known: Option<&Checkpoint>,
     limit: u32,
@@ -103,12 +85,12 @@ pub(super) async fn seal<D: Driver>(
         return Ok(Sealed::Elsewhere);
     }
     // What is new comes first.
-    let from = front.get();
+    let from = front.get().unwrap_or_else(|| START.to_owned());
     let room = |taken: &[Row]| i64::from(limit).saturating_sub(i64::try_from(taken.len()).unwrap_or(i64::MAX));
     let mut taken = tx.rows(TAKE, args![i64::from(limit), from.as_str()]).await?;
     let is_all = room(&taken) > 0;
-    if is_all && from != Front::START {
-        taken.extend(tx.rows(TAKE, args![room(&taken), Front::START]).await?);
+    if is_all && from != START {
+        taken.extend(tx.rows(TAKE, args![room(&taken), START]).await?);
     }
     // They come in the order of their places.
     let last = taken.last().map_or(Ok(None), |row| row.opt_text(3))?.map_or(from, str::to_owned);
@@ -116,7 +98,7 @@ pub(super) async fn seal<D: Driver>(
         taken.extend(tx.rows(TAKE_HISTORY, args![room(&taken)]).await?);
     }
     if taken.is_empty() {
-        front.set(last, is_all);
+        front.set(Some(last), is_all);
         return Ok(Sealed::Nothing);
     }
     let is_full = taken.len() as u64 >= u64::from(limit);
@@ -138,7 +120,7 @@ pub(super) async fn seal<D: Driver>(
     let nodes = standing(tx, size, key, known).await?;
     if leaves.is_empty() {
         transaction.commit().await?;
-        front.set(last, is_all);
+        front.set(Some(last), is_all);
         return Ok(Sealed::Nothing);
     }
     let known = leaves.iter().map(|leaf| fresh.get(leaf)).collect::<Vec<_>>();
@@ -163,7 +145,7 @@ pub(super) async fn seal<D: Driver>(
     let now = audit_time(transaction_now(tx).await?);
     tx.run(SIGNED, args![number(size)?, now, checkpoint.note.as_str()]).await?;
     transaction.commit().await?;
-    front.set(last, is_all);
+    front.set(Some(last), is_all);
     fresh.forget(&leaves);
     Ok(Sealed::Leaves { count: leaves.len() as u64, checkpoint, more: is_full })
 }

@@ -23,7 +23,11 @@ const INSERT: Sql = sql!(
     "on conflict (kind, operation_id) where state not in ('failed', 'refused') do nothing"
 );
 
-const WITHDRAW: Sql = sql!("delete from operations where id = $1");
+/// An operation that has left the queue is in its way.
+const WITHDRAW: Sql = sql!(
+    "delete from operations where id = $1 and exists (select 1 from finished_operations f where f.kind = $2 and f.operation_id = $3 "
+    "and f.state not in ('failed', 'refused') limit 1 offset 0)"
+);
 
 /// Makes an operation, unless there is one already; whether it did. Of those in the queue the statement itself knows; those that have
 /// left it are looked for afterwards, as one may leave while the row is made.
@@ -34,18 +38,8 @@ pub(super) async fn insert(
     statement: Sql,
     args: Vec<Arg>,
 ) -> Result<bool, StoreError> {
-    if tx.run(statement, args).await? == 0 {
-        return Ok(false);
-    }
-    let is_in_the_way = |view: OperationView| view.id != id && !matches!(view.state, State::Failed | State::Refused);
-    let rows = tx.rows(view::ALL_BY_KEY, args![key.kind.as_str(), key.operation_id.as_str()]).await?;
-    for row in &rows {
-        if is_in_the_way(view::read(row)?) {
-            tx.run(WITHDRAW, args![id.to_string()]).await?;
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let withdraw = args![id.to_string(), key.kind.as_str(), key.operation_id.as_str()];
+    Ok(tx.run(statement, args).await? == 1 && tx.run(WITHDRAW, withdraw).await? == 0)
 }
 
 pub(super) async fn receive(tx: &mut dyn Transaction, mut new: NewOperation) -> Result<Received, StoreError> {

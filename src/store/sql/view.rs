@@ -30,8 +30,6 @@ pub(super) const BY_ID: Sql = operation!("id = $1", "");
 /// The newest record of an operation; only failed and refused ones can be older.
 pub(super) const BY_KEY: Sql = operation!("kind = $1 and operation_id = $2", " order by o.received_at desc, o.id desc limit 1");
 
-pub(super) const ALL_BY_KEY: Sql = operation!("kind = $1 and operation_id = $2", "");
-
 /// What a decision was about: kind, tresor, actor and subject, from the first column on.
 pub(super) fn intent(row: &Row) -> Result<Intent, StoreError> {
     Ok(Intent {

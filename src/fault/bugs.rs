@@ -52,7 +52,7 @@ pub const ALL: &[Bug] = &[
         "no-lane",
         "an operation in flight holds no lane",
         &[
-            ("lane = $5, parked_on", "lane = substr($5, 1, 0), parked_on"),
+            ("lane = $12, parked_on", "lane = substr($12, 1, 0), parked_on"),
             ("lane = n.lane, parked_on", "lane = nullif(n.lane, n.lane), parked_on"),
             ("n.lane as holds", "nullif(n.lane, n.lane) as holds"),
         ],

@@ -62,9 +62,11 @@ const RULED: Sql = sql!(
     "has_effects = $9 "
     "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
-const INTEND: Sql = sql!(
-    "update operations set verdict = $3, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $4, lane = $5, parked_on = null "
-    "where id = $1 and fence = $2"
+/// With the intent to send the verdict.
+const RULED_TO_SEND: Sql = sql!(
+    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
+    "has_effects = $9, verdict = $10, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $11, lane = $12, parked_on = null "
+    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
 );
 
 pub(super) async fn decide(
@@ -123,7 +125,7 @@ pub(super) async fn decide(
     }
     // Every ruling is a decision of its own, on its own facts; the operation points to the last.
     record(tx, &ruling).await?;
-    let args = args![
+    let mut ruled = args![
         id.as_str(),
         fence,
         ruling.record.id.to_string(),
@@ -134,7 +136,14 @@ pub(super) async fn decide(
         ruling.additional_info.clone(),
         i64::from(!ruling.effects.is_empty()),
     ];
-    fenced(tx.run(RULED, args).await?)?;
+    if matches!(ruling.step, Step::Send) {
+        let members = deciding.members_before.map(serde_json::to_string).transpose();
+        let members = members.map_err(|error| StoreError::Judge(error.to_string()))?;
+        ruled.extend(args![ruling.record.verdict.as_str(), members, lane]);
+        fenced(tx.run(RULED_TO_SEND, ruled).await?)?;
+    } else {
+        fenced(tx.run(RULED, ruled).await?)?;
+    }
     effects::plan(tx, deciding.lease.id, &ruling).await?;
     let mut decided = follow(tx, &deciding, &held, ruling).await?;
     if let Decided::Ruled { passed, .. } = &mut decided {
@@ -150,7 +159,6 @@ pub(super) async fn decide(
 async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, ruling: Ruling) -> Result<Decided, StoreError> {
     let id = deciding.lease.id.to_string();
     let fence = deciding.lease.fence;
-    let lane = deciding.lane.as_str();
     let verdict = ruling.record.verdict;
     let keeps_places = match &ruling.step {
         Step::Send => true,
@@ -164,9 +172,6 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, 
     }
     let (sent, passed) = match &ruling.step {
         Step::Send => {
-            let members = deciding.members_before.map(serde_json::to_string).transpose();
-            let members = members.map_err(|error| StoreError::Judge(error.to_string()))?;
-            fenced(tx.run(INTEND, args![id, fence, verdict.as_str(), members, lane]).await?)?;
             let sent = Sent {
                 decision: ruling.record.id,
                 verdict,
@@ -194,7 +199,7 @@ async fn follow(tx: &mut dyn Transaction, deciding: &Deciding<'_>, held: &Lane, 
                 replica: "",
                 deliver_within: None,
             };
-            write_end(tx, finishing, Some(lane)).await?;
+            write_end(tx, finishing, Some(held)).await?;
             (None, line::hand_on(tx, held, deciding.rules).await?)
         }
         step => return Err(StoreError::Judge(format!("a decision cannot be followed by {step:?}"))),

@@ -1,6 +1,6 @@
 //! The outbox: what the web app is to be told is written with what it tells of, and delivered in order within a flow.
 
-use super::{audit_time, fenced, transaction_now};
+use super::{audit_time, transaction_now};
 use crate::domain::duration::micros;
 use crate::domain::ids::{ActionId, EventId, FlowId, RecordId};
 use crate::domain::kind::Kind;
@@ -25,17 +25,12 @@ const CLAIM: Sql = sql!(
     "where e.due_at <= (select " NOW ") and not exists (select 1 from events o where o.flow_id = e.flow_id and o.state = 'pending' "
     "and o.seq < e.seq limit 1 offset 0) order by e.due_at limit $3" SKIP_LOCKED THOSE " returning seq, fence, id, type, body, tries"
 );
+/// Over, or to be sent again after a while; and whether another one of its flow waits for that.
 const SETTLE: Sql = sql!(
-    "update events set state = $4, due_at = null, owner = null, settled_at = " NOW ", last_answer = $3, tries = tries + 1 "
-    "where seq = $1 and fence = $2 and coalesce(due_at, 0) > 0"
-);
-const AGAIN: Sql = sql!(
-    "update events set due_at = " NOW " + $4, owner = null, last_answer = $3, tries = tries + 1 "
-    "where seq = $1 and fence = $2 and coalesce(due_at, 0) > 0"
-);
-const FOLLOWS: Sql = sql!(
-    "select e.seq from events e where e.seq = $1 and exists (select 1 from events n where n.flow_id = e.flow_id and n.state = 'pending' "
-    "and n.seq > e.seq limit 1 offset 0)"
+    "update events set state = $4, due_at = " NOW " + $5, owner = null, settled_at = case when $4 <> 'pending' then " NOW " end, "
+    "last_answer = $3, tries = tries + 1 where seq = $1 and fence = $2 and coalesce(due_at, 0) > 0 "
+    "returning case when exists (select 1 from events n where n.flow_id = events.flow_id and n.state = 'pending' "
+    "and n.seq > events.seq limit 1 offset 0) then 1 else 0 end"
 );
 /// Of what [`CLAIM`] would give: an event that waits for an earlier one is no reason to be awake.
 pub(super) const NEXT: Sql = sql!(
@@ -115,13 +110,13 @@ fn read(row: &Row) -> Result<ClaimedEvent, StoreError> {
 
 pub(super) async fn finish(tx: &mut dyn Transaction, lease: EventLease, delivery: &Delivery) -> Result<bool, StoreError> {
     let (seq, fence) = (lease.seq, lease.fence);
-    let touched = match delivery {
-        Delivery::Done(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "delivered"]).await?,
-        Delivery::Dead(answer) => tx.run(SETTLE, args![seq, fence, answer.as_str(), "dead"]).await?,
-        Delivery::Again { answer, delay } => tx.run(AGAIN, args![seq, fence, answer.as_str(), micros(*delay)]).await?,
+    let (answer, state, delay) = match delivery {
+        Delivery::Done(answer) => (answer, "delivered", None),
+        Delivery::Dead(answer) => (answer, "dead", None),
+        Delivery::Again { answer, delay } => (answer, "pending", Some(micros(*delay))),
     };
-    fenced(touched)?;
-    Ok(!tx.rows(FOLLOWS, args![seq]).await?.is_empty())
+    let settled = tx.rows(SETTLE, args![seq, fence, answer.as_str(), state, delay]).await?;
+    Ok(first(settled).ok_or(StoreError::Fenced)?.int(0)? != 0)
 }
 
 pub(super) fn view(row: &Row) -> Result<EventView, StoreError> {

@@ -1,6 +1,7 @@
 //! The third transaction: the outcome is written, the lane is freed and handed to whoever waited longest.
 
-use super::{audit_time, effects, events, line, transaction_now};
+use super::types::Lane;
+use super::{audit_time, effects, events, line, timestamp, transaction_now};
 use crate::domain::duration::micros;
 use crate::domain::ids::{DecisionId, OutcomeId, RecordId};
 use crate::domain::kind::Kind;
@@ -13,7 +14,8 @@ use crate::store::dialect::{Sql, sql};
 use crate::store::types::{Finishing, Passed};
 use jiff::Timestamp;
 
-const OWN: Sql = sql!("select lane, case when home <> owner then home end from operations where id = $1 and fence = $2");
+/// Of an operation that holds no lane.
+const OWN: Sql = sql!("select case when home <> owner then home end from operations where id = $1 and fence = $2");
 const OUTCOME: Sql = sql!(
     "insert into outcomes (id, decision_id, at, kind, operation_id, outcome, error_code, detail, reconciled) "
     "values ($1" AS_UUID ", $2" AS_UUID ", $3" AS_TIME ", $4, $5, $6, $7, $8, $9)"
@@ -46,13 +48,15 @@ const REMEMBER_TRESOR: Sql = sql!(
 
 pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
     let id = finishing.lease.id.to_string();
-    let own = first(tx.rows(OWN, args![id.as_str(), finishing.lease.fence]).await?).ok_or(StoreError::Fenced)?;
-    let lane = match own.opt_text(0)? {
-        Some(lane) => Some(line::lock_and_move(tx, lane).await?),
-        None => None,
+    let (lane, home) = match line::move_held(tx, finishing.lease).await? {
+        Some((lane, home)) => (Some(lane), home),
+        None => {
+            let own = first(tx.rows(OWN, args![id, finishing.lease.fence]).await?).ok_or(StoreError::Fenced)?;
+            (None, own.opt_text(0)?.map(str::to_owned))
+        }
     };
-    write_end(tx, finishing, lane.as_ref().map(|lane| lane.name.as_str())).await?;
-    if own.opt_text(1)?.is_some() {
+    write_end(tx, finishing, lane.as_ref()).await?;
+    if home.is_some() {
         line::notify(tx, finishing.lease.id).await?;
     }
     match lane {
@@ -62,10 +66,13 @@ pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -
 }
 
 /// Outcome and final state. The caller moves and hands on the lane.
-pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>, lane: Option<&str>) -> Result<(), StoreError> {
+pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>, lane: Option<&Lane>) -> Result<(), StoreError> {
     let Finishing { lease, key, decision, ending, rules, .. } = finishing;
     let id = lease.id.to_string();
-    let now = transaction_now(tx).await?;
+    let now = match lane {
+        Some(lane) => timestamp(lane.now)?,
+        None => transaction_now(tx).await?,
+    };
     let waits = ending.state == State::Waiting;
     let settled = if waits {
         let until = now.as_microsecond().saturating_add(micros(rules.wait));
@@ -85,7 +92,9 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
     record_outcome(tx, key, decision, ending, now).await?;
     match (settled.opt_text(0)?, waits, ending.outcome) {
         (None, _, _) => {}
-        (Some(flow), true, _) => line::await_turn(tx, flow, now.as_microsecond(), lane).await?,
+        (Some(flow), true, _) => {
+            line::await_turn(tx, flow, now.as_microsecond(), lane.map(|lane| lane.name.as_str())).await?;
+        }
         (Some(flow), false, Outcome::Superseded) => {
             tx.run(OPEN_FLOW, args![flow, now.as_microsecond()]).await?;
         }

@@ -10,7 +10,7 @@ use crate::flow::{Missed, Next, after_missed, average_return, first_in_line, tur
 use crate::store::StoreError;
 use crate::store::connection::{Row, Transaction, args, first};
 use crate::store::dialect::{Sql, sql};
-use crate::store::types::{Deciding, LaneRules, Passed};
+use crate::store::types::{Deciding, LaneRules, Lease, Passed};
 
 /// Locks the lane's row and reads it and the clock.
 const TAKE_LANE: Sql = sql!(
@@ -20,6 +20,12 @@ const TAKE_LANE: Sql = sql!(
 /// Every outcome moves the lane's version; the row stays locked until the commit.
 const MOVE_LANE: Sql =
     sql!("update lanes set version = version + 1 where lane = $1 returning version, returns_after, " NOW ", waiting");
+/// The same for the lane that an operation holds.
+const MOVE_HELD: Sql = sql!(
+    "update lanes set version = version + 1 where lane" FOUND_BY "(select lane from operations where id = $1 and fence = $2)" FOUND
+    " returning version, returns_after, " NOW ", waiting, lane, "
+    "(select case when home <> owner then home end from operations where id = $1)"
+);
 /// Who holds the lane, whose turn it is, and who is first in line; one row.
 const LINE: Sql = sql!(
     "select h.id, t.id, t.turn_until, o.id, o.place, f.id, f.since from (select 1) one "
@@ -98,6 +104,17 @@ pub(super) async fn lock_and_move(tx: &mut dyn Transaction, lane: &str) -> Resul
 
 async fn locked(tx: &mut dyn Transaction, statement: Sql, lane: &str) -> Result<Lane, StoreError> {
     let row = first(tx.rows(statement, args![lane]).await?).ok_or_else(|| StoreError::Corrupt("no lane".into()))?;
+    read_lane(&row, lane)
+}
+
+/// The lane that an operation holds, with an outcome on it, and where else somebody waits for that operation; nothing where it holds
+/// none.
+pub(super) async fn move_held(tx: &mut dyn Transaction, lease: Lease) -> Result<Option<(Lane, Option<String>)>, StoreError> {
+    let Some(row) = first(tx.rows(MOVE_HELD, args![lease.id.to_string(), lease.fence]).await?) else { return Ok(None) };
+    Ok(Some((read_lane(&row, row.text(4)?)?, row.opt_text(5)?.map(str::to_owned))))
+}
+
+fn read_lane(row: &Row, lane: &str) -> Result<Lane, StoreError> {
     Ok(Lane {
         name: lane.to_owned(),
         version: row.int(0)?,

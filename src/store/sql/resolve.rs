@@ -2,7 +2,7 @@
 
 use super::finish::{Following, follow, record_outcome};
 use super::reviews::read_view;
-use super::{events, line, transaction_now, view};
+use super::{events, line, timestamp, view};
 use crate::domain::ids::{DecisionId, OperationId, RecordId};
 use crate::domain::operation::{Lane, OperationKey};
 use crate::domain::verdict::{Outcome, Verdict};
@@ -47,8 +47,7 @@ pub(super) async fn resolve(
     let key = OperationKey { kind: intent.kind, operation_id: row.parsed(5, |text| OperationId::new(text).ok())? };
     let verdict = row.parsed(6, Verdict::parse)?;
     // Whoever gathered facts meanwhile gathers them again: this is an outcome on the lane like any other.
-    line::lock_and_move(tx, Lane::of(&intent).as_str()).await?;
-    let now = transaction_now(tx).await?;
+    let now = timestamp(line::lock_and_move(tx, Lane::of(&intent).as_str()).await?.now)?;
     let outcome = if is_applied { Outcome::Applied } else { Outcome::Failed };
     let detail = format!("resolved by operator:{operator}: {comment}");
     let ending = Ending::new(outcome, Some(verdict)).detail(detail).reconciled();

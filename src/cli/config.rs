@@ -4,10 +4,10 @@
 //! their own, and are parsed at once into types that cannot be printed.
 
 use super::Failure;
-use super::config_reader::Reader;
+use super::config_reader::{Reader, Secret};
 pub use super::config_source::KEYS;
+use super::config_source::Source;
 pub use super::config_source::Told;
-use super::config_source::{read_tree, without_secrets};
 use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
 use crate::domain::diagnostic::{Diagnostic, Spot};
@@ -128,8 +128,8 @@ pub fn read_database_url(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// The file cannot be read.
 pub fn has_outbound(path: &Path) -> Result<bool, Failure> {
-    let (_, root) = read_tree(path)?;
-    Ok(root.to_json().pointer("/webhooks/outbound").is_some_and(|outbound| !outbound.is_null()))
+    let source = Source::read(path)?;
+    Ok(source.root.to_json().pointer("/webhooks/outbound").is_some_and(|outbound| !outbound.is_null()))
 }
 
 /// What `assent admin` needs: where the platform is, and whether verdicts can be recorded.
@@ -229,19 +229,15 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
 
 /// Reads what a command needs; everything that is wrong with that, with places.
 fn read_part<T>(path: &Path, read: impl FnOnce(&mut Reader<'_>, &Node, Fields<'_>) -> Option<T>) -> Result<T, Failure> {
-    let (text, root) = read_tree(path)?;
+    let source = Source::read(path)?;
     let file = path.display().to_string();
     let mut reader = Reader { problems: Problems::of(&file) };
-    let top = reader.problems.mapping(&root, "the configuration", &TOP);
-    let value = top.and_then(|top| read(&mut reader, &root, top));
+    let top = reader.problems.mapping(&source.root, "the configuration", &TOP);
+    let value = top.and_then(|top| read(&mut reader, &source.root, top));
     let found = reader.problems.into_found();
     match value {
         Some(value) if found.is_empty() => Ok(value),
-        _ => {
-            let shown = without_secrets(&text);
-            let rendered: Vec<_> = found.iter().map(|problem| problem.render(Some(&shown))).collect();
-            Err(Failure::input(format!("the configuration cannot be used\n\n{}", rendered.join("\n").trim_end())))
-        }
+        _ => Err(source.unusable(found)),
     }
 }
 
@@ -378,14 +374,14 @@ impl<'f> Reader<'f> {
     }
 
     fn secrets(&mut self, fields: Fields<'_>, name: &str) -> Option<Vec<WebhookSecret>> {
-        let (node, text) = self.inline_or_file(fields, name)?;
+        let Secret { spot, what, text } = self.inline_or_file(fields, name)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let secrets: Option<Vec<_>> = lines.map(WebhookSecret::parse).collect();
         match secrets {
             Some(secrets) if !secrets.is_empty() => Some(secrets),
             _ => {
-                let what = format!("`{name}` must be one or more of `whsec_` and 24 to 64 bytes in base64");
-                self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, what);
+                let what = format!("{what} must be one or more of `whsec_` and 24 to 64 bytes in base64");
+                self.problems.error("bad-secret", spot, what);
                 None
             }
         }

@@ -1,8 +1,15 @@
 //! Reads the fields of the configuration's sections: presets, ranges, and secrets that stand in files of their own.
 
 use crate::domain::diagnostic::Spot;
-use crate::domain::yaml::{Fields, Node, Problems, Value};
+use crate::domain::yaml::{Fields, Problems, Value};
 use std::time::Duration;
+
+/// A secret as it was found: where, how to call it, and the text of it.
+pub(super) struct Secret {
+    pub(super) spot: Spot,
+    pub(super) what: String,
+    pub(super) text: String,
+}
 
 /// Collects what is wrong while it reads.
 pub(super) struct Reader<'f> {
@@ -100,34 +107,40 @@ impl Reader<'_> {
 
     /// A secret that stands in the file, or in a file of its own under `{name}_file`.
     pub(super) fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let (node, text) = self.inline_or_file(fields, name)?;
+        let Secret { spot, what, text } = self.inline_or_file(fields, name)?;
         match parse(&text) {
             Ok(secret) => Some(secret),
             Err(error) => {
-                // No code frame: the line holds the secret.
-                self.problems.error("bad-secret", Spot { line: 0, ..node.spot }, format!("`{name}` {error}"));
+                self.problems.error("bad-secret", spot, format!("{what} {error}"));
                 None
             }
         }
     }
 
-    pub(super) fn inline_or_file<'n>(&mut self, fields: Fields<'n>, name: &str) -> Option<(&'n Node, String)> {
+    pub(super) fn inline_or_file(&mut self, fields: Fields<'_>, name: &str) -> Option<Secret> {
         let file_key = format!("{name}_file");
         match (fields.get(name), fields.get(&file_key)) {
-            (Some(node), None) => match &node.value {
-                Value::List(items) => {
-                    let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, name)).collect();
-                    let texts: Vec<_> = texts.into_iter().collect::<Option<_>>()?;
-                    Some((node, texts.join("\n")))
-                }
-                _ => Some((node, self.problems.text(node, name)?.to_owned())),
-            },
+            (Some(node), None) => {
+                let text = match &node.value {
+                    Value::List(items) => {
+                        let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, name)).collect();
+                        texts.into_iter().collect::<Option<Vec<_>>>()?.join("\n")
+                    }
+                    _ => self.problems.text(node, name)?.to_owned(),
+                };
+                // No code frame: the line holds the secret.
+                let spot = if node.spot.line == 0 { node.spot } else { Spot::default() };
+                Some(Secret { spot, what: format!("`{name}`"), text })
+            }
             (None, Some(node)) => {
                 let path = self.problems.text(node, &file_key)?;
                 match std::fs::read_to_string(path) {
-                    Ok(text) => Some((node, text)),
+                    Ok(text) => Some(Secret { spot: node.spot, what: format!("what stands in `{path}` (`{file_key}`)"), text }),
                     Err(error) => {
-                        self.problems.error("unreadable-file", node.spot, format!("`{path}` cannot be read: {error}"));
+                        let what = format!(
+                            "`{path}` (`{file_key}`) cannot be read: {error}; see that it is there, and this user may read it"
+                        );
+                        self.problems.error("unreadable-file", node.spot, what);
                         None
                     }
                 }

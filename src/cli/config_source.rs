@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::audit::MasterKey;
-use crate::domain::diagnostic::Spot;
+use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::yaml::{self, Key, Node, Value};
 use crate::fault;
 use std::path::Path;
@@ -121,7 +121,7 @@ const HARMLESS: [&str; 44] = [
 ];
 
 /// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
-pub(super) fn without_secrets(text: &str) -> String {
+fn without_secrets(text: &str) -> String {
     let shown = text.lines().map(|line| match line.split_once(':') {
         Some((key, rest)) if !rest.trim().is_empty() => {
             let name = key.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
@@ -176,29 +176,89 @@ fn recorded_settings(node: &Node, key: &MasterKey) -> serde_json::Value {
     shown("", node, key)
 }
 
-/// The text of the file, and its tree with the environment laid over it.
-pub(super) fn read_tree(path: &Path) -> Result<(String, Node), Failure> {
-    let from_environment = environment()?;
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        // Everything may come from the environment, as in a container.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from_environment.is_empty() => "{}".to_owned(),
-        Err(error) => {
-            let hint = "copy config.example.yaml there, or name another file with --config or ASSENT_CONFIG";
-            return Err(Failure::input(format!("the configuration `{}` cannot be read: {error}; {hint}", path.display())));
+const WHERE: &str = "copy config.example.yaml there, or name another file with --config or ASSENT_CONFIG";
+
+/// What is told: a file, with the environment laid over it.
+pub(super) struct Source {
+    file: String,
+    /// Nothing where there is no file.
+    text: Option<String>,
+    /// The variables that say something; a place in the tree that comes of one has its number, from 1, for a column of line 0.
+    variables: Vec<String>,
+    pub(super) root: Node,
+}
+
+impl Source {
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let from_environment = environment()?;
+        let file = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            // Everything may come from the environment, as in a container.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from_environment.is_empty() => None,
+            Err(error) => return Err(Failure::input(format!("the configuration `{file}` cannot be read: {error}; {WHERE}"))),
+        };
+        let nothing = Node { spot: Spot::default(), value: Value::Map(Vec::new()) };
+        let mut source = Self { file, text, variables: Vec::new(), root: nothing };
+        if let Some(text) = &source.text {
+            source.root = yaml::parse(&source.file, text).map_err(|problem| source.unusable(vec![*problem]))?;
         }
-    };
-    let name = path.display().to_string();
-    let mut root = yaml::parse(&name, &text)
-        .map_err(|problem| Failure::input(problem.render(Some(&without_secrets(&text))).trim_end().to_owned()))?;
-    for (keys, node) in from_environment {
-        overlay(&mut root, &keys, node);
+        for (name, keys, mut node) in from_environment {
+            source.variables.push(name);
+            place(&mut node, Spot { line: 0, column: u32::try_from(source.variables.len()).unwrap_or_default(), len: 0 });
+            overlay(&mut source.root, &keys, node);
+        }
+        Ok(source)
     }
-    Ok((text, root))
+
+    /// What is wrong with it, where it stands.
+    pub(super) fn unusable(&self, found: Vec<Diagnostic>) -> Failure {
+        let shown = self.text.as_deref().map(without_secrets);
+        let rendered: Vec<_> =
+            found.into_iter().map(|problem| self.placed(problem, shown.as_deref()).render(shown.as_deref())).collect();
+        let why = match self.text {
+            Some(_) => "the configuration cannot be used".to_owned(),
+            None => format!("there is no configuration `{}`, and the environment alone does not say enough; {WHERE}", self.file),
+        };
+        Failure::input(format!("{why}\n\n{}", rendered.join("\n").trim_end()))
+    }
+
+    fn placed(&self, mut problem: Diagnostic, shown: Option<&str>) -> Diagnostic {
+        let at = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        if problem.spot.line == 0 {
+            let variable = if problem.spot.column > 0 { self.variables.get(at(problem.spot.column)) } else { None };
+            match variable {
+                Some(variable) => problem.file.clone_from(variable),
+                None if self.text.is_none() => "the environment".clone_into(&mut problem.file),
+                None => {}
+            }
+        } else if let Some(line) = shown.and_then(|shown| shown.lines().nth(at(problem.spot.line)))
+            && line.chars().count() <= at(problem.spot.column)
+        {
+            // What it is about is not shown: the line that it is in.
+            let lead = line.chars().take_while(|c| *c == ' ').count();
+            problem.spot.column = u32::try_from(lead).unwrap_or_default().saturating_add(1);
+            problem.spot.len = u32::MAX;
+        }
+        problem
+    }
+}
+
+/// Says where a node and all that is in it comes from.
+fn place(node: &mut Node, spot: Spot) {
+    node.spot = spot;
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| place(item, spot)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, node)| {
+            key.spot = spot;
+            place(node, spot);
+        }),
+        _ => {}
+    }
 }
 
 /// The keys that the environment sets; its values are YAML, so that lists can be written.
-fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
+fn environment() -> Result<Vec<(String, Vec<String>, Node)>, Failure> {
     const NUMBERS: [&str; 6] = [
         "database.connections",
         "engine.workers",
@@ -223,14 +283,13 @@ fn environment() -> Result<Vec<(Vec<String>, Node)>, Failure> {
                 .unwrap_or_default();
             return Err(Failure::input(format!("the environment variable `{name}` names no key of the configuration{hint}")));
         }
-        let mut node =
-            yaml::parse(&name, &value).map_err(|problem| Failure::input(problem.render(None).trim_end().to_owned()))?;
+        let mut node = yaml::parse(&name, &value)
+            .map_err(|problem| Failure::input(format!("the environment variable `{name}` is no YAML: {}", problem.message)))?;
         // A key or secret made of digits is a text all the same.
         if matches!(node.value, Value::Int(_) | Value::Float(_)) && !NUMBERS.contains(&key.as_str()) {
             node.value = Value::Text(value);
         }
-        node.spot = Spot::default();
-        found.push((key.split('.').map(str::to_owned).collect(), node));
+        found.push((name, key.split('.').map(str::to_owned).collect(), node));
     }
     Ok(found)
 }

@@ -65,7 +65,7 @@ impl Daemon {
         policy: impl Into<StartPolicy>,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
-        let reached = reach(&config, store.as_ref()).await?;
+        let reached = reach(&config, Some(store.as_ref())).await?;
         Self::start_with(reached, config, store, policy.into(), listener).await
     }
 
@@ -123,13 +123,15 @@ impl Daemon {
     }
 }
 
-/// The clock, measured against the database's, and the client of the platform that goes by it: once a process.
+/// The clock, measured against the database's where there is one, and the client of the platform that goes by it: once a process.
 ///
 /// # Errors
 /// The database does not answer, or TLS cannot be set up.
-pub(super) async fn reach(config: &Config, store: &dyn Store) -> Result<(Arc<DatabaseClock>, Client), StartError> {
+pub(super) async fn reach(config: &Config, store: Option<&dyn Store>) -> Result<(Arc<DatabaseClock>, Client), StartError> {
     let clock = Arc::new(DatabaseClock::default());
-    clock.measure(store).await?;
+    if let Some(store) = store {
+        clock.measure(store).await?;
+    }
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let platform = Client::new(config.service.clone(), config.admin_key.clone(), config.call_timeout, shared)?;
     Ok((clock, platform))

@@ -242,7 +242,11 @@ fn summarise(paint: Paint, tally: &Tally, database: &std::path::Path, log_key: &
     println!();
     println!("Whether anybody changed them since:");
     println!();
-    // As it was started: nobody may have it among the commands yet.
+    // As it was started: nobody may have it among the commands yet. Of a configuration that lies here nothing is about this database.
     let program = std::env::args().next().unwrap_or_else(|| "assent".to_owned());
-    println!("  ASSENT_DATABASE__URL=sqlite://{} {program} audit verify --key {}", database.display(), log_key.as_str());
+    println!(
+        "  ASSENT_DATABASE__URL=sqlite://{} {program} audit verify --config /dev/null --key {}",
+        database.display(),
+        log_key.as_str()
+    );
 }

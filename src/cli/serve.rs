@@ -1,12 +1,13 @@
 //! `assent serve`: runs the daemon until it is told to stop. `--check` only says whether it would work.
 
+use super::config::{self, Config};
 use super::daemon::{StartError, check_key, reach};
-use super::{ConfigArgument, Daemon, Failure, config, output};
+use super::{ConfigArgument, Daemon, Failure, output};
 use crate::directory::{Directory, DirectoryError};
 use crate::domain::disposition::Disposition;
 use crate::domain::ids::TresorId;
 use crate::engine::{Engine, load_tested_policy, start_policy};
-use crate::store::{self, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
 use std::sync::Arc;
@@ -28,38 +29,20 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     output::start_logging("info");
     let config = config::read(&options.config.config)?;
-    let checked = options.check.then(|| load_tested_policy(&config.policies, config.require_tests)).transpose()?;
+    let migrates = options.migrate || config.database_url.starts_with("sqlite://");
+    if options.check {
+        return check(&config, migrates).await;
+    }
     let directory = Directory::open(&config.directory).map_err(StartError::from)?;
     let store = store::open(&config.database_url, config.database_connections).await?;
-    let migrates = options.migrate || config.database_url.starts_with("sqlite://");
-    if migrates && !options.check {
+    if migrates {
         store.migrate().await?;
     }
-    match store.check_schema().await {
-        // A check changes nothing; serving would migrate.
-        Err(StoreError::SchemaOutdated) if migrates && options.check => {}
-        checked => {
-            checked?;
-            check_key(store.as_ref(), &config.encryption, false).await?;
-        }
-    }
-    if !config.database_url.starts_with("sqlite://") && store.may_change_log().await.unwrap_or(false) {
-        tracing::warn!(
-            "the database role of this daemon can change the decision log; `assent migrate --daemon-role` makes one that cannot"
-        );
-    }
-    let (clock, client) = reach(&config, store.as_ref()).await?;
+    store.check_schema().await?;
+    check_database(&config, store.as_ref()).await?;
+    let (clock, client) = reach(&config, Some(store.as_ref())).await?;
     let platform = check_platform(&client).await;
     let known = directory.check().await.map_err(StartError::from);
-    if let Some(policy) = checked {
-        platform?;
-        known?;
-        for destination in &config.sealing.destinations {
-            destination.check().map_err(|error| Failure::input(format!("checkpoints would go nowhere: {error}")))?;
-        }
-        println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
-        return Ok(());
-    }
     let start = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     if let Some(failure) = &start.failure {
         tracing::error!(error.message = %failure, policy.hash = %start.policy.hash, "started with the policy that was in force last");
@@ -67,9 +50,13 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if let Err(down) = known {
         tracing::warn!(error.message = %down, "started all the same; facts of that source are unknown until it answers");
     }
-    if let Err(failure) = platform {
-        // A platform that is away is no reason to lose notifications: the daemon takes them in and waits.
-        tracing::warn!(error.message = failure.message(), "started all the same; notifications are taken in and wait");
+    match platform {
+        Ok(()) => {}
+        // It is no reason to lose notifications: the daemon takes them in.
+        Err(Down::Away(why)) => tracing::warn!(error.message = %why, "started all the same; notifications are taken in and wait"),
+        Err(Down::Refuses(why)) => {
+            tracing::error!(error.message = %why, "started all the same, and not ready; operations fail until the platform accepts this daemon");
+        }
     }
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -88,6 +75,45 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether it would work. Changes nothing, and makes nothing.
+async fn check(config: &Config, migrates: bool) -> Result<(), Failure> {
+    let policy = load_tested_policy(&config.policies, config.require_tests)?;
+    let directory = Directory::open(&config.directory).map_err(StartError::from)?;
+    let store = match store::is_to_be_made(&config.database_url) {
+        true => None,
+        false => Some(store::open(&config.database_url, config.database_connections).await?),
+    };
+    if let Some(store) = &store {
+        match store.check_schema().await {
+            // Serving would migrate.
+            Err(StoreError::SchemaOutdated) if migrates => {}
+            checked => {
+                checked?;
+                check_database(config, store.as_ref()).await?;
+            }
+        }
+    }
+    let (_, client) = reach(config, store.as_deref()).await?;
+    check_platform(&client).await?;
+    directory.check().await.map_err(StartError::from)?;
+    for destination in &config.sealing.destinations {
+        destination.check().map_err(|error| Failure::input(format!("checkpoints would go nowhere: {error}")))?;
+    }
+    println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
+    Ok(())
+}
+
+/// Whether the database was written with this key, and can be changed by this role.
+async fn check_database(config: &Config, store: &dyn Store) -> Result<(), Failure> {
+    check_key(store, &config.encryption, false).await?;
+    if !config.database_url.starts_with("sqlite://") && store.may_change_log().await.unwrap_or(false) {
+        tracing::warn!(
+            "the database role of this daemon can change the decision log; `assent migrate --daemon-role` makes one that cannot"
+        );
+    }
+    Ok(())
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
@@ -98,19 +124,35 @@ impl From<StartError> for Failure {
     }
 }
 
+/// Why the platform cannot be used.
+enum Down {
+    /// Nothing answers as the platform does.
+    Away(String),
+    /// It does not let this daemon in.
+    Refuses(String),
+}
+
+impl From<Down> for Failure {
+    fn from(down: Down) -> Self {
+        match down {
+            Down::Away(why) => Self::unreachable(why),
+            Down::Refuses(why) => Self::no(why),
+        }
+    }
+}
+
 /// One signed read of a tresor that is not there: every answer but a refusal of our access is good news.
-async fn check_platform(client: &Client) -> Result<(), Failure> {
+async fn check_platform(client: &Client) -> Result<(), Down> {
     let Ok(probe) = TresorId::new("0000assentprobe") else { return Ok(()) };
     let Err(failure) = client.list_members(&probe).await else { return Ok(()) };
     let advice = "check `zerokit.service_url`, `zerokit.tenant_id` and `zerokit.admin_key`";
     match failure {
-        zerokit::Failure::Unreachable { .. } => Err(Failure::unreachable(failure.to_string())),
-        zerokit::Failure::NoAnswer { .. } | zerokit::Failure::NotThePlatform { .. } => Err(Failure::unreachable(format!(
-            "what stands at {} does not answer as the platform: {failure}; {advice}",
-            client.service()
-        ))),
+        zerokit::Failure::Unreachable { .. } => Err(Down::Away(failure.to_string())),
+        zerokit::Failure::NoAnswer { .. } | zerokit::Failure::NotThePlatform { .. } => {
+            Err(Down::Away(format!("what stands at {} does not answer as the platform: {failure}; {advice}", client.service())))
+        }
         zerokit::Failure::Refused { .. } if failure.on_read() == Disposition::Misconfigured => {
-            Err(Failure::no(format!("the platform refuses this daemon's access: {failure}; {advice}")))
+            Err(Down::Refuses(format!("the platform refuses this daemon's access: {failure}; {advice}")))
         }
         zerokit::Failure::Refused { .. } => Ok(()),
     }

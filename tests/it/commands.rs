@@ -59,6 +59,8 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("key in two places", with("/zerokit", "admin_key_file", json!("/nowhere/key")), 2),
         ("checkpoints that cannot be written", with("", "audit", json!({"checkpoints": {"file": "/nowhere/kept.txt"}})), 2),
         ("missing secret file", changed("/encryption", json!({"key_file": "/nowhere/key"})), 2),
+        ("secret file without a secret", changed("/encryption", json!({"key_file": "/dev/null"})), 2),
+        ("database in a folder that is not there", changed("/database/url", json!("sqlite:///nowhere/assent.db")), 3),
         ("unreachable database", changed("/database/url", json!(format!("postgres://assent@{closed}/assent"))), 3),
         (
             "unreachable platform",
@@ -99,7 +101,45 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
     said.push_str(&format!("---- missing config\n{}\n", ran.said(&[])));
     let ran = assent(&["serve", "--config", "/nowhere/config.yaml"], &[("ASSENT_DATABASE__ULR", "x")]).await;
     said.push_str(&format!("---- misspelt environment\n{}\n", ran.said(&[])));
+    let ran = assent(&["serve", "--config", "/nowhere/config.yaml"], &[("ASSENT_DATABASE__URL", &database.url)]).await;
+    said.push_str(&format!("---- environment that does not say enough\n{}\n", ran.said(&[])));
+    let wrong = [
+        ("ASSENT_ENGINE__LEASE", "soon"),
+        ("ASSENT_ZEROKIT__ADMIN_KEY", "abc123"),
+        ("ASSENT_WEBHOOKS__INBOUND__SECRETS", "[12]"),
+    ];
+    let ran = assent(&["serve", "--config", path.to_str().unwrap()], &wrong).await;
+    said.push_str(&format!("---- wrong environment\n{}\n", ran.said(&replace)));
+    let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[("ASSENT_LISTEN", "[")]).await;
+    said.push_str(&format!("---- environment that is no YAML\n{}\n", ran.said(&replace)));
+    for (name, text) in
+        [("no YAML", "database:\n  url: [postgres://assent@db/assent\nlisten: 0\n"), ("tab", "database:\n\turl: x\n")]
+    {
+        std::fs::write(&path, text).unwrap();
+        let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[]).await;
+        said.push_str(&format!("---- {name}\n{}\n", ran.said(&replace)));
+    }
     insta::assert_snapshot!(said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_serves_or_migrates_makes_a_file() {
+    let (_simulator, platform, _stop) = start_simulator(true, Duration::ZERO).await;
+    let policies = policy_directory(harness::OBEDIENT);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("assent.db");
+    let url = format!("sqlite://{}", file.display());
+    let config = write(folder.path(), &good_config(folder.path(), &platform.to_string(), &url, policies.path()));
+    let config = config.to_str().unwrap();
+    let ran = assent(&["serve", "--check", "--config", config], &[]).await;
+    assert_eq!((ran.status, file.exists()), (0, false), "{}", ran.said(&[]));
+    for command in [&["audit", "query"][..], &["ops", "unknown"], &["policy", "replay"]] {
+        let ran = assent(&[command, &["--config", config]].concat(), &[]).await;
+        assert!(ran.status == 2 && ran.err.contains(file.to_str().unwrap()), "{command:?}: {}", ran.said(&[]));
+        assert!(!file.exists(), "{command:?}");
+    }
+    let ran = assent(&["migrate", "--config", config], &[]).await;
+    assert_eq!((ran.status, file.exists()), (0, true), "{}", ran.said(&[]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 use super::advice::explain;
 use super::connection::Connection;
 use super::output::Screen;
-use crate::cli::daemon::{check_key, engine, reach};
+use crate::cli::daemon::{check_file, check_key, engine, reach};
 use crate::cli::{ConfigArgument, Failure, config, ops};
 use crate::domain::ids::OperationId;
 use crate::domain::kind::Kind;
@@ -87,6 +87,7 @@ async fn unrecorded(connection: &Connection, screen: Screen, command: ByHandComm
 async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandCommand) -> Result<(), Failure> {
     let mut config = config::read(&config.config)?;
     let operator = ops::operator(command.by_hand.operator)?;
+    check_file(&config.database_url)?;
     let store = store::open(&config.database_url, 4).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
     if config.database_url.starts_with("sqlite://") {
@@ -95,7 +96,7 @@ async fn recorded(config: &ConfigArgument, screen: Screen, command: ByHandComman
     store.check_schema().await?;
     config.encryption = check_key(store.as_ref(), &config.encryption, true).await?;
     let policy = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
-    let (clock, platform) = reach(&config, store.as_ref()).await?;
+    let (clock, platform) = reach(&config, Some(store.as_ref())).await?;
     let engine = engine(&config, store, policy, clock, platform)?;
     let by_hand = ByHand {
         verdict: command.verdict,

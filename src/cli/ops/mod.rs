@@ -6,6 +6,7 @@ mod pause;
 mod review;
 mod unknown;
 
+use super::daemon::check_file;
 use super::{ConfigArgument, Failure, config};
 use crate::domain::ids::RecordId;
 use crate::store::{self, Store, StoreError};
@@ -84,6 +85,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
 /// The database that the configuration names, with a schema that is up to date.
 async fn open(common: &Common) -> Result<Arc<dyn Store>, Failure> {
     let url = config::read_database_url(&common.config.config)?;
+    check_file(&url)?;
     let store = store::open(&url, 2).await?;
     // As for the daemon: a file migrates itself, a server is migrated by whoever runs it.
     match store.check_schema().await {

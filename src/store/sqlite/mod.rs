@@ -48,7 +48,10 @@ pub async fn open(path: &str, connections: u32) -> Result<Arc<dyn Store>, StoreE
         // Another process looks again after a tenth of a second, and a busy daemon leaves it few moments to find.
         .busy_timeout(Duration::from_secs(15));
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(20));
-    let writer = Writer::start(options.clone()).await?;
+    let writer = Writer::start(options.clone()).await.map_err(|error| match error.into() {
+        StoreError::Unreachable(why) => StoreError::Unreachable(format!("`{path}`: {why}")),
+        error => error,
+    })?;
     let readers = pool(connections.max(1)).connect_with(options.clone()).await?;
     let questions = pool(2).min_connections(0).connect_lazy_with(options);
     Ok(Arc::new(SqlStore::new(SqliteDriver { writer, readers, questions })))

@@ -232,7 +232,11 @@ impl Engine {
                 Delivery::Dead(answered.words)
             }
             (false, false, Some(wait)) => {
-                tracing::warn!(event.id = event.id, error.message = answered.words, "an event was not taken; it is sent again");
+                tracing::warn!(
+                    event.id = event.id,
+                    error.message = answered.words,
+                    "an event was not taken where `webhooks.outbound.url` says; it is sent again, and `assent ops events` lists what waits"
+                );
                 let asked = answered.asked.unwrap_or_default().min(MOST_PATIENCE);
                 if !asked.is_zero() {
                     receiver.leave_alone(asked);

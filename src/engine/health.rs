@@ -12,6 +12,8 @@ const OUTAGE_AFTER: u32 = 5;
 #[derive(Debug, Default)]
 pub struct Health {
     failures_in_row: AtomicU32,
+    /// Answers that are not the platform's. No outage, which would let an operation that a proxy objects to try for ever.
+    strangers_in_row: AtomicU32,
     misconfigured: Mutex<Option<String>>,
 }
 
@@ -22,6 +24,14 @@ impl Health {
             Err(failure) if failure.is_outage() => {
                 if self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1 == OUTAGE_AFTER {
                     tracing::warn!(error.message = %failure, "the platform seems to be down; operations wait");
+                }
+            }
+            Err(failure @ Failure::NotThePlatform { .. }) => {
+                if self.strangers_in_row.fetch_add(1, Ordering::Relaxed) + 1 == OUTAGE_AFTER {
+                    tracing::error!(
+                        error.message = %failure,
+                        "something else answers in the platform's place; check zerokit.service_url, and what stands between"
+                    );
                 }
             }
             Err(failure) if failure.on_read() == Disposition::Misconfigured => {
@@ -35,7 +45,8 @@ impl Health {
                 *slot = Some(failure.to_string());
             }
             _ => {
-                if self.failures_in_row.swap(0, Ordering::Relaxed) >= OUTAGE_AFTER {
+                let strangers = self.strangers_in_row.swap(0, Ordering::Relaxed);
+                if self.failures_in_row.swap(0, Ordering::Relaxed).max(strangers) >= OUTAGE_AFTER {
                     tracing::info!("the platform answers again");
                 }
                 let mut slot = self.misconfigured.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,9 +63,46 @@ impl Health {
         self.failures_in_row.load(Ordering::Relaxed) >= OUTAGE_AFTER
     }
 
+    /// Whether nothing that answers is the platform.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.is_outage() || self.strangers_in_row.load(Ordering::Relaxed) >= OUTAGE_AFTER
+    }
+
     /// Why the daemon's access is refused, if it is.
     #[must_use]
     pub fn misconfiguration(&self) -> Option<String> {
         self.misconfigured.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Result<(), Failure> {
+        Err(Failure::NotThePlatform { endpoint: "ListMembers", status: 200, cause: "a page".into(), retry_after: None })
+    }
+
+    #[test]
+    fn pages_of_somebody_else_are_no_platform_and_no_outage() {
+        let health = Health::default();
+        (1..OUTAGE_AFTER).for_each(|_| health.note(&page()));
+        assert!(!health.is_away(), "one operation may have what a proxy objects to");
+        health.note(&page());
+        assert!(health.is_away() && !health.is_outage(), "and may not try for ever");
+        health.note(&Ok(()));
+        assert!(!health.is_away());
+    }
+
+    #[test]
+    fn pages_between_do_not_end_an_outage() {
+        let health = Health::default();
+        let down = || Err::<(), _>(Failure::NoAnswer { endpoint: "ListMembers", cause: "the time is over".into() });
+        (0..OUTAGE_AFTER).for_each(|_| health.note(&down()));
+        health.note(&page());
+        assert!(health.is_outage());
+        health.note(&Ok(()));
+        assert!(!health.is_outage() && !health.is_away());
     }
 }

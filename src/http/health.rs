@@ -30,6 +30,6 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     if let Some(refusal) = api.engine.health.misconfiguration() {
         return not_ready(format!("the platform refuses this daemon's access: {refusal}; check `zerokit` in the configuration"));
     }
-    let platform = if api.engine.health.is_outage() { "down" } else { "ok" };
+    let platform = if api.engine.health.is_away() { "down" } else { "ok" };
     Json(json!({ "status": "ready", "platform": platform, "policy": api.engine.policy().hash })).into_response()
 }

@@ -214,11 +214,12 @@ impl Source {
     /// What is wrong with it, where it stands.
     pub(super) fn unusable(&self, found: Vec<Diagnostic>) -> Failure {
         let shown = self.text.as_deref().map(without_secrets);
+        let is_incomplete = found.iter().any(|problem| problem.code == "missing-key");
         let rendered: Vec<_> =
             found.into_iter().map(|problem| self.placed(problem, shown.as_deref()).render(shown.as_deref())).collect();
-        let why = match self.text {
-            Some(_) => "the configuration cannot be used".to_owned(),
-            None => format!("there is no configuration `{}`, and the environment alone does not say enough; {WHERE}", self.file),
+        let why = match is_incomplete && self.text.is_none() {
+            false => "the configuration cannot be used".to_owned(),
+            true => format!("there is no configuration `{}`, and the environment alone does not say enough; {WHERE}", self.file),
         };
         Failure::input(format!("{why}\n\n{}", rendered.join("\n").trim_end()))
     }

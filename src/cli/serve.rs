@@ -10,6 +10,7 @@ use crate::engine::{Engine, load_tested_policy, start_policy};
 use crate::store::{self, Store, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -39,7 +40,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         store.migrate().await?;
     }
     store.check_schema().await?;
-    check_database(&config, store.as_ref()).await?;
+    warn_of_role(&config, store.as_ref()).await;
+    check_key(store.as_ref(), &config.encryption, false).await?;
     let (clock, client) = reach(&config, Some(store.as_ref())).await?;
     let platform = check_platform(&client).await;
     let known = directory.check().await.map_err(StartError::from);
@@ -55,7 +57,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         // It is no reason to lose notifications: the daemon takes them in.
         Err(Down::Away(why)) => tracing::warn!(error.message = %why, "started all the same; notifications are taken in and wait"),
         Err(Down::Refuses(why)) => {
-            tracing::error!(error.message = %why, "started all the same, and not ready; operations fail until the platform accepts this daemon");
+            tracing::error!(error.message = %why, "started all the same; operations fail until the platform accepts this daemon");
         }
     }
     let listen = config.listen;
@@ -79,17 +81,18 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 async fn check(config: &Config, migrates: bool) -> Result<(), Failure> {
     let policy = load_tested_policy(&config.policies, config.require_tests)?;
     let directory = Directory::open(&config.directory).map_err(StartError::from)?;
-    let store = match store::is_to_be_made(&config.database_url) {
+    let store = match would_be_made(&config.database_url)? {
         true => None,
         false => Some(store::open(&config.database_url, config.database_connections).await?),
     };
     if let Some(store) = &store {
+        warn_of_role(config, store.as_ref()).await;
         match store.check_schema().await {
             // Serving would migrate.
             Err(StoreError::SchemaOutdated) if migrates => {}
             checked => {
                 checked?;
-                check_database(config, store.as_ref()).await?;
+                check_key(store.as_ref(), &config.encryption, false).await?;
             }
         }
     }
@@ -103,15 +106,26 @@ async fn check(config: &Config, migrates: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the database was written with this key, and can be changed by this role.
-async fn check_database(config: &Config, store: &dyn Store) -> Result<(), Failure> {
-    check_key(store, &config.encryption, false).await?;
+/// Whether the database is a file that is not there yet, and can be made.
+fn would_be_made(url: &str) -> Result<bool, Failure> {
+    let Some(file) = url.strip_prefix("sqlite://").filter(|file| !Path::new(file).exists()) else { return Ok(false) };
+    // Under another name, as somebody may be about to serve.
+    let probe = PathBuf::from(format!("{file}.check"));
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)
+        .and_then(|_| std::fs::remove_file(&probe))
+        .map_err(|error| Failure::unwritten(Path::new(file), &error))?;
+    Ok(true)
+}
+
+async fn warn_of_role(config: &Config, store: &dyn Store) {
     if !config.database_url.starts_with("sqlite://") && store.may_change_log().await.unwrap_or(false) {
         tracing::warn!(
             "the database role of this daemon can change the decision log; `assent migrate --daemon-role` makes one that cannot"
         );
     }
-    Ok(())
 }
 
 impl From<StartError> for Failure {

@@ -5,7 +5,7 @@ use crate::zerokit::Failure;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// After so many failures in a row, with nothing else in between, the platform counts as down.
+/// After so many failures in a row, with no answer of the platform in between, it counts as down.
 const OUTAGE_AFTER: u32 = 5;
 
 /// What the last calls to the platform showed.
@@ -22,12 +22,14 @@ impl Health {
     pub fn note<T>(&self, result: &Result<T, Failure>) {
         match result {
             Err(failure) if failure.is_outage() => {
+                self.strangers_in_row.store(0, Ordering::Relaxed);
                 if self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1 == OUTAGE_AFTER {
                     tracing::warn!(error.message = %failure, "the platform seems to be down; operations wait");
                 }
             }
             Err(failure @ Failure::NotThePlatform { .. }) => {
                 if self.strangers_in_row.fetch_add(1, Ordering::Relaxed) + 1 == OUTAGE_AFTER {
+                    self.failures_in_row.store(0, Ordering::Relaxed);
                     tracing::error!(
                         error.message = %failure,
                         "something else answers in the platform's place; check zerokit.service_url, and what stands between"
@@ -96,13 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn pages_between_do_not_end_an_outage() {
+    fn a_page_between_does_not_end_an_outage_and_pages_alone_do() {
         let health = Health::default();
         let down = || Err::<(), _>(Failure::NoAnswer { endpoint: "ListMembers", cause: "the time is over".into() });
         (0..OUTAGE_AFTER).for_each(|_| health.note(&down()));
         health.note(&page());
         assert!(health.is_outage());
+        health.note(&down());
+        (0..OUTAGE_AFTER).for_each(|_| health.note(&page()));
+        assert!(!health.is_outage() && health.is_away());
         health.note(&Ok(()));
-        assert!(!health.is_outage() && !health.is_away());
+        assert!(!health.is_away());
     }
 }

@@ -83,7 +83,7 @@ pub const ALL: &[Bug] = &[
         "members-forgotten",
         "nobody knows who was there before the call",
         &[
-            ("members_before = $4", "members_before = case when $4 = '' then $4 end"),
+            ("members_before = $11", "members_before = case when $11 = '' then $11 end"),
             ("members_before = n.members_before", "members_before = nullif(n.members_before, n.members_before)"),
             ("n.members_before as members", "nullif(n.members_before, n.members_before) as members"),
         ],

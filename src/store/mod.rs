@@ -46,7 +46,6 @@ use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::operation::{Intent, Lane};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -218,16 +217,6 @@ pub async fn open_to_read(url: &str, connections: u32) -> Result<Arc<dyn Store>,
         Some(path) => open_sqlite(path, connections).await,
         None => postgres::open_to_read(url, connections).await,
     }
-}
-
-/// Whether [`open`] would make a file.
-#[must_use]
-pub fn is_to_be_made(url: &str) -> bool {
-    url.strip_prefix("sqlite://").map(Path::new).is_some_and(|path| !path.exists() && folder_of(path).is_dir())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a file is open nowhere. A server says so itself, where it matters.

@@ -60,7 +60,7 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("checkpoints that cannot be written", with("", "audit", json!({"checkpoints": {"file": "/nowhere/kept.txt"}})), 2),
         ("missing secret file", changed("/encryption", json!({"key_file": "/nowhere/key"})), 2),
         ("secret file without a secret", changed("/encryption", json!({"key_file": "/dev/null"})), 2),
-        ("database in a folder that is not there", changed("/database/url", json!("sqlite:///nowhere/assent.db")), 3),
+        ("database in a folder that is not there", changed("/database/url", json!("sqlite:///nowhere/assent.db")), 2),
         ("unreachable database", changed("/database/url", json!(format!("postgres://assent@{closed}/assent"))), 3),
         (
             "unreachable platform",
@@ -110,6 +110,18 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
     ];
     let ran = assent(&["serve", "--config", path.to_str().unwrap()], &wrong).await;
     said.push_str(&format!("---- wrong environment\n{}\n", ran.said(&replace)));
+    let secrets = format!("[{}]", harness::SECRET);
+    let all = [
+        ("ASSENT_DATABASE__URL", database.url.as_str()),
+        ("ASSENT_ZEROKIT__SERVICE_URL", "https://tenant1234.api.tresorit.io"),
+        ("ASSENT_ZEROKIT__ADMIN_KEY", harness::ADMIN_KEY),
+        ("ASSENT_WEBHOOKS__INBOUND__SECRETS", secrets.as_str()),
+        ("ASSENT_POLICIES__PATH", "policies"),
+        ("ASSENT_ENCRYPTION__KEY", harness::ENCRYPTION_KEY),
+        ("ASSENT_ENGINE__LEASE", "soon"),
+    ];
+    let ran = assent(&["serve", "--config", "/nowhere/config.yaml"], &all).await;
+    said.push_str(&format!("---- one wrong value in an environment that says enough\n{}\n", ran.said(&replace)));
     let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[("ASSENT_LISTEN", "[")]).await;
     said.push_str(&format!("---- environment that is no YAML\n{}\n", ran.said(&replace)));
     for (name, text) in

@@ -15,7 +15,7 @@ use crate::store::types::{Finishing, Passed};
 use jiff::Timestamp;
 
 /// Of an operation that holds no lane.
-const OWN: Sql = sql!("select case when home <> owner then home end from operations where id = $1 and fence = $2");
+const OWN: Sql = sql!("select case when home <> owner then home end, lane from operations where id = $1 and fence = $2");
 const OUTCOME: Sql = sql!(
     "insert into outcomes (id, decision_id, at, kind, operation_id, outcome, error_code, detail, reconciled) "
     "values ($1" AS_UUID ", $2" AS_UUID ", $3" AS_TIME ", $4, $5, $6, $7, $8, $9)"
@@ -52,6 +52,9 @@ pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -
         Some((lane, home)) => (Some(lane), home),
         None => {
             let own = first(tx.rows(OWN, args![id, finishing.lease.fence]).await?).ok_or(StoreError::Fenced)?;
+            if own.opt_text(1)?.is_some() {
+                return Err(StoreError::Corrupt("no lane".into()));
+            }
             (None, own.opt_text(0)?.map(str::to_owned))
         }
     };

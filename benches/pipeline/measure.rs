@@ -161,9 +161,10 @@ async fn phases(
     let started_ms = stage.daemons[0].started_in.as_secs_f64() * 1e3;
     // Idle: nothing has come in yet.
     tokio::time::sleep(seconds(1)).await;
-    let (before, idle_resident) = (daemons(stage), resident(stage));
+    let scheduled = |stage: &Stage| stage.daemons.iter().map(|daemon| process::scheduled_seconds(daemon.id())).sum::<f64>();
+    let (before, idle_resident) = (scheduled(stage), resident(stage));
     tokio::time::sleep(seconds(times.alone.min(5))).await;
-    let idle_cpu = (daemons(stage) - before) / f64::from(u32::try_from(times.alone.min(5)).unwrap()) * 100.0;
+    let idle_cpu = (scheduled(stage) - before) / f64::from(u32::try_from(times.alone.min(5)).unwrap()) * 100.0;
 
     stage.closed_loop(times.clients, seconds(times.warm_up)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;

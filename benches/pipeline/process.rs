@@ -81,7 +81,15 @@ pub(crate) fn cpu_seconds(id: u32) -> f64 {
     fields(id).map_or(0.0, |fields| ticks(&fields[11]) + ticks(&fields[12]))
 }
 
-/// The same of a process and its children, those that have ended included.
+/// The same by the scheduler's own count, of threads that are there: whoever wakes with the clock's tick, as an idle process does, is
+/// counted for all of it otherwise.
+pub(crate) fn scheduled_seconds(id: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let counts = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    counts.filter_map(|count| count.split(' ').next()?.parse::<f64>().ok()).sum::<f64>() / 1e9
+}
+
+/// Seconds of a process and its children, those that have ended included.
 pub(crate) fn family_cpu_seconds(parent: u32) -> f64 {
     let Some(own) = fields(parent) else { return 0.0 };
     let ended = ticks(&own[13]) + ticks(&own[14]);

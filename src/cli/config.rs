@@ -230,8 +230,7 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, Failure> {
 /// Reads what a command needs; everything that is wrong with that, with places.
 fn read_part<T>(path: &Path, read: impl FnOnce(&mut Reader<'_>, &Node, Fields<'_>) -> Option<T>) -> Result<T, Failure> {
     let source = Source::read(path)?;
-    let file = path.display().to_string();
-    let mut reader = Reader { problems: Problems::of(&file) };
+    let mut reader = Reader { problems: Problems::of(&source.file) };
     let top = reader.problems.mapping(&source.root, "the configuration", &TOP);
     let value = top.and_then(|top| read(&mut reader, &source.root, top));
     let found = reader.problems.into_found();

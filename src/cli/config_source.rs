@@ -180,7 +180,7 @@ const WHERE: &str = "copy config.example.yaml there, or name another file with -
 
 /// What is told: a file, with the environment laid over it.
 pub(super) struct Source {
-    file: String,
+    pub(super) file: String,
     /// Nothing where there is no file.
     text: Option<String>,
     /// The variables that say something; a place in the tree that comes of one has its number, from 1, for a column of line 0.

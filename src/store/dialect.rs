@@ -51,21 +51,7 @@ macro_rules! word {
     (sqlite THOSE) => {
         ")"
     };
-    // The operations that are to be claimed, so that one can ask how long the last of them has been due; SQLite's index keeps nothing of
-    // what was claimed, so nobody asks.
-    (postgres DUE) => {
-        "with due as materialized (select id, due_at from operations where due_at <= (select (extract(epoch from clock_timestamp()) * 1000000)::bigint) \
-         and due_at >= $4 order by due_at limit $3 for update skip locked) "
-    };
-    (sqlite DUE) => {
-        ""
-    };
-    (postgres FIRST_DUE) => {
-        "select id from due"
-    };
-    (sqlite FIRST_DUE) => {
-        "select id from operations where due_at <= (select cast(unixepoch('subsec') * 1000000 as integer)) and due_at >= $4 order by due_at limit $3"
-    };
+    // How long the last of `due` has been due; SQLite's index keeps nothing of what was claimed, so nobody asks.
     (postgres LAST_DUE) => {
         "(select max(due_at) from due)"
     };

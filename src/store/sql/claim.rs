@@ -13,11 +13,13 @@ use crate::store::types::{Claimed, Lease, Sent};
 use std::time::Duration;
 
 const CLAIM: Sql = sql!(
-    DUE "update operations set owner = $1, fence = fence + 1, due_at = " NOW " + $2, "
+    "with due as materialized (select id, due_at from operations where due_at <= (select " NOW ") and due_at >= $4 "
+    "order by due_at limit $3" SKIP_LOCKED ") "
+    "update operations set owner = $1, fence = fence + 1, due_at = " NOW " + $2, "
     "state = case when state = 'received' then 'running' else state end, "
     // An owner that never gave it back crashed over it; that spends a try, so that no operation can do it for ever.
     "tries = tries + case when owner is null then 0 else 1 end "
-    "where id" FOUND_AMONG FIRST_DUE THOSE " "
+    "where id" FOUND_AMONG "select id from due" THOSE " "
     "returning id, fence, kind, operation_id, requester_id, requested_flow, payload, tries, decision_id, verdict, sends, "
     NOW " - sent_at, members_before, " NOW " - received_at, additional_info, by_hand, last_failure, attempt, " LAST_DUE
 );

@@ -57,16 +57,19 @@ const RECORD: Sql = sql!(
     "values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5, $6" AS_UUID ", $7, $8, $9, $10, $11, $12, $13, $14" AS_JSON
     ", $15, $16, $17, $18" AS_JSON ", $19" AS_JSON ", $20" AS_JSON ", $21" AS_JSON ")"
 );
-const RULED: Sql = sql!(
-    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
-    "has_effects = $9 "
-    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
-);
+/// The operation points to its decision, and says more where there is more to be said.
+macro_rules! ruled {
+    ($($more:tt)*) => {
+        sql!(
+            "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
+            "has_effects = $9" $($more)* " where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
+        )
+    };
+}
+const RULED: Sql = ruled!();
 /// With the intent to send the verdict.
-const RULED_TO_SEND: Sql = sql!(
-    "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
-    "has_effects = $9, verdict = $10, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $11, lane = $12, parked_on = null "
-    "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
+const RULED_TO_SEND: Sql = ruled!(
+    ", verdict = $10, sends = 1, last_failure = null, sent_at = " NOW ", members_before = $11, lane = $12, parked_on = null"
 );
 
 pub(super) async fn decide(

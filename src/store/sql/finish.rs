@@ -48,18 +48,18 @@ const REMEMBER_TRESOR: Sql = sql!(
 
 pub(super) async fn finish(tx: &mut dyn Transaction, finishing: Finishing<'_>) -> Result<Passed, StoreError> {
     let id = finishing.lease.id.to_string();
-    let (lane, home) = match line::move_held(tx, finishing.lease).await? {
-        Some((lane, home)) => (Some(lane), home),
+    let (lane, waits_elsewhere) = match line::move_held(tx, finishing.lease).await? {
+        Some((lane, waits_elsewhere)) => (Some(lane), waits_elsewhere),
         None => {
             let own = first(tx.rows(OWN, args![id, finishing.lease.fence]).await?).ok_or(StoreError::Fenced)?;
             if own.opt_text(1)?.is_some() {
                 return Err(StoreError::Corrupt("no lane".into()));
             }
-            (None, own.opt_text(0)?.map(str::to_owned))
+            (None, own.opt_text(0)?.is_some())
         }
     };
     write_end(tx, finishing, lane.as_ref()).await?;
-    if home.is_some() {
+    if waits_elsewhere {
         line::notify(tx, finishing.lease.id).await?;
     }
     match lane {

@@ -107,11 +107,11 @@ async fn locked(tx: &mut dyn Transaction, statement: Sql, lane: &str) -> Result<
     read_lane(&row, lane)
 }
 
-/// The lane that an operation holds, with an outcome on it, and where else somebody waits for that operation; nothing where it holds
-/// none.
-pub(super) async fn move_held(tx: &mut dyn Transaction, lease: Lease) -> Result<Option<(Lane, Option<String>)>, StoreError> {
+/// The lane that an operation holds, with an outcome on it, and whether somebody waits elsewhere for that operation; nothing where it
+/// holds none.
+pub(super) async fn move_held(tx: &mut dyn Transaction, lease: Lease) -> Result<Option<(Lane, bool)>, StoreError> {
     let Some(row) = first(tx.rows(MOVE_HELD, args![lease.id.to_string(), lease.fence]).await?) else { return Ok(None) };
-    Ok(Some((read_lane(&row, row.text(4)?)?, row.opt_text(5)?.map(str::to_owned))))
+    Ok(Some((read_lane(&row, row.text(4)?)?, row.opt_text(5)?.is_some())))
 }
 
 fn read_lane(row: &Row, lane: &str) -> Result<Lane, StoreError> {

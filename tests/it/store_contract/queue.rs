@@ -132,7 +132,7 @@ async fn a_long_queue_is_claimed_in_its_order_and_whoever_comes_to_stand_before_
             database.try_run("update operations set due_at = 1000000 where operation_id = '000'").await.unwrap();
         }
     }
-    // While there is more than is asked for one need not look before the place where one is, but for now and then.
+    // While more are due than are asked for, only every so often one looks at what has come to stand before the last.
     let of = |claimed: &[Claimed]| claimed.iter().map(|one| one.key.operation_id.to_string()).collect::<Vec<_>>();
     let (first, others): (Vec<_>, Vec<_>) = of(&seen).into_iter().partition(|id| id == "000");
     assert_eq!(first.len(), 1, "it was claimed before the queue was at its end");

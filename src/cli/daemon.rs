@@ -9,7 +9,7 @@ use crate::domain::clock::Clock;
 use crate::engine::{DatabaseClock, Engine, Parts, Settings, StartPolicy, rederived_log_key};
 use crate::http::{self, Api};
 use crate::store::{LaneRules, Store, StoreError};
-use crate::zerokit::Client;
+use crate::zerokit::{Client, Failure as PlatformFailure};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,12 +66,13 @@ impl Daemon {
         listener: TcpListener,
     ) -> Result<Self, StartError> {
         let reached = reach(&config, Some(store.as_ref())).await?;
-        Self::start_with(reached, config, store, policy.into(), listener).await
+        Self::start_with(reached, &Ok(()), config, store, policy.into(), listener).await
     }
 
-    /// The same, with what somebody has made to see whether all is there.
+    /// The same, with what somebody has made to see whether all is there, and whether the platform let it in.
     pub(super) async fn start_with(
         (clock, platform): (Arc<DatabaseClock>, Client),
+        access: &Result<(), PlatformFailure>,
         mut config: Config,
         store: Arc<dyn Store>,
         policy: StartPolicy,
@@ -85,9 +86,11 @@ impl Daemon {
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
         let engine = engine(&config, store, policy, Arc::clone(&shared), platform)?;
         engine.announce_policy().await?;
+        engine.health.note(access);
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Arc::clone(&engine).run(clock, stopped.clone()));
         let effects = tokio::spawn(Arc::clone(&engine).run_effects(stopped.clone()));
+        tokio::spawn(Arc::clone(&engine).run_access(stopped.clone()));
         tokio::spawn(Arc::clone(&engine).run_hints(stopped.clone()));
         tokio::spawn(Arc::clone(&engine).run_retirement(stopped.clone()));
         let sealing = tokio::spawn(Arc::clone(&engine).run_sealing(stopped.clone()));

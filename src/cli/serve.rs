@@ -4,12 +4,11 @@ use super::config::{self, Config};
 use super::daemon::{StartError, check_key, reach};
 use super::{ConfigArgument, Daemon, Failure, output};
 use crate::directory::{Directory, DirectoryError};
-use crate::domain::disposition::Disposition;
-use crate::domain::ids::TresorId;
-use crate::engine::{Engine, load_tested_policy, start_policy};
+use crate::engine::{Engine, ask_for_access, load_tested_policy, start_policy};
 use crate::store::{self, Store, StoreError};
 use crate::zerokit::{self, Client};
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -43,7 +42,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     warn_of_role(&config, store.as_ref()).await;
     check_key(store.as_ref(), &config.encryption, false).await?;
     let (clock, client) = reach(&config, Some(store.as_ref())).await?;
-    let platform = check_platform(&client).await;
+    let access = ask_for_access(&client).await;
     let known = directory.check().await.map_err(StartError::from);
     let start = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     if let Some(failure) = &start.failure {
@@ -52,22 +51,21 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     if let Err(down) = known {
         tracing::warn!(error.message = %down, "started all the same; facts of that source are unknown until it answers");
     }
-    match platform {
-        Ok(()) => {}
+    match &access {
+        // The engine says so, and that it is not ready.
+        Ok(()) | Err(zerokit::Failure::Refused { .. }) => {}
         // It is no reason to lose notifications: the daemon takes them in.
-        Err(Down::Away(why)) => tracing::warn!(error.message = %why, "started all the same; notifications are taken in and wait"),
-        Err(Down::Refuses(why)) => {
-            tracing::error!(error.message = %why, "started all the same; operations fail until the platform accepts this daemon");
+        Err(failure) => {
+            let why = why_not(failure, &client);
+            tracing::warn!(error.message = why, "started all the same; notifications are taken in and wait");
         }
     }
     let listen = config.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        Failure::input(format!("cannot listen on {listen}: {error}; choose another address with `listen` or ASSENT_LISTEN"))
-    })?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let hash = start.policy.hash.clone();
     let rules = start.policy.rules.len();
     let mode = config.mode;
-    let daemon = Daemon::start_with((clock, client), config, store, start, listener).await?;
+    let daemon = Daemon::start_with((clock, client), &access, config, store, start, listener).await?;
     reload_on_hangup(Arc::clone(&daemon.engine));
     tracing::info!(http.address = %daemon.address, policy.hash = %hash, policy.rules = rules, engine.mode = mode.as_str(), "assent serves");
     stop_signal().await;
@@ -97,13 +95,25 @@ async fn check(config: &Config, migrates: bool) -> Result<(), Failure> {
         }
     }
     let (_, client) = reach(config, store.as_deref()).await?;
-    check_platform(&client).await?;
+    ask_for_access(&client).await.map_err(|failure| match why_not(&failure, &client) {
+        why if matches!(failure, zerokit::Failure::Refused { .. }) => Failure::no(why),
+        why => Failure::unreachable(why),
+    })?;
     directory.check().await.map_err(StartError::from)?;
     for destination in &config.sealing.destinations {
         destination.check().map_err(|error| Failure::input(format!("checkpoints would go nowhere: {error}")))?;
     }
+    match TcpListener::bind(config.listen).await {
+        // Maybe the daemon that this configuration is for.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+        listener => drop(listener.map_err(|error| cannot_listen(config.listen, &error))?),
+    }
     println!("configuration, policy ({} rules), database, directory and platform are in order", policy.rules.len());
     Ok(())
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::input(format!("cannot listen on {address}: {error}; choose another address with `listen` or ASSENT_LISTEN"))
 }
 
 /// Whether the database is a file that is not there yet, and can be made.
@@ -138,37 +148,15 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Why the platform cannot be used.
-enum Down {
-    /// Nothing answers as the platform does.
-    Away(String),
-    /// It does not let this daemon in.
-    Refuses(String),
-}
-
-impl From<Down> for Failure {
-    fn from(down: Down) -> Self {
-        match down {
-            Down::Away(why) => Self::unreachable(why),
-            Down::Refuses(why) => Self::no(why),
-        }
-    }
-}
-
-/// One signed read of a tresor that is not there: every answer but a refusal of our access is good news.
-async fn check_platform(client: &Client) -> Result<(), Down> {
-    let Ok(probe) = TresorId::new("0000assentprobe") else { return Ok(()) };
-    let Err(failure) = client.list_members(&probe).await else { return Ok(()) };
+/// Why the platform cannot be used, in a sentence.
+fn why_not(failure: &zerokit::Failure, client: &Client) -> String {
     let advice = "check `zerokit.service_url`, `zerokit.tenant_id` and `zerokit.admin_key`";
     match failure {
-        zerokit::Failure::Unreachable { .. } => Err(Down::Away(failure.to_string())),
+        zerokit::Failure::Unreachable { .. } => failure.to_string(),
         zerokit::Failure::NoAnswer { .. } | zerokit::Failure::NotThePlatform { .. } => {
-            Err(Down::Away(format!("what stands at {} does not answer as the platform: {failure}; {advice}", client.service())))
+            format!("what stands at {} does not answer as the platform: {failure}; {advice}", client.service())
         }
-        zerokit::Failure::Refused { .. } if failure.on_read() == Disposition::Misconfigured => {
-            Err(Down::Refuses(format!("the platform refuses this daemon's access: {failure}; {advice}")))
-        }
-        zerokit::Failure::Refused { .. } => Ok(()),
+        zerokit::Failure::Refused { .. } => format!("the platform refuses this daemon's access: {failure}; {advice}"),
     }
 }
 

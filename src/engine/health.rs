@@ -4,6 +4,7 @@ use crate::domain::disposition::Disposition;
 use crate::zerokit::Failure;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// After so many failures in a row, with no answer of the platform in between, it counts as down.
 const OUTAGE_AFTER: u32 = 5;
@@ -15,6 +16,8 @@ pub struct Health {
     /// Answers that are not the platform's. No outage, which would let an operation that a proxy objects to try for ever.
     strangers_in_row: AtomicU32,
     misconfigured: Mutex<Option<String>>,
+    /// Access was refused that was not before.
+    refused: Notify,
 }
 
 impl Health {
@@ -41,8 +44,9 @@ impl Health {
                 if slot.is_none() {
                     tracing::error!(
                         error.message = %failure,
-                        "the platform refuses this daemon's access; check zerokit.service_url, zerokit.tenant_id and zerokit.admin_key"
+                        "the platform refuses this daemon's access, which is not ready until it is let in; check zerokit.service_url, zerokit.tenant_id and zerokit.admin_key"
                     );
+                    self.refused.notify_one();
                 }
                 *slot = Some(failure.to_string());
             }
@@ -69,6 +73,11 @@ impl Health {
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.is_outage() || self.strangers_in_row.load(Ordering::Relaxed) >= OUTAGE_AFTER
+    }
+
+    /// Returns once access is refused that was not before, or was since the last call.
+    pub(super) async fn refused(&self) {
+        self.refused.notified().await;
     }
 
     /// Why the daemon's access is refused, if it is.

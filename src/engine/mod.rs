@@ -3,6 +3,7 @@
 //! Intake, gather, decide, apply, reconcile: each has its file. The engine acts and the core decides; it holds no lock
 //! and no transaction across a call to the platform, and whatever fails in it is never an approval.
 
+mod access;
 mod apply;
 mod arrival;
 mod by_hand;
@@ -32,6 +33,7 @@ mod settings;
 mod waiters;
 mod workers;
 
+pub use access::ask_for_access;
 pub use by_hand::HandError;
 pub use clock::DatabaseClock;
 pub use deliver::{Outbound, RETRY_SCHEDULE};

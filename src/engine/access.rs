@@ -1,0 +1,44 @@
+//! Whether the platform lets this daemon in, asked where no operation asks: before it serves, and for as long as it is refused.
+//! A daemon that is not ready is sent no operations, and would never hear that it is let in again. Decides nothing.
+
+use super::Engine;
+use crate::domain::disposition::Disposition;
+use crate::domain::ids::TresorId;
+use crate::zerokit::{Client, Failure};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often a platform that refuses this daemon is asked again.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// One signed read of a tresor that is not there: every answer of the platform but a refusal of our access is good news.
+///
+/// # Errors
+/// It refuses this daemon's access, or nothing answers as the platform does.
+pub async fn ask_for_access(platform: &Client) -> Result<(), Failure> {
+    let Ok(nowhere) = TresorId::new("0000assentprobe") else { return Ok(()) };
+    match platform.list_members(&nowhere).await {
+        Err(failure @ Failure::Refused { .. }) if failure.on_read() != Disposition::Misconfigured => Ok(()),
+        answer => answer.map(|_| ()),
+    }
+}
+
+impl Engine {
+    /// Asks a platform that has refused this daemon until it does no more, or `stop` says so.
+    pub async fn run_access(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let ask = async {
+            loop {
+                self.health.refused().await;
+                while self.health.misconfiguration().is_some() {
+                    tokio::time::sleep(ASK_EVERY).await;
+                    self.health.note(&ask_for_access(&self.platform).await);
+                }
+            }
+        };
+        tokio::select! {
+            () = ask => {}
+            _ = stop.changed() => {}
+        }
+    }
+}

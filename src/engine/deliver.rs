@@ -61,6 +61,8 @@ pub(super) struct Receiver {
     rests_until: Mutex<Option<Instant>>,
     /// It said that nobody is there any more (410).
     is_gone: AtomicBool,
+    /// It answered nothing, or that it is not well.
+    is_down: AtomicBool,
 }
 
 /// What one delivery came to.
@@ -69,6 +71,7 @@ struct Answered {
     words: String,
     is_taken: bool,
     is_gone: bool,
+    is_down: bool,
     asked: Option<Duration>,
 }
 
@@ -76,7 +79,7 @@ impl Receiver {
     /// `http` follows no redirect, as where an event goes is the operator's to say, and sends nothing again: the schedule is
     /// ours.
     pub(super) fn new(outbound: Outbound, http: reqwest::Client) -> Self {
-        Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false) }
+        Self { http, outbound, rests_until: Mutex::default(), is_gone: AtomicBool::new(false), is_down: AtomicBool::new(false) }
     }
 
     /// For how long an event belongs to whoever delivers it.
@@ -93,6 +96,11 @@ impl Receiver {
         let until = Instant::now() + asked;
         let mut slot = self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(slot.map_or(until, |before| before.max(until)));
+    }
+
+    /// Notes whether it is down; whether it was not before, or was.
+    fn is_news(&self, is_down: bool) -> bool {
+        self.is_down.swap(is_down, Ordering::Relaxed) != is_down
     }
 
     async fn send(&self, event: &ClaimedEvent, now: i64) -> Answered {
@@ -125,6 +133,7 @@ impl Receiver {
                     words: format!("HTTP {}", status.as_u16()),
                     is_taken: status.is_success(),
                     is_gone: status == StatusCode::GONE,
+                    is_down: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
                     asked: seconds.filter(|_| wants_rest).map(Duration::from_secs),
                 }
             }
@@ -136,7 +145,7 @@ impl Receiver {
                 } else {
                     "the connection broke"
                 };
-                Answered { words: words.to_owned(), is_taken: false, is_gone: false, asked: None }
+                Answered { words: words.to_owned(), is_taken: false, is_gone: false, is_down: true, asked: None }
             }
         }
     }
@@ -212,6 +221,9 @@ impl Engine {
     async fn deliver(&self, receiver: &Receiver, event: ClaimedEvent) -> Result<bool, StoreError> {
         let answered = receiver.send(&event, self.clock.now().as_second()).await;
         let next = usize::try_from(event.tries).ok().and_then(|tries| receiver.outbound.schedule.get(tries)).copied();
+        if answered.is_taken && receiver.is_news(false) {
+            tracing::info!("the web app takes events again");
+        }
         let delivery = match (answered.is_taken, answered.is_gone, next) {
             (true, _, _) => Delivery::Done(answered.words),
             (false, true, _) => {
@@ -232,11 +244,20 @@ impl Engine {
                 Delivery::Dead(answered.words)
             }
             (false, false, Some(wait)) => {
-                tracing::warn!(
-                    event.id = event.id,
-                    error.message = answered.words,
-                    "an event was not taken where `webhooks.outbound.url` says; it is sent again, and `assent ops events` lists what waits"
-                );
+                if answered.is_down {
+                    if receiver.is_news(true) {
+                        tracing::warn!(
+                            error.message = answered.words,
+                            "the web app does not take events where `webhooks.outbound.url` says; they are sent again, and `assent ops events` lists what waits"
+                        );
+                    }
+                } else if event.tries == 0 {
+                    tracing::warn!(
+                        event.id = event.id,
+                        error.message = answered.words,
+                        "an event was not taken where `webhooks.outbound.url` says; it is sent again, and `assent ops events` lists what waits"
+                    );
+                }
                 let asked = answered.asked.unwrap_or_default().min(MOST_PATIENCE);
                 if !asked.is_zero() {
                     receiver.leave_alone(asked);

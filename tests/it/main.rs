@@ -32,6 +32,7 @@ mod operating;
 mod operations;
 mod planted;
 mod policy;
+mod quiet;
 mod reconciliation;
 mod registrations;
 mod replicas;

@@ -4,13 +4,13 @@
 //! their own, and are parsed at once into types that cannot be printed.
 
 use super::Failure;
-use super::config_reader::{Reader, Secret};
+use super::config_reader::Reader;
 pub use super::config_source::KEYS;
 use super::config_source::Source;
 pub use super::config_source::Told;
 use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
-use crate::domain::diagnostic::{Diagnostic, Spot};
+use crate::domain::diagnostic::Diagnostic;
 use crate::domain::ids::UserId;
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
@@ -280,10 +280,11 @@ impl<'f> Reader<'f> {
         let tokens = self.tokens(top);
         let sealing = self.sealing(top, encryption.as_ref(), service.as_ref());
         if drain.is_some_and(|drain| drain > Duration::from_secs(10)) {
-            self.problems.error("bad-value", Spot::default(), "`engine.drain` must be at most 10s: a stop is over within 25s");
+            let spot = Self::set_at(engine, "drain").unwrap_or_default();
+            self.problems.error("bad-value", spot, "`engine.drain` must be at most 10s: a stop is over within 25s");
         }
         let (call_timeout, lease, quiet_period) = (call_timeout?, lease?, quiet_period?);
-        self.check_times(call_timeout, lease, quiet_period);
+        self.check_times((zerokit, engine), call_timeout, lease, quiet_period);
         Some(Config {
             listen: listen?,
             database_url: database_url?,
@@ -337,12 +338,22 @@ impl<'f> Reader<'f> {
     }
 
     /// Times that would let one worker's call outlive its lease, or a lost call outlive the quiet period.
-    fn check_times(&mut self, call: Duration, lease: Duration, quiet: Duration) {
+    fn check_times(
+        &mut self,
+        (zerokit, engine): (Fields<'_>, Option<Fields<'_>>),
+        call: Duration,
+        lease: Duration,
+        quiet: Duration,
+    ) {
+        let timeout = Self::set_at(Some(zerokit), "timeout");
+        // One of the two is set, as the presets fit each other.
         if call * 3 >= lease {
-            self.problems.error("bad-value", Spot::default(), "`zerokit.timeout` must be under a third of `engine.lease`");
+            let spot = timeout.or_else(|| Self::set_at(engine, "lease")).unwrap_or_default();
+            self.problems.error("bad-value", spot, "`zerokit.timeout` must be under a third of `engine.lease`");
         }
         if call > quiet {
-            self.problems.error("bad-value", Spot::default(), "`engine.quiet_period` must be at least `zerokit.timeout`");
+            let spot = Self::set_at(engine, "quiet_period").or(timeout).unwrap_or_default();
+            self.problems.error("bad-value", spot, "`engine.quiet_period` must be at least `zerokit.timeout`");
         }
     }
 
@@ -373,17 +384,12 @@ impl<'f> Reader<'f> {
     }
 
     fn secrets(&mut self, fields: Fields<'_>, name: &str) -> Option<Vec<WebhookSecret>> {
-        let Secret { spot, what, text } = self.inline_or_file(fields, name)?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let secrets: Option<Vec<_>> = lines.map(WebhookSecret::parse).collect();
-        match secrets {
-            Some(secrets) if !secrets.is_empty() => Some(secrets),
-            _ => {
-                let what = format!("{what} must be one or more of `whsec_` and 24 to 64 bytes in base64");
-                self.problems.error("bad-secret", spot, what);
-                None
-            }
-        }
+        self.secret(fields, name, |text| {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let secrets: Option<Vec<_>> = lines.map(WebhookSecret::parse).collect();
+            let must_be = || "must be one or more of `whsec_` and 24 to 64 bytes in base64".to_owned();
+            secrets.filter(|secrets| !secrets.is_empty()).ok_or_else(must_be)
+        })
     }
 
     #[expect(clippy::option_option, reason = "a wrong section and an absent one are different things")]

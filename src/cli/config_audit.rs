@@ -2,7 +2,6 @@
 
 use super::config_reader::Reader;
 use crate::audit::{LogKey, LogVerifier, MasterKey, WitnessKey};
-use crate::domain::diagnostic::Spot;
 use crate::domain::yaml::Fields;
 use crate::engine::{Destination, Sealing, derived_log_key};
 use crate::zerokit::ServiceUrl;
@@ -27,7 +26,8 @@ impl Reader<'_> {
         let key = self.log_key(section, encryption, service);
         let every = self.duration(section, "seal_every", Duration::from_secs(2));
         if every.is_some_and(|every| every > LONGEST || every < Duration::from_millis(100)) {
-            self.problems.error("bad-value", Spot::default(), "`audit.seal_every` must be from 100ms to 4s");
+            let spot = Self::set_at(section, "seal_every").unwrap_or_default();
+            self.problems.error("bad-value", spot, "`audit.seal_every` must be from 100ms to 4s");
         }
         let destinations = self.destinations_of(section)?;
         let is_key_derived = !self.has_signing_key(section);
@@ -66,7 +66,8 @@ impl Reader<'_> {
         match key {
             Ok(key) => Some(key.after(previous)),
             Err(error) => {
-                self.problems.error("bad-value", Spot::default(), format!("`audit.name` {error}"));
+                let spot = Self::set_at(section, "name").unwrap_or_default();
+                self.problems.error("bad-value", spot, format!("`audit.name` {error}"));
                 None
             }
         }

@@ -1,15 +1,8 @@
 //! Reads the fields of the configuration's sections: presets, ranges, and secrets that stand in files of their own.
 
 use crate::domain::diagnostic::Spot;
-use crate::domain::yaml::{Fields, Problems, Value};
+use crate::domain::yaml::{Fields, Node, Problems, Value};
 use std::time::Duration;
-
-/// A secret as it was found: where, how to call it, and the text of it.
-pub(super) struct Secret {
-    pub(super) spot: Spot,
-    pub(super) what: String,
-    pub(super) text: String,
-}
 
 /// Collects what is wrong while it reads.
 pub(super) struct Reader<'f> {
@@ -105,21 +98,15 @@ impl Reader<'_> {
         }
     }
 
-    /// A secret that stands in the file, or in a file of its own under `{name}_file`.
-    pub(super) fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let Secret { spot, what, text } = self.inline_or_file(fields, name)?;
-        match parse(&text) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                self.problems.error("bad-secret", spot, format!("{what} {error}"));
-                None
-            }
-        }
+    /// Where a key is set, if it is.
+    pub(super) fn set_at(fields: Option<Fields<'_>>, name: &str) -> Option<Spot> {
+        fields.and_then(|fields| fields.get(name)).map(|node| node.spot)
     }
 
-    pub(super) fn inline_or_file(&mut self, fields: Fields<'_>, name: &str) -> Option<Secret> {
+    /// A secret that stands in the file, or in a file of its own under `{name}_file`.
+    pub(super) fn secret<T>(&mut self, fields: Fields<'_>, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let file_key = format!("{name}_file");
-        match (fields.get(name), fields.get(&file_key)) {
+        let (spot, what, text) = match (fields.get(name), fields.get(&file_key)) {
             (Some(node), None) => {
                 let text = match &node.value {
                     Value::List(items) => {
@@ -128,31 +115,49 @@ impl Reader<'_> {
                     }
                     _ => self.problems.text(node, name)?.to_owned(),
                 };
-                // No code frame: the line holds the secret.
-                let spot = if node.spot.line == 0 { node.spot } else { Spot::default() };
-                Some(Secret { spot, what: format!("`{name}`"), text })
+                (unshown(node), format!("`{name}`"), text)
             }
             (None, Some(node)) => {
                 let path = self.problems.text(node, &file_key)?;
                 match std::fs::read_to_string(path) {
-                    Ok(text) => Some(Secret { spot: node.spot, what: format!("what stands in `{path}` (`{file_key}`)"), text }),
+                    Ok(text) => (node.spot, format!("what stands in `{path}` (`{file_key}`)"), text),
+                    // Somebody may have put it here.
+                    Err(error) if parse(path).is_ok() => {
+                        let what = format!(
+                            "`{file_key}` cannot be read: {error}; it must be the path of a file, and a secret goes into `{name}`"
+                        );
+                        self.problems.error("unreadable-file", unshown(node), what);
+                        return None;
+                    }
                     Err(error) => {
                         let what = format!(
                             "`{path}` (`{file_key}`) cannot be read: {error}; see that it is there, and this user may read it"
                         );
                         self.problems.error("unreadable-file", node.spot, what);
-                        None
+                        return None;
                     }
                 }
             }
             (Some(_), Some(node)) => {
                 self.problems.error("bad-value", node.spot, format!("`{name}` and `{file_key}` exclude each other"));
-                None
+                return None;
             }
             (None, None) => {
                 self.problems.error("missing-key", fields.spot, format!("`{name}` or `{file_key}` is missing"));
+                return None;
+            }
+        };
+        match parse(&text) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                self.problems.error("bad-secret", spot, format!("{what} {error}"));
                 None
             }
         }
     }
+}
+
+/// Where a node that holds a secret stands, without the line.
+fn unshown(node: &Node) -> Spot {
+    if node.spot.line == 0 { node.spot } else { Spot::default() }
 }

@@ -134,6 +134,17 @@ fn without_secrets(text: &str) -> String {
     shown.collect::<Vec<_>>().join("\n")
 }
 
+/// What the parser says, unless it quotes what is not shown.
+fn unquoting(mut problem: Diagnostic, text: &str) -> Diagnostic {
+    const SHORTEST: usize = 4;
+    let shown = without_secrets(text);
+    let mut words = problem.message.split(|c: char| c.is_whitespace() || "`'\"()[]{}:,;".contains(c));
+    if words.any(|word| word.len() >= SHORTEST && text.contains(word) && !shown.contains(word)) {
+        "this is no YAML; put it in single quotes".clone_into(&mut problem.message);
+    }
+    problem
+}
+
 /// What was set, secrets included, until the key is known that hashes what is recorded of it.
 #[derive(Clone)]
 pub struct Told(Node);
@@ -201,7 +212,7 @@ impl Source {
         let nothing = Node { spot: Spot::default(), value: Value::Map(Vec::new()) };
         let mut source = Self { file, text, variables: Vec::new(), root: nothing };
         if let Some(text) = &source.text {
-            source.root = yaml::parse(&source.file, text).map_err(|problem| source.unusable(vec![*problem]))?;
+            source.root = yaml::parse(&source.file, text).map_err(|problem| source.unusable(vec![unquoting(*problem, text)]))?;
         }
         for (name, keys, mut node) in from_environment {
             source.variables.push(name);
@@ -284,8 +295,12 @@ fn environment() -> Result<Vec<(String, Vec<String>, Node)>, Failure> {
                 .unwrap_or_default();
             return Err(Failure::input(format!("the environment variable `{name}` names no key of the configuration{hint}")));
         }
-        let mut node = yaml::parse(&name, &value)
-            .map_err(|problem| Failure::input(format!("the environment variable `{name}` is no YAML: {}", problem.message)))?;
+        let mut node = yaml::parse(&name, &value).map_err(|problem| {
+            // What the parser says may quote the value.
+            let is_harmless = key.rsplit('.').next().is_some_and(|last| HARMLESS.contains(&last));
+            let why = if is_harmless { format!(": {}", problem.message) } else { "; put it in single quotes".to_owned() };
+            Failure::input(format!("the environment variable `{name}` is no YAML{why}"))
+        })?;
         // A key or secret made of digits is a text all the same.
         if matches!(node.value, Value::Int(_) | Value::Float(_)) && !NUMBERS.contains(&key.as_str()) {
             node.value = Value::Text(value);

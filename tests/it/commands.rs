@@ -60,6 +60,8 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("checkpoints that cannot be written", with("", "audit", json!({"checkpoints": {"file": "/nowhere/kept.txt"}})), 2),
         ("missing secret file", changed("/encryption", json!({"key_file": "/nowhere/key"})), 2),
         ("secret file without a secret", changed("/encryption", json!({"key_file": "/dev/null"})), 2),
+        ("secret where the path of a file belongs", changed("/encryption", json!({"key_file": harness::ENCRYPTION_KEY})), 2),
+        ("address of another machine", changed("/listen", json!("192.0.2.1:1")), 2),
         ("database in a folder that is not there", changed("/database/url", json!("sqlite:///nowhere/assent.db")), 2),
         ("unreachable database", changed("/database/url", json!(format!("postgres://assent@{closed}/assent"))), 3),
         (
@@ -110,6 +112,9 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
     ];
     let ran = assent(&["serve", "--config", path.to_str().unwrap()], &wrong).await;
     said.push_str(&format!("---- wrong environment\n{}\n", ran.said(&replace)));
+    let together = [("ASSENT_ZEROKIT__TIMEOUT", "1m"), ("ASSENT_AUDIT__SEAL_EVERY", "1h"), ("ASSENT_ENGINE__DRAIN", "1h")];
+    let ran = assent(&["serve", "--config", path.to_str().unwrap()], &together).await;
+    said.push_str(&format!("---- environment that does not fit\n{}\n", ran.said(&replace)));
     let secrets = format!("[{}]", harness::SECRET);
     let all = [
         ("ASSENT_DATABASE__URL", database.url.as_str()),
@@ -124,9 +129,13 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
     said.push_str(&format!("---- one wrong value in an environment that says enough\n{}\n", ran.said(&replace)));
     let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[("ASSENT_LISTEN", "[")]).await;
     said.push_str(&format!("---- environment that is no YAML\n{}\n", ran.said(&replace)));
-    for (name, text) in
-        [("no YAML", "database:\n  url: [postgres://assent@db/assent\nlisten: 0\n"), ("tab", "database:\n\turl: x\n")]
-    {
+    let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[("ASSENT_ZEROKIT__ADMIN_KEY", "9e9999")]).await;
+    said.push_str(&format!("---- environment that is a secret and no YAML\n{}\n", ran.said(&replace)));
+    for (name, text) in [
+        ("no YAML", "database:\n  url: [postgres://assent@db/assent\nlisten: 0\n"),
+        ("tab", "database:\n\turl: x\n"),
+        ("secret that is no YAML", "zerokit:\n  admin_key: 9e9999\n"),
+    ] {
         std::fs::write(&path, text).unwrap();
         let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[]).await;
         said.push_str(&format!("---- {name}\n{}\n", ran.said(&replace)));

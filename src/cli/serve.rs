@@ -4,6 +4,7 @@ use super::config::{self, Config};
 use super::daemon::{StartError, check_key, reach};
 use super::{ConfigArgument, Daemon, Failure, output};
 use crate::directory::{Directory, DirectoryError};
+use crate::domain::disposition::Disposition;
 use crate::engine::{Engine, ask_for_access, load_tested_policy, start_policy};
 use crate::store::{self, Store, StoreError};
 use crate::zerokit::{self, Client};
@@ -52,8 +53,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         tracing::warn!(error.message = %down, "started all the same; facts of that source are unknown until it answers");
     }
     match &access {
+        Ok(()) => {}
         // The engine says so, and that it is not ready.
-        Ok(()) | Err(zerokit::Failure::Refused { .. }) => {}
+        Err(failure) if is_refusal(failure) => {}
         // It is no reason to lose notifications: the daemon takes them in.
         Err(failure) => {
             let why = why_not(failure, &client);
@@ -96,7 +98,7 @@ async fn check(config: &Config, migrates: bool) -> Result<(), Failure> {
     }
     let (_, client) = reach(config, store.as_deref()).await?;
     ask_for_access(&client).await.map_err(|failure| match why_not(&failure, &client) {
-        why if matches!(failure, zerokit::Failure::Refused { .. }) => Failure::no(why),
+        why if is_refusal(&failure) => Failure::no(why),
         why => Failure::unreachable(why),
     })?;
     directory.check().await.map_err(StartError::from)?;
@@ -148,15 +150,21 @@ impl From<StartError> for Failure {
     }
 }
 
+/// Whether the platform is there, and does not let this daemon in.
+fn is_refusal(failure: &zerokit::Failure) -> bool {
+    matches!(failure, zerokit::Failure::Refused { .. }) && failure.on_read() == Disposition::Misconfigured
+}
+
 /// Why the platform cannot be used, in a sentence.
 fn why_not(failure: &zerokit::Failure, client: &Client) -> String {
     let advice = "check `zerokit.service_url`, `zerokit.tenant_id` and `zerokit.admin_key`";
     match failure {
-        zerokit::Failure::Unreachable { .. } => failure.to_string(),
         zerokit::Failure::NoAnswer { .. } | zerokit::Failure::NotThePlatform { .. } => {
             format!("what stands at {} does not answer as the platform: {failure}; {advice}", client.service())
         }
-        zerokit::Failure::Refused { .. } => format!("the platform refuses this daemon's access: {failure}; {advice}"),
+        _ if is_refusal(failure) => format!("the platform refuses this daemon's access: {failure}; {advice}"),
+        zerokit::Failure::Refused { .. } => format!("the platform serves nobody of this tenant: {failure}"),
+        zerokit::Failure::Unreachable { .. } => failure.to_string(),
     }
 }
 

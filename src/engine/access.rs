@@ -12,14 +12,17 @@ use tokio::sync::watch;
 /// How often a platform that refuses this daemon is asked again.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// One signed read of a tresor that is not there: every answer of the platform but a refusal of our access is good news.
+/// One signed read of a tresor that is not there. What the platform answers to that is good news, unless it refuses our access or
+/// serves nobody.
 ///
 /// # Errors
-/// It refuses this daemon's access, or nothing answers as the platform does.
+/// It does, or nothing answers as the platform does.
 pub async fn ask_for_access(platform: &Client) -> Result<(), Failure> {
     let Ok(nowhere) = TresorId::new("0000assentprobe") else { return Ok(()) };
     match platform.list_members(&nowhere).await {
-        Err(failure @ Failure::Refused { .. }) if failure.on_read() != Disposition::Misconfigured => Ok(()),
+        Err(failure @ Failure::Refused { .. }) if !failure.is_outage() && failure.on_read() != Disposition::Misconfigured => {
+            Ok(())
+        }
         answer => answer.map(|_| ()),
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct Receiver {
     rests_until: Mutex<Option<Instant>>,
     /// It said that nobody is there any more (410).
     is_gone: AtomicBool,
-    /// It answered nothing, or that it is not well.
+    /// It answered nothing, or that it is not to be asked now. Any other refusal is of one event.
     is_down: AtomicBool,
 }
 
@@ -133,7 +133,7 @@ impl Receiver {
                     words: format!("HTTP {}", status.as_u16()),
                     is_taken: status.is_success(),
                     is_gone: status == StatusCode::GONE,
-                    is_down: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+                    is_down: wants_rest,
                     asked: seconds.filter(|_| wants_rest).map(Duration::from_secs),
                 }
             }
@@ -251,7 +251,7 @@ impl Engine {
                             "the web app does not take events where `webhooks.outbound.url` says; they are sent again, and `assent ops events` lists what waits"
                         );
                     }
-                } else if event.tries == 0 {
+                } else if receiver.is_news(false) || event.tries == 0 {
                     tracing::warn!(
                         event.id = event.id,
                         error.message = answered.words,

@@ -40,8 +40,10 @@ async fn who_has_nothing_to_do_looks_for_work_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whom_the_platform_refuses_from_the_start_is_not_ready_until_it_is_let_in() {
     let site = Site::new(Backend::Sqlite, POLICY, json!({})).await;
-    let refused = Fault::Code(ErrorCode::InvalidAuthorization);
-    site.simulator.plan_fault(Endpoint::LIST_MEMBERS, refused, 2);
+    // That it serves nobody is not that it lets one in.
+    for refusal in [ErrorCode::InvalidAuthorization, ErrorCode::TenantDisabled] {
+        site.simulator.plan_fault(Endpoint::LIST_MEMBERS, Fault::Code(refusal), 1);
+    }
     let daemon = site.serve(&[]).await;
     let ready = format!("http://{}/readyz", daemon.address().unwrap());
     let client = reqwest::Client::new();
@@ -50,6 +52,7 @@ async fn whom_the_platform_refuses_from_the_start_is_not_ready_until_it_is_let_i
     assert!(status == 503 && why.contains("the platform refuses this daemon's access"), "{status} {why}");
     // Nobody sends it anything while it is not ready: it asks by itself.
     until("it is ready", async || client.get(&ready).send().await.unwrap().status() == 200).await;
+    assert_eq!(site.simulator.calls(), ["ListMembers"; 3]);
     assert_eq!(times(&daemon, "the platform refuses this daemon's access"), 1);
     assert_eq!(times(&daemon, "the platform accepts this daemon's access again"), 1);
 }

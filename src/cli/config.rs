@@ -10,7 +10,7 @@ use super::config_source::Source;
 pub use super::config_source::Told;
 use crate::audit::{LogKey, MasterKey};
 use crate::directory::DirectorySettings;
-use crate::domain::diagnostic::Diagnostic;
+use crate::domain::diagnostic::{Diagnostic, Spot};
 use crate::domain::ids::UserId;
 use crate::domain::webhook::WebhookSecret;
 use crate::domain::yaml::{Fields, Node, Problems};
@@ -242,15 +242,17 @@ fn read_part<T>(path: &Path, read: impl FnOnce(&mut Reader<'_>, &Node, Fields<'_
 
 impl<'f> Reader<'f> {
     fn config(&mut self, root: &Node, top: Fields<'_>) -> Option<Config> {
-        let database = self.section(top, "database", &["url", "connections"])?;
-        let zerokit = self.section(top, "zerokit", &ZEROKIT)?;
-        let webhooks = self.section(top, "webhooks", &["inbound", "outbound"])?;
-        let inbound = self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"])?;
-        let policies = self.section(top, "policies", &["path", "require_tests"])?;
-        let encryption = self.section(top, "encryption", &["key", "key_file"])?;
-        let intake = self.optional_section(top, "intake", &["requester", "registration_max_age"])?;
-        let engine = self.optional_section(top, "engine", &ENGINE)?;
         // Each is read even if an earlier one is wrong, so that all mistakes are shown at once.
+        let database = self.section(top, "database", &["url", "connections"]);
+        let zerokit = self.section(top, "zerokit", &ZEROKIT);
+        let webhooks = self.section(top, "webhooks", &["inbound", "outbound"]);
+        let inbound = webhooks.and_then(|webhooks| self.section(webhooks, "inbound", &["secrets", "secrets_file", "tolerance"]));
+        let policies = self.section(top, "policies", &["path", "require_tests"]);
+        let encryption = self.section(top, "encryption", &["key", "key_file"]);
+        let intake = self.optional_section(top, "intake", &["requester", "registration_max_age"]);
+        let engine = self.optional_section(top, "engine", &ENGINE);
+        let (database, zerokit, webhooks, inbound) = (database?, zerokit?, webhooks?, inbound?);
+        let (policies, encryption, intake, engine) = (policies?, encryption?, intake?, engine?);
         let listen =
             self.parsed(Some(top), "listen", "127.0.0.1:8080", "an address such as `0.0.0.0:8080`", |text| text.parse().ok());
         let database_url = self.database_url(database);
@@ -345,14 +347,18 @@ impl<'f> Reader<'f> {
         lease: Duration,
         quiet: Duration,
     ) {
+        // At least one of two is set, as the presets fit each other. What the environment says was said last.
+        let of_two = |first: Option<Spot>, second: Option<Spot>| {
+            let mut set = first.into_iter().chain(second);
+            set.clone().find(|spot| spot.line == 0).or_else(|| set.next()).unwrap_or_default()
+        };
         let timeout = Self::set_at(Some(zerokit), "timeout");
-        // One of the two is set, as the presets fit each other.
         if call * 3 >= lease {
-            let spot = timeout.or_else(|| Self::set_at(engine, "lease")).unwrap_or_default();
+            let spot = of_two(Self::set_at(engine, "lease"), timeout);
             self.problems.error("bad-value", spot, "`zerokit.timeout` must be under a third of `engine.lease`");
         }
         if call > quiet {
-            let spot = Self::set_at(engine, "quiet_period").or(timeout).unwrap_or_default();
+            let spot = of_two(Self::set_at(engine, "quiet_period"), timeout);
             self.problems.error("bad-value", spot, "`engine.quiet_period` must be at least `zerokit.timeout`");
         }
     }

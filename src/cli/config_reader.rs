@@ -115,14 +115,13 @@ impl Reader<'_> {
                     }
                     _ => self.problems.text(node, name)?.to_owned(),
                 };
-                (unshown(node), format!("`{name}`"), text)
+                (node.spot, format!("`{name}`"), text)
             }
             (None, Some(node)) => {
                 let path = self.problems.text(node, &file_key)?;
                 match std::fs::read_to_string(path) {
                     Ok(text) => (node.spot, format!("what stands in `{path}` (`{file_key}`)"), text),
-                    // Somebody may have put it here.
-                    Err(error) if parse(path).is_ok() => {
+                    Err(error) if !is_path(path) => {
                         let what = format!(
                             "`{file_key}` cannot be read: {error}; it must be the path of a file, and a secret goes into `{name}`"
                         );
@@ -139,7 +138,8 @@ impl Reader<'_> {
                 }
             }
             (Some(_), Some(node)) => {
-                self.problems.error("bad-value", node.spot, format!("`{name}` and `{file_key}` exclude each other"));
+                let spot = if self.problems.text(node, &file_key).is_some_and(is_path) { node.spot } else { unshown(node) };
+                self.problems.error("bad-value", spot, format!("`{name}` and `{file_key}` exclude each other"));
                 return None;
             }
             (None, None) => {
@@ -157,7 +157,12 @@ impl Reader<'_> {
     }
 }
 
-/// Where a node that holds a secret stands, without the line.
+/// Whether that can only be a path, and not the secret itself in its place.
+fn is_path(text: &str) -> bool {
+    ["/", "./", "../", "~/"].iter().any(|lead| text.starts_with(lead)) && !text.ends_with('=')
+}
+
+/// Where a node that may hold a secret stands, without the line.
 fn unshown(node: &Node) -> Spot {
     if node.spot.line == 0 { node.spot } else { Spot::default() }
 }

@@ -8,7 +8,7 @@ use crate::fault;
 use std::path::Path;
 
 /// Every key, as `section.key`; each can also be set from the environment.
-pub const KEYS: [&str; 61] = [
+pub const KEYS: [&str; 62] = [
     "listen",
     "database.url",
     "database.connections",
@@ -24,6 +24,7 @@ pub const KEYS: [&str; 61] = [
     "webhooks.outbound.secret",
     "webhooks.outbound.secret_file",
     "webhooks.outbound.timeout",
+    "webhooks.outbound.retry_after",
     "policies.path",
     "policies.require_tests",
     "directory.sources",
@@ -73,7 +74,7 @@ pub const KEYS: [&str; 61] = [
 ];
 
 /// Keys whose values anybody may see.
-const HARMLESS: [&str; 44] = [
+const HARMLESS: [&str; 45] = [
     "listen",
     "connections",
     "service_url",
@@ -103,6 +104,7 @@ const HARMLESS: [&str; 44] = [
     "retry_budget",
     "retry_base",
     "retry_max",
+    "retry_after",
     "join_window",
     "turn",
     "max_wait",
@@ -120,27 +122,47 @@ const HARMLESS: [&str; 44] = [
     "witness_key",
 ];
 
-/// The file as a code frame may show it: of a line whose key is not known to be harmless, only the key.
-fn without_secrets(text: &str) -> String {
-    let shown = text.lines().map(|line| match line.split_once(':') {
-        Some((key, rest)) if !rest.trim().is_empty() => {
-            let name = key.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
-            if HARMLESS.contains(&name) && !rest.contains(['{', '@']) { line.to_owned() } else { format!("{key}: ...") }
-        }
-        Some(_) => line.to_owned(),
-        // An item of a list of secrets has no key of its own.
-        None => line.chars().take_while(|c| " -[]{},#".contains(*c)).collect(),
-    });
-    shown.collect::<Vec<_>>().join("\n")
+/// Whether a text reads as a key, and not as what somebody wrote in the place of one.
+fn is_key(text: &str) -> bool {
+    (1..=24).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// What the parser says, unless it quotes what is not shown.
-fn unquoting(mut problem: Diagnostic, text: &str) -> Diagnostic {
+/// The file as a code frame may show it.
+fn without_secrets(text: &str) -> String {
+    text.lines().map(line_without_secrets).collect::<Vec<_>>().join("\n")
+}
+
+/// Of a line whose key is not known to be harmless, only the key; of one without a key, nothing that says anything.
+fn line_without_secrets(line: &str) -> String {
+    let rest = line.trim_start_matches([' ', '\t', '-', '[', ']', '{', '}', ',', '#']);
+    let (lead, _) = line.split_at(line.len().saturating_sub(rest.len()));
+    let Some((key, value)) = rest.split_once(':') else { return lead.to_owned() };
+    let name = key.trim_matches(['"', '\'']);
+    // A colon within a word is one of a text.
+    if !is_key(name) || !(value.is_empty() || value.starts_with(char::is_whitespace)) {
+        return lead.to_owned();
+    }
+    // None but the first of several keys in one line is looked at, and the query of an address may have a password in it.
+    let may_be_more = lead.contains('{') || (value.trim_end_matches(',').contains(',') && value.contains(':'));
+    let may_be_shown = HARMLESS.contains(&name) && !may_be_more && !value.contains(['{', '}', '@', '?', '\r']);
+    let is_shown = value.trim().is_empty() || may_be_shown;
+    if is_shown { line.to_owned() } else { format!("{lead}{key}: ...") }
+}
+
+/// What is wrong, unless that quotes what is not shown of its line, or a key that has a secret in it.
+fn unquoting(mut problem: Diagnostic, text: &str, shown: &str) -> Diagnostic {
     const SHORTEST: usize = 4;
-    let shown = without_secrets(text);
+    let number = usize::try_from(problem.spot.line.saturating_sub(1)).unwrap_or_default();
+    let [line, shown] = [text, shown].map(|text| text.lines().nth(number).unwrap_or_default());
     let mut words = problem.message.split(|c: char| c.is_whitespace() || "`'\"()[]{}:,;".contains(c));
-    if words.any(|word| word.len() >= SHORTEST && text.contains(word) && !shown.contains(word)) {
-        "this is no YAML; put it in single quotes".clone_into(&mut problem.message);
+    if problem.code == "yaml" && words.any(|word| word.len() >= SHORTEST && line.contains(word) && !shown.contains(word)) {
+        "this is no YAML; a text with such characters needs quotes".clone_into(&mut problem.message);
+    }
+    if let Some((key, section)) = problem.message.strip_prefix("unknown key `").and_then(|rest| rest.rsplit_once("` in "))
+        && !is_key(key)
+    {
+        let lead: String = key.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '_').take(24).collect();
+        problem.message = format!("unknown key `{lead}...` in {section}");
     }
     problem
 }
@@ -212,7 +234,7 @@ impl Source {
         let nothing = Node { spot: Spot::default(), value: Value::Map(Vec::new()) };
         let mut source = Self { file, text, variables: Vec::new(), root: nothing };
         if let Some(text) = &source.text {
-            source.root = yaml::parse(&source.file, text).map_err(|problem| source.unusable(vec![unquoting(*problem, text)]))?;
+            source.root = yaml::parse(&source.file, text).map_err(|problem| source.unusable(vec![*problem]))?;
         }
         for (name, keys, mut node) in from_environment {
             source.variables.push(name);
@@ -226,8 +248,11 @@ impl Source {
     pub(super) fn unusable(&self, found: Vec<Diagnostic>) -> Failure {
         let shown = self.text.as_deref().map(without_secrets);
         let is_incomplete = found.iter().any(|problem| problem.code == "missing-key");
-        let rendered: Vec<_> =
-            found.into_iter().map(|problem| self.placed(problem, shown.as_deref()).render(shown.as_deref())).collect();
+        let unquoting =
+            |problem| unquoting(problem, self.text.as_deref().unwrap_or_default(), shown.as_deref().unwrap_or_default());
+        let rendered =
+            found.into_iter().map(|problem| self.placed(unquoting(problem), shown.as_deref()).render(shown.as_deref()));
+        let rendered: Vec<_> = rendered.collect();
         let why = match is_incomplete && self.text.is_none() {
             false => "the configuration cannot be used".to_owned(),
             true => format!("there is no configuration `{}`, and the environment alone does not say enough; {WHERE}", self.file),
@@ -298,7 +323,11 @@ fn environment() -> Result<Vec<(String, Vec<String>, Node)>, Failure> {
         let mut node = yaml::parse(&name, &value).map_err(|problem| {
             // What the parser says may quote the value.
             let is_harmless = key.rsplit('.').next().is_some_and(|last| HARMLESS.contains(&last));
-            let why = if is_harmless { format!(": {}", problem.message) } else { "; put it in single quotes".to_owned() };
+            let why = if is_harmless {
+                format!(": {}", problem.message)
+            } else {
+                "; a text with such characters needs quotes of its own".to_owned()
+            };
             Failure::input(format!("the environment variable `{name}` is no YAML{why}"))
         })?;
         // A key or secret made of digits is a text all the same.
@@ -331,6 +360,31 @@ fn overlay(root: &mut Node, keys: &[String], node: Node) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_shows_harmless_keys_that_are_alone_in_their_line_and_of_all_else_the_key() {
+        for (line, shown) in [
+            ("listen: 127.0.0.1:8080", "listen: 127.0.0.1:8080"),
+            ("    \"timeout\": \"1s\",", "    \"timeout\": \"1s\","),
+            ("  sources: [notification, file]", "  sources: [notification, file]"),
+            ("zerokit:", "zerokit:"),
+            ("  admin_key: c5a3f2", "  admin_key: ..."),
+            ("  admin_kye: c5a3f2", "  admin_kye: ..."),
+            ("  {timeout: 4x, admin_key: c5a3f2}", "  {timeout: ..."),
+            ("  service_url: https://a.example, admin_key: c5a3f2", "  service_url: ..."),
+            ("zerokit: {timeout: 4s}", "zerokit: ..."),
+            ("  witness_url: https://w.example?token=s3cret", "  witness_url: ..."),
+            ("  url: postgres://ann:hunter2@db/assent", "  url: ..."),
+            ("  - whsec_AAEC", "  - "),
+            ("  - user:password", "  - "),
+            ("    hunter2:", "    hunter2:"),
+            ("  c5a3f2e1d4b6978800112233445566: x", "  "),
+            ("# the old key was c5a3f2", "# "),
+            ("listen: 1\radmin_key: c5a3f2", "listen: ..."),
+        ] {
+            assert_eq!(line_without_secrets(line), shown);
+        }
+    }
 
     #[test]
     fn what_is_recorded_of_settings_is_the_same_under_the_next_key() {

@@ -42,6 +42,16 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("database of another sort", changed("/database/url", json!("mysql://localhost/x")), 2),
         ("section of another type", changed("/policies", json!("policies")), 2),
         ("missing section", changed("/encryption", Value::Null), 2),
+        (
+            "two missing sections",
+            with("", "encryption", Value::Null)
+                .as_object()
+                .map(|config| {
+                    config.iter().filter(|(key, _)| *key != "policies").map(|(key, value)| (key.clone(), value.clone())).collect()
+                })
+                .unwrap(),
+            2,
+        ),
         ("call longer than the lease", with("", "engine", json!({"lease": "2s"})), 2),
         (
             "reviewer who may be anybody",
@@ -61,6 +71,11 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("missing secret file", changed("/encryption", json!({"key_file": "/nowhere/key"})), 2),
         ("secret file without a secret", changed("/encryption", json!({"key_file": "/dev/null"})), 2),
         ("secret where the path of a file belongs", changed("/encryption", json!({"key_file": harness::ENCRYPTION_KEY})), 2),
+        (
+            "directory whose token is not there",
+            with("", "directory", json!({"http": {"user_url": "http://127.0.0.1:1/{user_id}", "token_file": "/nowhere/token"}})),
+            2,
+        ),
         ("address of another machine", changed("/listen", json!("192.0.2.1:1")), 2),
         ("database in a folder that is not there", changed("/database/url", json!("sqlite:///nowhere/assent.db")), 2),
         ("unreachable database", changed("/database/url", json!(format!("postgres://assent@{closed}/assent"))), 3),
@@ -135,6 +150,11 @@ async fn everything_that_keeps_the_daemon_from_serving_is_said_in_one_sentence()
         ("no YAML", "database:\n  url: [postgres://assent@db/assent\nlisten: 0\n"),
         ("tab", "database:\n\turl: x\n"),
         ("secret that is no YAML", "zerokit:\n  admin_key: 9e9999\n"),
+        (
+            "secrets in one line",
+            "zerokit: {timeout: 4x, admin_key:c5a3f2, admin_key: c5a3f2, service_url: 'https://tenant1234.api.tresorit.io'}\ndatabase: {url: 'sqlite://a.db'}\nwebhooks: {inbound: {secrets: [whsec_x]}}\npolicies: {path: policies}\nencryption: {key: AAAA}\n",
+        ),
+        ("tab under comments", "# the context of what is disallowed, block by block\nzerokit:\n\ttimeout: 4s\n"),
     ] {
         std::fs::write(&path, text).unwrap();
         let ran = assent(&["serve", "--config", path.to_str().unwrap()], &[]).await;

@@ -60,7 +60,10 @@ impl Engine {
     ) -> Result<Gathered, NotGathered> {
         let kind = claimed.key.kind;
         let details = self.platform.details(kind, &claimed.key.operation_id).await;
-        self.health.note(&details);
+        // Of a validation all is known: nobody was asked.
+        if kind != Kind::UserValidation {
+            self.health.note(&details);
+        }
         let details = details.map_err(NotGathered::Read)?;
         if let (Some(requester), Some(initiator)) = (&claimed.requester, initiator(kind, &details))
             && requester != initiator

@@ -16,8 +16,8 @@ pub struct Health {
     /// Answers that are not the platform's. No outage, which would let an operation that a proxy objects to try for ever.
     strangers_in_row: AtomicU32,
     misconfigured: Mutex<Option<String>>,
-    /// Access was refused that was not before.
-    refused: Notify,
+    /// It cannot be used, and could before.
+    lost: Notify,
 }
 
 impl Health {
@@ -28,6 +28,7 @@ impl Health {
                 self.strangers_in_row.store(0, Ordering::Relaxed);
                 if self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1 == OUTAGE_AFTER {
                     tracing::warn!(error.message = %failure, "the platform seems to be down; operations wait");
+                    self.lost.notify_one();
                 }
             }
             Err(failure @ Failure::NotThePlatform { .. }) => {
@@ -37,6 +38,7 @@ impl Health {
                         error.message = %failure,
                         "something else answers in the platform's place; check zerokit.service_url, and what stands between"
                     );
+                    self.lost.notify_one();
                 }
             }
             Err(failure) if failure.on_read() == Disposition::Misconfigured => {
@@ -46,7 +48,7 @@ impl Health {
                         error.message = %failure,
                         "the platform refuses this daemon's access, which is not ready until it is let in; check zerokit.service_url, zerokit.tenant_id and zerokit.admin_key"
                     );
-                    self.refused.notify_one();
+                    self.lost.notify_one();
                 }
                 *slot = Some(failure.to_string());
             }
@@ -75,9 +77,9 @@ impl Health {
         self.is_outage() || self.strangers_in_row.load(Ordering::Relaxed) >= OUTAGE_AFTER
     }
 
-    /// Returns once access is refused that was not before, or was since the last call.
-    pub(super) async fn refused(&self) {
-        self.refused.notified().await;
+    /// Returns once the platform cannot be used that could before, or was since the last call.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
     }
 
     /// Why the daemon's access is refused, if it is.

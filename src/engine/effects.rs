@@ -2,6 +2,7 @@
 //! action, so that the last decision has the last word.
 
 use super::Engine;
+use super::hold::Hold;
 use super::rounds::{AT_ONCE, all_done, in_rounds, rest_until};
 use crate::domain::disposition::Disposition;
 use crate::domain::effect::{Action, Effect};
@@ -10,6 +11,7 @@ use crate::zerokit::Failure;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 impl Engine {
     /// Works off effects until `stop` says so.
@@ -21,20 +23,26 @@ impl Engine {
     /// Works off what is due; how long to wait before looking again.
     async fn work_off_some(self: Arc<Self>) -> Result<Duration, StoreError> {
         loop {
+            let since = Instant::now();
             let claimed = self.store.claim_effects(&self.settings.replica, self.settings.lease, AT_ONCE).await?;
             if claimed.is_empty() {
                 return Ok(rest_until(self.store.next_effect_due().await?, Duration::from_millis(20)));
             }
             let work_off = |claimed| {
                 let engine = Arc::clone(&self);
-                tokio::spawn(async move { engine.work_off(claimed).await })
+                tokio::spawn(async move { engine.work_off(claimed, since).await })
             };
             all_done(claimed.into_iter().map(work_off).collect()).await?;
         }
     }
 
-    async fn work_off(&self, claimed: ClaimedEffect) -> Result<(), StoreError> {
+    /// It was claimed after `since`.
+    async fn work_off(&self, claimed: ClaimedEffect, since: Instant) -> Result<(), StoreError> {
         let ClaimedEffect { lease, effect, tries } = claimed;
+        // Who was stopped for a while would undo what a later decision has had done since.
+        if !Hold::new(since, self.settings.lease).covers(self.settings.call_timeout) {
+            return Err(StoreError::Fenced);
+        }
         let answer = self.perform(&effect).await;
         self.health.note(&answer);
         let result = match answer {

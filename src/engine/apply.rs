@@ -64,7 +64,9 @@ impl Engine {
         };
         let started = Instant::now().checked_sub(claimed.age).unwrap_or_else(Instant::now);
         let mut work = Work { claimed: &claimed, payload: &payload, hold, started, ruling: None };
-        if claimed.tries >= self.settings.retry_budget {
+        // To find out what became of a verdict there are as many tries again as there were to come to it.
+        let budget = self.settings.retry_budget.saturating_mul(if claimed.sent.is_some() { 2 } else { 1 });
+        if claimed.tries >= budget {
             let phase = claimed.sent.as_ref().map_or(Phase::Deciding, |sent| self.sent_phase(&work, sent));
             // Whatever the budget says, a last look may still show what became of the verdict.
             let found = match &claimed.sent {
@@ -103,13 +105,10 @@ impl Engine {
                 self.carry_out(&work, sent, Step::Send).await
             }
             Reached::Ruled { ruling, sent: None, passed } => {
-                let state = match &ruling.step {
-                    Step::End(ending) => ending.state,
-                    _ => State::Escalated,
-                };
+                let ending = if let Step::End(ending) = &ruling.step { Some(ending.clone()) } else { None };
                 work.ruling = Some(ruling);
                 self.effects_due.notify_one();
-                self.tell(&work, state, None);
+                self.tell(&work, ending.as_ref().map_or(State::Escalated, |ending| ending.state), ending.as_ref());
                 Ok(Worked { settled: Settled::Yes(None), passed, event: None })
             }
         }
@@ -170,7 +169,8 @@ impl Engine {
                     }
                 }
                 Step::Resend => {
-                    sent = self.store.resend(&claimed.lease).await?;
+                    self.assure(work).await?;
+                    sent = Sent { sends: self.store.resend(&claimed.lease).await?, age: Duration::ZERO, ..sent };
                     (sent_at, after, next) = (Instant::now(), None, Step::Send);
                     continue;
                 }

@@ -129,8 +129,8 @@ pub trait Store: Outbox + Operating + Ledger + Search + Retention + Send + Sync 
         judge: Judge<'_>,
     ) -> Result<Option<Decided>, StoreError>;
 
-    /// Commits that the verdict goes out once more.
-    async fn resend(&self, lease: &Lease) -> Result<Sent, StoreError>;
+    /// Commits that the verdict goes out once more; how many calls may have reached the platform then.
+    async fn resend(&self, lease: &Lease) -> Result<u32, StoreError>;
 
     /// Gives the operation back, to be due after `delay`. `counts` spends a try; `unsent` says that no call with the
     /// verdict is at the platform; `failure` is remembered, if there was one.

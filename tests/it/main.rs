@@ -30,6 +30,7 @@ mod intake;
 mod model;
 mod operating;
 mod operations;
+mod outages;
 mod planted;
 mod policy;
 mod quiet;

@@ -17,6 +17,7 @@ on_both!(
     what_was_done_before_is_not_credited_to_a_late_report,
     a_platform_that_is_away_for_a_moment_costs_nothing,
     an_operation_that_the_platform_does_not_know_fails,
+    a_tresor_that_is_not_in_creation_is_no_foreign_platform,
     a_refused_access_fails_and_makes_the_daemon_unready,
     an_answer_without_its_fields_is_never_an_approval,
 );
@@ -178,6 +179,21 @@ async fn an_operation_that_the_platform_does_not_know_fails(backend: Backend) {
     let again = share.stage.report(data, "approve").await;
     assert_eq!(again.state(), "approved", "{}", again.body);
     assert_ne!(again.body["id"], answer.body["id"]);
+}
+
+async fn a_tresor_that_is_not_in_creation_is_no_foreign_platform(backend: Backend) {
+    let stage = Stage::set(backend, Setting::default()).await;
+    let (ann, bob) = (stage.user("ann@example.com"), stage.user("bob@example.com"));
+    let tresor = stage.tresor(&ann).await;
+    stage.simulator.world().add_member(&tresor, &bob).unwrap();
+    let before = stage.simulator.calls().len();
+    // Not the creation that was approved: as of an Assent that has just been put in its place.
+    stage.database.try_run("delete from operations").await.unwrap();
+    stage.database.try_run("delete from finished_operations").await.unwrap();
+    let data = stage.scenario.app().data(Kind::TresorCreation, tresor.as_str(), &ann, None);
+    let answer = stage.report(data, "approve").await;
+    assert_eq!((answer.state(), answer.body["outcome"]["error_code"].as_str()), ("failed", Some("BadInput")), "{}", answer.body);
+    assert_eq!(stage.simulator.calls().len() - before, 1, "it is asked once");
 }
 
 async fn a_refused_access_fails_and_makes_the_daemon_unready(backend: Backend) {

@@ -177,7 +177,9 @@ async fn a_report_that_is_refused_takes_nobodys_turn(backend: Backend) {
     // Mallory names a flow that is not theirs, with an operation that is not theirs, and with one that is not there.
     let flow = answer.text("flow_id");
     let again = stage.simulator.world().share(&ann, &lost, &tresor, stage.now()).unwrap();
-    assert_eq!(report(&again, &mallory, Some(flow)).await.state(), "refused");
+    let refused = report(&again, &mallory, Some(flow)).await;
+    assert_eq!(refused.state(), "refused");
+    assert_ne!(refused.text("flow_id"), flow, "it has no part in it");
     assert_eq!(report("nowhere", &mallory, Some(flow)).await.state(), "failed");
     assert_eq!(stage.count("flows where turn_until is not null and open_since is not null").await, 1, "it has its turn still");
     let back = report(&again, &ann, Some(flow)).await;

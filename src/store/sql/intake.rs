@@ -54,7 +54,8 @@ pub(super) async fn receive(tx: &mut dyn Transaction, mut new: NewOperation) -> 
         let rows = tx.rows(view::BY_ID, args![id.to_string()]).await?;
         return known(first(rows).map(|row| view::read(&row)).transpose()?);
     }
-    let flow = new.requested_flow.unwrap_or_else(FlowId::generate);
+    // What was asked for is joined when it is known whose flow it is.
+    let flow = FlowId::generate();
     let requester = new.requester.as_ref().map(ToString::to_string);
     let (owner, fence, delay) = match &new.lease {
         Some(duration) => (Some(new.replica.clone()), 1_i64, micros(*duration)),

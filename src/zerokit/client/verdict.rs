@@ -49,13 +49,13 @@ impl Client {
         }
     }
 
-    /// A tresor that waits for approval has one member: who created it.
+    /// A tresor that waits for approval has one member: who created it. Any other is not in creation, whoever says so.
     async fn creation_details(&self, id: &OperationId) -> Result<Details, Failure> {
         let tresor = tresor_of(Endpoint::LIST_MEMBERS, id)?;
         let mut members = self.list_members(&tresor).await?;
         match (members.pop(), members.is_empty()) {
             (Some(creator), true) => Ok(Details { actor: Some(creator), subject: None, tresor: Some(tresor), started_at: None }),
-            _ => Err(Failure::malformed(Endpoint::LIST_MEMBERS, "a tresor in creation must have exactly one member")),
+            _ => Err(Failure::unsupported(Endpoint::LIST_MEMBERS)),
         }
     }
 

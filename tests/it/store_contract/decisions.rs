@@ -28,7 +28,7 @@ async fn a_decision_is_written_with_its_intent_and_read_back(backend: Backend) {
     assert_eq!((sent.decision, sent.verdict, sent.sends), (ruling.record.id, Verdict::Approve, 1));
     assert_eq!(sent.members_before.unwrap(), [user("ann")]);
     assert_eq!(store.intent_of(ruling.record.id).await.unwrap(), case.intent);
-    assert_eq!(store.resend(&case.claimed.lease).await.unwrap().sends, 2);
+    assert_eq!(store.resend(&case.claimed.lease).await.unwrap(), 2);
     case.finish(store, Some(ruling.record.id), Outcome::Applied).await;
     let view = store.operation(id).await.unwrap().unwrap();
     let decision = view.decision.unwrap();

@@ -11,6 +11,7 @@ on_both!(
     a_failed_operation_opens_a_new_attempt_and_an_applied_one_does_not,
     due_operations_are_claimed_once_and_the_longest_due_first,
     a_long_queue_is_claimed_in_its_order_and_whoever_comes_to_stand_before_it_is_not_passed_over,
+    one_that_cannot_be_read_keeps_nobody_from_the_others,
     a_stale_workers_writes_change_nothing,
     what_is_over_leaves_the_queue_and_is_found_as_before,
 );
@@ -142,6 +143,18 @@ async fn a_long_queue_is_claimed_in_its_order_and_whoever_comes_to_stand_before_
     let rest = of(&store.claim("me", LEASE, 200).await.unwrap());
     assert!(rest.len() == queue - late + 2 && rest.contains(&"000".to_owned()), "{rest:?}");
     assert!(store.claim("me", LEASE, 1).await.unwrap().is_empty());
+}
+
+async fn one_that_cannot_be_read_keeps_nobody_from_the_others(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    for id in ["a", "b", "c"] {
+        received(store, id).await;
+    }
+    database.try_run("update operations set last_failure = 'of a later release' where operation_id = 'b'").await.unwrap();
+    let claimed = store.claim("me", LEASE, 3).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|one| one.key.operation_id.as_str()).collect();
+    assert_eq!(ids, ["a", "c"]);
 }
 
 async fn a_stale_workers_writes_change_nothing(backend: Backend) {

@@ -33,7 +33,7 @@ pub(super) async fn run<D: Driver>(driver: Arc<D>, seen: Arc<Seen>, requests: Ve
         let order = |new: &NewOperation| (new.key.kind.as_str(), new.key.operation_id.as_str().to_owned());
         order(&one.new).cmp(&order(&other.new))
     });
-    let flows: Vec<_> = plain.iter().map(|one| one.new.requested_flow.unwrap_or_else(FlowId::generate)).collect();
+    let flows: Vec<_> = plain.iter().map(|_| FlowId::generate()).collect();
     let asked_at = Instant::now();
     let stored = match driver.write(Step::Receive, RECEIVE, columns(&plain, &flows)).await {
         Ok(rows) => rows,

@@ -17,7 +17,9 @@ impl DomainName {
             return None;
         }
         let ascii = idna::domain_to_ascii_strict(name).ok()?;
-        let sound = !ascii.is_empty() && ascii.split('.').all(|label| !label.is_empty());
+        // An address such as `10.0.3.4` is no name, and would be below another one.
+        let is_number = ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        let sound = !is_number && ascii.split('.').all(|label| !label.is_empty());
         sound.then_some(Self(ascii))
     }
 
@@ -86,6 +88,14 @@ impl DomainPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_a_machine_is_no_name() {
+        for address in ["ann@10.0.3.4", "ann@example.3", "ann@10"] {
+            assert_eq!(DomainName::of_email(address), None, "{address}");
+        }
+        assert!(DomainName::of_email("ann@3.example").is_some());
+    }
 
     fn covers(pattern: &str, name: &str) -> bool {
         DomainPattern::parse(pattern).unwrap().matches(&DomainName::parse(name).unwrap())

@@ -206,8 +206,11 @@ fn undecided_reason(policy: &Policy, rule: &Rule, input: Input<'_>, view: &View<
     format!("rule `{}` cannot be decided: {}", rule.id, causes.join(", "))
 }
 
-/// Why parts of a condition could not be answered.
+/// Why parts of a condition could not be answered, of those that leave it open.
 fn unanswered(node: &TraceNode, causes: &mut Vec<String>) {
+    if node.result() != Truth::Unknown {
+        return;
+    }
     match node {
         TraceNode::All { parts, .. } | TraceNode::Any { parts, .. } => parts.iter().for_each(|part| unanswered(part, causes)),
         TraceNode::Not { part, .. } => unanswered(part, causes),

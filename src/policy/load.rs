@@ -179,6 +179,9 @@ fn section<'n>(problems: &mut Problems<'_>, node: Option<&'n Node>, name: &str) 
 
 fn read_defaults(problems: &mut Problems<'_>, node: &Node) -> Option<Defaults> {
     let fields = problems.mapping(node, "`defaults`", &["verdict", "on_unknown", "review"])?;
+    if !problems.filled(fields) {
+        return None;
+    }
     let mut read = |name: &str, fallback: Verdict| match fields.get(name) {
         None => Some(fallback),
         Some(node) if node.value == Value::Text("approve".to_owned()) => {
@@ -226,7 +229,7 @@ fn read_list(problems: &mut Problems<'_>, node: &Node, files: &[SourceFile]) -> 
     };
     // A mark that editors put in front of a file is no part of its first entry.
     let text = file.text.trim_start_matches('\u{feff}');
-    let lines = text.lines().map(without_comment);
+    let lines = text.split(['\n', '\r']).map(without_comment);
     Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 

@@ -87,15 +87,27 @@ impl Reader<'_, '_> {
         Some(Some((Reference { slot, fact }, spec)))
     }
 
+    /// Reports a text that is the name of a fact: what the fact holds is not meant by that.
+    fn is_fact_as_text(&mut self, text: &str, node: &Node, may_be_fact: bool) -> bool {
+        let name = text.trim_start_matches('{').trim_end_matches('}');
+        if fact_catalogue::find(name).is_none() {
+            return false;
+        }
+        let message = format!("`{text}` names a fact, and a text is compared with it letter by letter");
+        let problem = Diagnostic::error("fact-as-text", self.problems.file(), node.spot, message);
+        let help = match may_be_fact {
+            true => format!("write `{{fact: {name}}}` for what the fact holds"),
+            false => format!("ask `{{eq: {{fact: {name}}}}}` or `{{ne: {{fact: {name}}}}}` for what the fact holds"),
+        };
+        self.problems.add(problem.with_help(help));
+        true
+    }
+
     pub(super) fn literal(&mut self, asked: Asked<'_>, node: &Node) -> Option<FactValue> {
-        if let (Value::Text(text), Text | Scalar) = (&node.value, asked.fact_type) {
-            let name = text.trim_start_matches('{').trim_end_matches('}');
-            if fact_catalogue::find(name).is_some() {
-                let message = format!("`{text}` names a fact, and a text is compared with it letter by letter");
-                let problem = Diagnostic::error("fact-as-text", self.problems.file(), node.spot, message);
-                self.problems.add(problem.with_help(format!("write `{{fact: {name}}}` for what the fact holds")));
-                return None;
-            }
+        if let (Value::Text(text), Text | Scalar) = (&node.value, asked.fact_type)
+            && self.is_fact_as_text(text, node, true)
+        {
+            return None;
         }
         let value = match (&node.value, asked.fact_type) {
             (Value::Bool(value), Bool | Scalar) => Some(FactValue::Bool(*value)),
@@ -142,6 +154,9 @@ impl Reader<'_, '_> {
         let text = self.problems.text(node, &operator.name)?;
         if text.is_empty() {
             self.problems.error("empty-value", node.spot, format!("`{}` of an empty text is always true", operator.name));
+            return None;
+        }
+        if self.is_fact_as_text(text, node, operator.name == "contains") {
             return None;
         }
         Some(text.to_owned())
@@ -275,6 +290,10 @@ impl Reader<'_, '_> {
             }
             let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, "in").map(str::to_owned)).collect();
             let texts: Vec<String> = texts.into_iter().collect::<Option<_>>()?;
+            let named = items.iter().zip(&texts).filter(|(item, text)| self.is_fact_as_text(text, item, false)).count();
+            if named > 0 {
+                return None;
+            }
             return Some((format!("[{}]", texts.join(", ")), texts));
         }
         let fields = self.problems.mapping(node, "a list", &["list", "fact"])?;

@@ -77,12 +77,10 @@ fn run_cases(options: &Options) -> Result<(), Failure> {
             print_coverage(&covered);
         }
     }
-    if options.update {
-        return write_updates(options, &rewritten);
-    }
     match (results.len(), failed) {
+        (1.., _) if options.update => write_updates(options, &rewritten),
         (0, _) => Err(Failure::no(format!(
-            "there is no `*.test.yaml` in `{}`: an untested policy proves nothing",
+            "there is no test in any `*.test.yaml` of `{}`: an untested policy proves nothing",
             options.path.display()
         ))),
         (_, 0) => check_coverage(options, &covered),

@@ -120,6 +120,15 @@ fn every_mistake_has_its_place_and_its_remedy() {
         ("additional info of a rejection", rule("additional_info: none")),
         ("additional info with a personal fact", format!("{head}  - id: a\n    on: [invitation_link_creation]\n    effect: approve\n    additional_info: \"for {{actor.email}}\"\n")),
         ("tabs", "version: 1\nrules:\n\t- id: a\n".to_owned()),
+        ("fact in a list of texts", rule("when: {subject.id: {not_in: [u1, tresor.creator_id]}}")),
+        ("fact as what a list contains", rule("when: {tresor.members: {contains: subject.id}}")),
+        ("fact as what a text begins with", rule("when: {subject.id: {starts_with: \"{actor.id}\"}}")),
+        ("pattern of nothing", rule("when: {subject.id: {matches: \"\"}}")),
+        (
+            "calendar without a single holiday",
+            "version: 1\ncalendars:\n  office: {timezone: Europe/Budapest, hours: [\"Mon-Fri 08:00-18:00\"], holidays: []}\nrules:\n  - {id: a, on: [share], effect: reject, when: {time: {outside: office}}}\n".to_owned(),
+        ),
+        ("default of nothing", "version: 1\ndefaults:\n  on_unknown:\nrules:\n  - {id: a, on: [share], effect: reject}\n".to_owned()),
     ];
     let mut said = String::new();
     for (name, text) in cases {
@@ -127,6 +136,27 @@ fn every_mistake_has_its_place_and_its_remedy() {
         said.push_str(&format!("---- {name}\n{}\n", complaints(&files)));
     }
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_list_ends_its_lines_as_any_editor_does() {
+    let rules = file(
+        "p.yaml",
+        "version: 1\nlists: {out: {file: out.txt}}\nrules:\n  - {id: out, on: [share], effect: reject, when: {subject.id: {in: {list: out}}}}\n  - {id: all, on: [share], effect: approve}\n",
+    );
+    let policy = load(&[rules, file("out.txt", "u1\ru2\r\nu3\nu4")]).unwrap();
+    for user in ["u1", "u2", "u3", "u4"] {
+        assert_eq!(ask(&policy, &facts(&[("subject.id", text(user))])).verdict, Verdict::Reject, "{user}");
+    }
+}
+
+#[test]
+fn what_is_not_known_and_would_change_nothing_is_no_reason() {
+    let policy = policy(
+        "  - {id: a, on: [share], effect: reject, when: {any: [{all: [{subject.groups: {contains: x}}, {actor.is_member: false}]}, {subject.id: u9}]}}\n",
+    );
+    let reason = ask(&policy, &facts(&[("actor.is_member", FactValue::Bool(true))])).reason;
+    assert!(reason.contains("`subject.id`") && !reason.contains("subject.groups"), "{reason}");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// All of it is kept in memory.
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,12 +30,15 @@ pub(super) struct FileSource {
 struct Watched {
     path: PathBuf,
     is_of_users: bool,
-    seen: Mutex<Option<(Stamp, Read)>>,
+    seen: Mutex<Option<(Stamp, Instant, Read)>>,
 }
 
 /// What changes when a file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp(Option<SystemTime>, u64, u64);
+struct Stamp(Option<SystemTime>, u64, u64, i64);
+
+/// So long a failure to read a file is believed, as it may have had nothing to do with the file.
+const FAILED_FOR: Duration = Duration::from_secs(5);
 
 impl FileSource {
     pub(super) fn new(settings: FileSettings) -> Self {
@@ -62,8 +66,9 @@ impl Watched {
     async fn current(&self) -> Read {
         let mut seen = self.seen.lock().await;
         let mut stamp = stamp(&self.path).await;
-        if let Some((read_at, entries)) = seen.as_ref()
+        if let Some((read_at, since, entries)) = seen.as_ref()
             && *read_at == stamp
+            && (entries.is_ok() || since.elapsed() < FAILED_FOR)
         {
             return entries.clone();
         }
@@ -83,11 +88,13 @@ impl Watched {
             Ok(entries) => {
                 tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read");
             }
+            // Said once.
+            Err(cause) if seen.as_ref().is_some_and(|(_, _, before)| before.as_ref().err() == Some(cause)) => {}
             Err(cause) => {
                 tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended");
             }
         }
-        *seen = Some((stamp, entries.clone()));
+        *seen = Some((stamp, Instant::now(), entries.clone()));
         entries
     }
 
@@ -99,8 +106,8 @@ impl Watched {
 async fn stamp(path: &Path) -> Stamp {
     use std::os::unix::fs::MetadataExt as _;
     match tokio::fs::metadata(path).await {
-        Ok(metadata) => Stamp(metadata.modified().ok(), metadata.len(), metadata.ino()),
-        Err(_) => Stamp(None, 0, 0),
+        Ok(metadata) => Stamp(metadata.modified().ok(), metadata.len(), metadata.ino(), metadata.ctime()),
+        Err(_) => Stamp(None, 0, 0, 0),
     }
 }
 

@@ -4,10 +4,10 @@ use super::fields::{self, Object};
 use super::{Api, Problem, Role, auth, prefer};
 use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::verdict::Verdict;
-use crate::store::{Review, Reviewed};
+use crate::store::{Review, Reviewed, not_reviewable};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,13 +18,13 @@ const MAX_COMMENT_BYTES: usize = 4096;
 
 pub(super) async fn review(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let token = auth::require(&api.tokens, &headers, Role::Reviewer)?;
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "there is no operation with this id");
-    let id = RecordId::parse(&id).ok_or_else(not_found)?;
+    let id = id.ok().and_then(|Path(id)| RecordId::parse(&id)).ok_or_else(not_found)?;
     let (verdict, comment, decision) = read(&body?)?;
     let review = Review { id, decision, verdict, reviewer: token.name.clone(), user: token.user_id.clone(), comment };
     // In a task of its own: a client that hangs up must not stop the transaction halfway.
@@ -34,16 +34,14 @@ pub(super) async fn review(
     match reviewed.map_err(internal)?? {
         Reviewed::Taken(view) => {
             let view = match prefer::wait(&headers) {
-                Some(wait) => api.engine.wait(id, wait).await?.ok_or_else(not_found)?,
+                // It is taken, whatever becomes of the wait.
+                Some(wait) => api.engine.wait(id, wait).await.ok().flatten().unwrap_or(view),
                 None => view,
             };
             Ok(Json(view).into_response())
         }
         Reviewed::NoSuchOperation => Err(not_found()),
-        Reviewed::NotEscalated(view) => {
-            let detail = format!("this operation is {}; only one that is escalated can be reviewed", view.state);
-            Err(Problem::new(StatusCode::CONFLICT, "not-escalated", detail))
-        }
+        Reviewed::NotEscalated(view) => Err(Problem::new(StatusCode::CONFLICT, "not-escalated", not_reviewable(&view))),
         Reviewed::AnotherDecision => {
             let detail = "it was escalated anew since the decision that is named; look at it again";
             Err(Problem::new(StatusCode::CONFLICT, "another-decision", detail))

@@ -27,7 +27,7 @@ pub use incoming::{NewOperation, Received};
 pub use ledger::{LEAVES_AT_ONCE, LeafRow, Ledger, RowPlace, RowsInOrder, RowsSeen, Sealed, Stray};
 pub use operating::{
     EVERYTHING, Escalation, Forgotten, Grant, OpenView, Operating, PauseView, Rekeyed, Rekeying, Reseal, Resolved, Review,
-    Reviewed, Rewritten,
+    Reviewed, Rewritten, not_reviewable,
 };
 pub use outbox::{ClaimedEvent, Delivery, EventLease, EventView, Outbox};
 pub use postgres::open as open_postgres;

@@ -5,6 +5,7 @@ use super::StoreError;
 use super::types::{LaneRules, OperationView};
 use crate::domain::ids::{DecisionId, RecordId, UserId};
 use crate::domain::verdict::Verdict;
+use crate::flow::State;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -55,12 +56,21 @@ pub enum Reviewed {
     Taken(OperationView),
     /// There is no such operation.
     NoSuchOperation,
-    /// Nobody is asked: it was not escalated, or is decided already.
+    /// Nobody is asked: it was not escalated, is decided already, or its time is over.
     NotEscalated(OperationView),
     /// It was escalated anew since the reviewer looked.
     AnotherDecision,
     /// The reviewer is the requester, the actor or the subject of it.
     Involved,
+}
+
+/// Why an operation cannot be reviewed as it stands.
+#[must_use]
+pub fn not_reviewable(view: &OperationView) -> String {
+    match view.state {
+        State::Escalated => "the time to review this operation is over".to_owned(),
+        state => format!("this operation is {state}; only one that is escalated can be reviewed"),
+    }
 }
 
 /// What became of the closing of an operation whose end was unknown.

@@ -19,6 +19,7 @@ on_both!(
     what_was_reviewed_must_not_have_changed,
     a_later_attempt_of_the_flow_needs_no_second_review,
     what_nobody_reviews_in_time_is_rejected,
+    what_is_overdue_is_not_approved_by_whoever_comes_before_that_was_seen_to,
     patience_can_be_asked_for,
     observing_rejects_nothing_when_a_review_is_overdue,
     reviewers_work_on_the_command_line_too,
@@ -220,6 +221,15 @@ async fn what_nobody_reviews_in_time_is_rejected(backend: Backend) {
     assert_eq!(stage.simulator.calls().iter().filter(|call| **call == "RejectShare").count(), 1);
     let (status, _) = stage.review(REVIEWER_TOKEN, escalated.text("id"), approve()).await;
     assert_eq!(status, 409, "it is too late");
+}
+
+async fn what_is_overdue_is_not_approved_by_whoever_comes_before_that_was_seen_to(backend: Backend) {
+    let (stage, ann, tresor) = stage(backend, |_| {}).await;
+    let escalated = stage.shares(&ann, &stage.member_of("guest"), &tresor, None).await;
+    assert_eq!(escalated.state(), "escalated");
+    stage.database.try_run("update operations set review_until = 1 where state = 'escalated'").await.unwrap();
+    let (status, said) = stage.review(REVIEWER_TOKEN, escalated.text("id"), approve()).await;
+    assert_eq!(status, 409, "{said}");
 }
 
 async fn patience_can_be_asked_for(backend: Backend) {

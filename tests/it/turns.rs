@@ -242,6 +242,8 @@ async fn nobody_waits_longer_than_the_longest_wait(backend: Backend) {
     stage.database.try_run(wait).await.unwrap();
     stage.comes_to(&two, "superseded").await;
     assert_eq!(stage.count("flows where in_line = 1").await, 1, "its flow keeps its place in line");
+    let told = "flows f join operations o on o.flow_id = f.id where f.in_line = 1 and f.open_since >= o.settled_at";
+    assert_eq!(stage.count(told).await, 1, "and is found by its intent from when its client was told");
 }
 
 async fn a_flow_that_has_spent_its_attempts_fails(backend: Backend) {

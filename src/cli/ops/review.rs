@@ -6,7 +6,7 @@ use crate::cli::{Failure, config, output};
 use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::verdict::Verdict;
 use crate::http::{Role, Token};
-use crate::store::{OpenView, Review, Reviewed};
+use crate::store::{OpenView, Review, Reviewed, not_reviewable};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -67,9 +67,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
             Ok(())
         }
         Reviewed::NoSuchOperation => Err(Failure::no(format!("there is no operation with the record {id}"))),
-        Reviewed::NotEscalated(view) => {
-            Err(Failure::no(format!("this operation is {}; only one that is escalated can be reviewed", view.state)))
-        }
+        Reviewed::NotEscalated(view) => Err(Failure::no(not_reviewable(&view))),
         Reviewed::AnotherDecision => {
             Err(Failure::no("it was escalated anew since the decision that is named; `assent ops review` shows it as it is now"))
         }

@@ -18,6 +18,12 @@ const PLAN: Sql = sql!(
 const CANCEL: Sql = sql!(
     "update effects set state = 'cancelled', result_at = $2" AS_TIME " where record_id = $1 and state = 'planned'"
 );
+/// What a later decision wants of the same user has the last word, however late it is known that this one took effect.
+const OVERTAKEN: Sql = sql!(
+    "update effects set state = 'cancelled', result_at = $2" AS_TIME ", error_code = 'Overtaken' where decision_id = $1" AS_UUID
+    " and state = 'planned' and exists (select 1 from effects o where o.user_id = effects.user_id and o.action = effects.action "
+    "and o.intended_at > effects.intended_at and o.state in ('due', 'done') limit 1 offset 0)"
+);
 const ACTIVATE: Sql = sql!(
     "update effects set state = 'due', due_at = " NOW ", active_since = " NOW
     " where decision_id = $1" AS_UUID " and state = 'planned'"
@@ -69,6 +75,8 @@ pub(super) async fn plan(tx: &mut dyn Transaction, record: RecordId, ruling: &Ru
 
 /// The verdict took effect, so what follows from it is due; what other rulings on the operation planned is not.
 pub(super) async fn activate(tx: &mut dyn Transaction, record: RecordId, decision: DecisionId) -> Result<(), StoreError> {
+    let now = audit_time(transaction_now(tx).await?);
+    tx.run(OVERTAKEN, args![decision.to_string(), now]).await?;
     tx.run(ACTIVATE, args![decision.to_string()]).await?;
     cancel(tx, record).await
 }

@@ -51,6 +51,11 @@ const SUPERSEDE: Sql = sql!(
     "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
     "where flow_id = $1 and state = 'waiting' returning id"
 );
+/// Their clients are told now, and come back from now on.
+const REOPEN_OVERDUE: Sql = sql!(
+    "update flows set open_since = $2 where lane = $1 and id in (select o.flow_id from operations o where o.state = 'waiting' "
+    "and o.wait_until <= $2)"
+);
 const SUPERSEDE_OVERDUE: Sql = sql!(
     "update operations set state = 'superseded', outcome = 'superseded', settled_at = $2, wait_until = null "
     "where state = 'waiting' and wait_until <= $2 and (select f.lane from flows f where f.id = operations.flow_id) = $1 returning id"
@@ -307,6 +312,7 @@ pub(super) async fn end_flow(tx: &mut dyn Transaction, flow: &str) -> Result<(),
 /// Sees to one lane on which time has brought something about.
 pub(super) async fn tidy(tx: &mut dyn Transaction, lane: &str, rules: LaneRules) -> Result<Passed, StoreError> {
     let lane = lock(tx, lane).await?;
+    tx.run(REOPEN_OVERDUE, args![lane.name.as_str(), lane.now]).await?;
     let superseded = supersede(tx, SUPERSEDE_OVERDUE, &lane.name, lane.now, rules).await?;
     let passed = hand_on(tx, &lane, rules).await?;
     Ok(Passed { handed_to: None, superseded }.and(passed))

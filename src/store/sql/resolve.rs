@@ -22,7 +22,7 @@ const CLOSE: Sql = sql!(
 );
 /// What was not to be done while nobody knew is to be done after all.
 const REVIVE: Sql = sql!(
-    "update effects set state = 'planned', result_at = null where decision_id = $1" AS_UUID " and state = 'cancelled'"
+    "update effects set state = 'planned', result_at = null, error_code = null where decision_id = $1" AS_UUID " and state = 'cancelled'"
 );
 pub(super) const LIST: Sql = sql!(
     "select o.id, o.kind, o.operation_id, d.tresor_id, d.actor_id, d.subject_id, d.verdict, d.reason, o.error_code, o.settled_at, null, o.decision_id "

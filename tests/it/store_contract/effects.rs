@@ -7,6 +7,7 @@ use assent::store::{ByHand, EffectResult, HandOrder, HandRole, Ordered};
 
 on_both!(
     effects_are_due_with_the_outcome_and_run_one_after_the_other,
+    what_was_decided_later_is_not_undone_by_what_is_known_later,
     a_stale_effect_workers_writes_change_nothing,
     an_order_takes_only_what_nobody_decided_or_works_on,
     a_validation_without_its_secrets_is_stored_only_if_it_is_known,
@@ -71,6 +72,24 @@ async fn effects_are_due_with_the_outcome_and_run_one_after_the_other(backend: B
         database.texts("select state || ' ' || coalesce(error_code, '-') from effects where result_at is not null").await;
     rows.sort();
     assert_eq!(rows, ["done -", "failed UserUnderDeletion", "failed UserUnknown"]);
+}
+
+async fn what_was_decided_later_is_not_undone_by_what_is_known_later(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    let effects = |enable| vec![effect(Action::SetUserState, Some("bob"), enable)];
+    // Nobody knows yet what became of the first approval.
+    received(store, "a").await;
+    let mut first = Case::of(claim_one(store).await, "tresor-a");
+    first.effects = effects(true);
+    let ruling = first.approve(store).await;
+    approved(store, "b", effects(false)).await;
+    let later = store.claim_effects("me", LEASE, 9).await.unwrap().pop().unwrap();
+    store.finish_effect(later.lease, &EffectResult::Done).await.unwrap();
+    first.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    assert!(store.claim_effects("me", LEASE, 9).await.unwrap().is_empty());
+    let rows = database.texts("select state || ' ' || coalesce(error_code, '-') from effects order by state").await;
+    assert_eq!(rows, ["cancelled Overtaken", "done -"]);
 }
 
 async fn a_stale_effect_workers_writes_change_nothing(backend: Backend) {

@@ -2,10 +2,12 @@
 
 use super::auth::Role;
 use super::{Api, Problem, auth};
+use crate::domain::ids::DecisionId;
 use crate::domain::kind::Kind;
 use crate::domain::verdict::Verdict;
 use crate::store::{Cursor, DecisionQuery, FoundDecision, FoundPage};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -88,10 +90,14 @@ pub(super) async fn list(
     Ok(Json(json!({ "decisions": decisions, "next": next })).into_response())
 }
 
-pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     auth::require(&api.tokens, &headers, Role::Auditor)?;
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "no-such-decision", "there is no decision with this id");
-    let id = crate::domain::ids::DecisionId::parse(&id).ok_or_else(not_found)?;
+    let id = id.ok().and_then(|Path(id)| DecisionId::parse(&id)).ok_or_else(not_found)?;
     let found = api.engine.store().decision(&id.to_string()).await?.ok_or_else(not_found)?;
     Ok(Json(found.to_json()).into_response())
 }

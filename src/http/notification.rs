@@ -39,8 +39,13 @@ pub(super) async fn receive(
     let Some(wait) = wait else {
         return Ok(answer(StatusCode::ACCEPTED, &accepted.view, None));
     };
-    let view = api.engine.wait_for(accepted, wait).await?;
-    let view = view.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no-such-operation", "the operation is gone"))?;
+    let stored = accepted.view.clone();
+    // It is stored, whatever becomes of the wait.
+    let view = api.engine.wait_for(accepted, wait).await.unwrap_or_else(|error| {
+        tracing::warn!(error.message = %error, "how an operation stands cannot be read while a request waits for it");
+        None
+    });
+    let view = view.unwrap_or(stored);
     let status = if view.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer(status, &view, Some(wait.as_secs())))
 }

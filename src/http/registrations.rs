@@ -17,7 +17,8 @@ pub(super) async fn begin(
     auth::require(&api.tokens, &headers, Role::App)?;
     let is_blank = |body: &Bytes| body.iter().all(u8::is_ascii_whitespace);
     let is_empty_object = |body: &Bytes| serde_json::from_slice(body).is_ok_and(|map: serde_json::Map<_, _>| map.is_empty());
-    if !body.is_ok_and(|body| is_blank(&body) || is_empty_object(&body)) {
+    let body = body?;
+    if !is_blank(&body) && !is_empty_object(&body) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "unexpected-body", "a registration is begun with an empty body"));
     }
     // In a task of its own: a client that hangs up must not leave a registration whose secret nobody keeps.

@@ -324,6 +324,22 @@ async fn a_wait_that_is_over_is_answered_202_with_the_state_so_far() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_answered_so_when_the_database_goes_while_somebody_waits() {
+    let change = |config: &mut assent::cli::config::Config| config.call_timeout = Duration::from_secs(60);
+    let stage = Stage::set(Backend::Sqlite, Setting { change, ..Setting::default() }).await;
+    let ann = stage.user("ann@example.com");
+    let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
+    stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
+    let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    let goes = async {
+        crate::harness::until("it is stored", async || stage.database.texts("select id from operations").await.len() == 1).await;
+        stage.database.try_run("alter table operations rename to elsewhere").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(stage.scenario.app().report(&data, 30, stage.now().as_second()), goes);
+    assert_eq!(answer.unwrap().status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_an_optional_requester_a_report_may_leave_it_out() {
     let stage =
         Stage::set(Backend::Sqlite, Setting { change: |config| config.requester_required = false, ..Setting::default() }).await;

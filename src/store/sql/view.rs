@@ -41,11 +41,12 @@ pub(super) fn intent(row: &Row) -> Result<Intent, StoreError> {
 }
 
 pub(super) fn read(row: &Row) -> Result<OperationView, StoreError> {
-    let decision = match row.opt_parsed(6, DecisionId::parse)? {
+    // What was decided may have been cut off the log (`audit retain`); the operation stays.
+    let decision = match row.opt_parsed(6, DecisionId::parse)?.zip(row.opt_parsed(7, Verdict::parse)?) {
         None => None,
-        Some(id) => Some(DecisionView {
+        Some((id, verdict)) => Some(DecisionView {
             id,
-            verdict: row.parsed(7, Verdict::parse)?,
+            verdict,
             rules: row.parsed(8, |text| serde_json::from_str(text).ok())?,
             reason: row.text(9)?.to_owned(),
             message: row.opt_text(10)?.map(str::to_owned),

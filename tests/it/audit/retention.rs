@@ -89,6 +89,12 @@ async fn what_was_dropped_is_proved_from_the_archive_and_the_tree() {
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert!(ran.out.contains(" rows in ") && !ran.out.contains("not sealed yet"), "{}", ran.out);
     assert_eq!(auditor.stage.database.texts("select month from assent_months() where month < '2020'").await, [""; 0]);
+    // An operation of then is there as it was, without what was decided.
+    let database = &auditor.stage.database;
+    let record = database.texts("select id from operations where kind = 'share' order by id limit 1").await.concat();
+    database.try_run(&format!("update operations set decision_id = '{old}' where id = '{record}'")).await.unwrap();
+    let view = auditor.stage.get(&format!("/v1/operations/{record}")).await;
+    assert!(view["state"].is_string() && view["decision"].is_null() && view["outcome"].is_object(), "{view}");
     let again = auditor.audit(&retain(&archive, &["--yes"])).await;
     assert!(again.out.starts_with("nothing is older than "), "{}{}", again.out, again.err);
 

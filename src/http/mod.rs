@@ -5,6 +5,7 @@
 
 mod auth;
 mod decisions;
+mod description;
 mod fields;
 mod health;
 mod metrics;
@@ -82,6 +83,7 @@ pub fn router(api: Api) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(description::show))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address has other methods")

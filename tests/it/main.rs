@@ -20,6 +20,7 @@ mod chaos;
 mod commands;
 mod contention;
 mod crash;
+mod description;
 mod directory;
 mod drill;
 mod effects;

@@ -43,6 +43,20 @@ pub fn nearest_changes(policy: &Policy, inquiry: &Inquiry) -> Vec<Change> {
         judge(policy, Input { kind: inquiry.kind, facts: &inquiry.facts, counts, now: inquiry.now })
     };
     let before = ask(inquiry, &counts).verdict;
+    let keys = |inquiry: &Inquiry| -> BTreeMap<_, _> {
+        policy.limit_queries(inquiry.kind, &inquiry.facts).into_iter().map(|query| (query.window, query.key)).collect()
+    };
+    let keys_before = keys(inquiry);
+    // A count belongs to the facts it was taken by; with others nothing was seen.
+    let counted = |other: &Inquiry| {
+        let mut counts = other.counts_for(policy);
+        for (window, key) in keys(other) {
+            if keys_before.get(&window).is_some_and(|before| *before != key) {
+                counts.insert(window, 0);
+            }
+        }
+        counts
+    };
     let mut nearest: BTreeMap<Verdict, Change> = BTreeMap::new();
     let mut note = |what: String, from: String, to: String, distance: f64, seen: Evaluation| {
         let verdict = seen.verdict;
@@ -52,21 +66,20 @@ pub fn nearest_changes(policy: &Policy, inquiry: &Inquiry) -> Vec<Change> {
     };
     for (name, values) in candidates(policy, inquiry) {
         let now = inquiry.facts.get(&name).clone();
-        for Candidate { value, is_of_rule } in values {
+        for Candidate { value, is_of_rule, is_of_person } in values {
             let distance = distance(&now, &value);
             let mut other = inquiry.clone();
             other.facts.put(name.clone(), FactState::Known(value.clone(), Source::Stated));
-            // A count belongs to the facts it was taken by; with others nothing was seen.
-            let seen = ask(&other, &other.counts_for(policy));
+            let seen = ask(&other, &counted(&other));
             // Another personal value is shown only where the rule itself says it.
-            let is_hidden = is_personal(&name) && !is_of_rule;
+            let is_hidden = is_of_person || is_personal(&name) && !is_of_rule;
             let to = if is_hidden { "(another value)".to_owned() } else { display(&value) };
             note(name.to_string(), show(&name, &now), to, distance, seen);
         }
         let mut other = inquiry.clone();
         other.facts.forget(&name);
         if !matches!(now, FactState::Absent) {
-            note(name.to_string(), show(&name, &now), "absent".to_owned(), 6.0, ask(&other, &other.counts_for(policy)));
+            note(name.to_string(), show(&name, &now), "absent".to_owned(), 6.0, ask(&other, &counted(&other)));
         }
     }
     for (window, seen) in &counts {
@@ -130,15 +143,22 @@ struct Candidate {
     value: FactValue,
     /// Whether it stands in a rule; else it was made of what the operation has.
     is_of_rule: bool,
+    /// Whether it is what a personal fact holds.
+    is_of_person: bool,
 }
 
 impl Candidate {
-    fn of_rule(value: FactValue) -> Self {
-        Self { value, is_of_rule: true }
+    const fn of_rule(value: FactValue) -> Self {
+        Self { value, is_of_rule: true, is_of_person: false }
     }
 
-    fn of_operation(value: FactValue) -> Self {
-        Self { value, is_of_rule: false }
+    const fn of_operation(value: FactValue) -> Self {
+        Self { value, is_of_rule: false, is_of_person: false }
+    }
+
+    /// Made of what another fact holds.
+    fn of_fact(fact: &FactName, value: FactValue) -> Self {
+        Self { is_of_person: is_personal(fact), ..Self::of_operation(value) }
     }
 }
 
@@ -220,7 +240,7 @@ fn turning_points(test: &Test, state: &FactState, inquiry: &Inquiry, values: &mu
         Test::Compare(_, Operand::Bytes(bytes)) => values.extend(near(&FactValue::Int(*bytes))),
         Test::Compare(_, Operand::Fact(other)) => {
             if let FactState::Known(value, _) = inquiry.facts.get(&other.fact) {
-                values.extend(around(value).into_iter().map(Candidate::of_operation));
+                values.extend(around(value).into_iter().map(|value| Candidate::of_fact(&other.fact, value)));
             }
         }
         Test::Member { set, .. } => match set {
@@ -229,7 +249,8 @@ fn turning_points(test: &Test, state: &FactState, inquiry: &Inquiry, values: &mu
             Set::Domains(set) => values.extend(set.example().map(FactValue::Domain).map(Candidate::of_rule)),
             Set::Fact(other) => {
                 if let FactState::Known(FactValue::List(items), _) = inquiry.facts.get(&other.fact) {
-                    values.extend(items.first().cloned().map(FactValue::Text).map(Candidate::of_operation));
+                    let first = items.first().cloned().map(FactValue::Text);
+                    values.extend(first.map(|value| Candidate::of_fact(&other.fact, value)));
                 }
             }
         },
@@ -251,7 +272,7 @@ fn turning_points(test: &Test, state: &FactState, inquiry: &Inquiry, values: &mu
                 _ => &[],
             };
             if !more.is_empty() {
-                values.push(Candidate::of_operation(FactValue::List(list.iter().chain(more).cloned().collect())));
+                values.push(Candidate::of_fact(&other.fact, FactValue::List(list.iter().chain(more).cloned().collect())));
             }
         }
         Test::StartsWith(word) | Test::EndsWith(word) => values.push(text(word)),

@@ -8,6 +8,7 @@ use super::tree::{Answer, Slot, Tree, every, some};
 use crate::domain::domain_name::DomainName;
 use crate::domain::duration::parse_duration;
 use crate::domain::fact::{FactName, FactState, FactValue};
+use crate::domain::fact_catalogue::{self, FactType};
 use crate::domain::size::parse_size;
 use jiff::Timestamp;
 use std::cmp::Ordering;
@@ -216,6 +217,10 @@ impl<'f> View<'f> {
     }
 }
 
+fn is_of_any_type(fact: &FactName) -> bool {
+    fact_catalogue::find(fact.as_str()).is_some_and(|spec| matches!(spec.fact_type, FactType::Scalar))
+}
+
 impl Test {
     /// How a known value answers. `slot` is the value's own, to be named if its type does not fit.
     pub(super) fn answer(&self, value: Seen<'_>, view: &View<'_>, slot: Slot) -> Answer {
@@ -231,7 +236,11 @@ impl Test {
         Ok(match (self, value) {
             (Test::Compare(comparison, operand), _) => match operand {
                 Operand::Value(other) => comparison.between(value, other.into()),
-                Operand::Fact(reference) => comparison.between(value, view.known(reference)?),
+                // What the web app chose the type of is the one that does not fit.
+                Operand::Fact(reference) => match comparison.between(value, view.known(reference)?) {
+                    None if is_of_any_type(&reference.fact) => return Err(Answer::OtherType(reference.slot)),
+                    compared => compared,
+                },
                 Operand::Bytes(bytes) => match value {
                     Seen::Int(number) => Some(comparison.holds(number.cmp(bytes))),
                     Seen::Text(text) => parse_size(text).map(|number| comparison.holds(number.cmp(bytes))),

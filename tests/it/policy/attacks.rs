@@ -61,6 +61,39 @@ rules:
 }
 
 #[test]
+fn a_change_shows_nothing_of_the_person_that_a_fact_is_compared_with() {
+    let policy = policy(
+        "version: 1\nrules:\n  - {id: a, on: [share], effect: reject, when: {subject.id: {ne: {fact: actor.attributes.manager}}}}\n  - {id: b, on: [share], effect: approve, when: {actor.is_member: true}}\n",
+    );
+    let stated =
+        json!({"kind": "share", "facts": {"subject.id": "u1", "actor.attributes.manager": "SECRET", "actor.is_member": true}});
+    let changes = nearest_changes(&policy, &inquiry(&policy, stated));
+    let said = serde_json::to_string(&changes).unwrap();
+    assert!(!changes.is_empty() && !said.contains("SECRET"), "{said}");
+}
+
+#[test]
+fn what_was_counted_of_one_is_not_counted_of_another() {
+    let policy = policy(
+        "version: 1\nrules:\n  - {id: out, on: [share], effect: reject, when: {actor.id: bad}}\n  - {id: v, on: [share], effect: escalate, limit: {count: share, per: actor.id, within: 24h, max: 5}}\n  - {id: b, on: [share], effect: approve, when: {actor.is_member: true}}\n",
+    );
+    let stated = json!({"kind": "share", "facts": {"actor.id": "bad", "actor.is_member": true}, "limits": {"v": 5}});
+    let changes = nearest_changes(&policy, &inquiry(&policy, stated));
+    let another = changes.iter().find(|change| change.what == "actor.id").unwrap();
+    assert_eq!(another.verdict.as_str(), "approve", "{changes:?}");
+}
+
+#[test]
+fn the_fact_whose_type_was_chosen_is_the_one_that_does_not_fit() {
+    let policy = policy(
+        "version: 1\nrules:\n  - {id: a, on: [share], effect: reject, when: {tresor.members_after: {gt: {fact: actor.attributes.cap}}}}\n",
+    );
+    let stated = json!({"kind": "share", "facts": {"tresor.members_after": 3, "actor.attributes.cap": "20"}});
+    let reason = inquiry(&policy, stated).put_to(&policy).reason;
+    assert!(reason.contains("`actor.attributes.cap` has a value of another type"), "{reason}");
+}
+
+#[test]
 fn warnings_are_right_about_twins_and_anchors() {
     let twins = policy(
         "version: 1\nrules:\n  - {id: a, on: [share], effect: reject, when: {actor.id: u1}, except: [{when: {subject.id: x}, owner: o, reason: r, expires: 2027-01-01}]}\n  - {id: b, on: [share], effect: reject, when: {actor.id: u1}, except: [{when: {subject.id: y}, owner: o, reason: r, expires: 2027-01-01}]}\n",

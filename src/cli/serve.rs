@@ -45,6 +45,8 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let (clock, client) = reach(&config, Some(store.as_ref())).await?;
     let access = ask_for_access(&client).await;
     let known = directory.check().await.map_err(StartError::from);
+    // The engine opens its own; a file of many people is not to be in memory twice.
+    drop(directory);
     let start = start_policy(&config.policies, config.require_tests, store.as_ref()).await?;
     if let Some(failure) = &start.failure {
         tracing::error!(error.message = %failure, policy.hash = %start.policy.hash, "started with the policy that was in force last");

@@ -151,8 +151,14 @@ fn has_loose_pattern(when: &Condition) -> bool {
     let mut is_loose = false;
     when.leaves(&mut |question| {
         if let Question::Fact(leaf) = question {
-            let is_half_a_domain = |word: &str| leaf.fact.as_str().ends_with(".email") && !word.contains('@');
-            is_loose |= matches!(&leaf.test, Test::EndsWith(word) if is_half_a_domain(word)) || is_loose_test(&leaf.test);
+            // Somebody can have any address that has some part in it, but for an end with the whole domain.
+            let is_address = leaf.fact.as_str().ends_with(".email");
+            is_loose |= is_loose_test(&leaf.test);
+            is_loose |= match &leaf.test {
+                Test::EndsWith(word) => is_address && !word.contains('@'),
+                Test::StartsWith(_) | Test::Contains(Word::Text(_)) => is_address,
+                _ => false,
+            };
         }
     });
     is_loose

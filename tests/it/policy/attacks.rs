@@ -102,7 +102,13 @@ fn warnings_are_right_about_twins_and_anchors() {
     let pattern = |ask: &str| {
         codes(&policy(&format!("version: 1\nrules:\n  - {{id: a, on: [share], effect: approve, when: {{{ask}}}}}\n")))
     };
-    for loose in ["actor.id: {matches: \"^a|b$\"}", "actor.groups: {any: {matches: admin}}", "actor.id: {matches: \"^a\"}"] {
+    for loose in [
+        "subject.email: {contains: '@example.com'}",
+        "subject.email: {starts_with: ann}",
+        "actor.id: {matches: \"^a|b$\"}",
+        "actor.groups: {any: {matches: admin}}",
+        "actor.id: {matches: \"^a\"}",
+    ] {
         assert_eq!(pattern(loose), ["unanchored-pattern"], "{loose}");
     }
     for tight in

@@ -57,12 +57,13 @@ const RECORD: Sql = sql!(
     "values ($1" AS_UUID ", $2" AS_TIME ", $3, $4, $5, $6" AS_UUID ", $7, $8, $9, $10, $11, $12, $13, $14" AS_JSON
     ", $15, $16, $17, $18" AS_JSON ", $19" AS_JSON ", $20" AS_JSON ", $21" AS_JSON ")"
 );
-/// The operation points to its decision, and says more where there is more to be said.
+/// The operation points to its decision, and says more where there is more to be said. Effects that an earlier ruling planned are
+/// there to be cancelled.
 macro_rules! ruled {
     ($($more:tt)*) => {
         sql!(
             "update operations set decision_id = $3, flow_id = $4, attempt = $5, message = $6, decided_at = $7, additional_info = $8, "
-            "has_effects = $9" $($more)* " where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
+            "has_effects = case when has_effects = 1 then 1 else $9 end" $($more)* " where id = $1 and fence = $2 and coalesce(due_at, 0) > 0"
         )
     };
 }

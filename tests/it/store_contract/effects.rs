@@ -8,6 +8,7 @@ use assent::store::{ByHand, EffectResult, HandOrder, HandRole, Ordered};
 on_both!(
     effects_are_due_with_the_outcome_and_run_one_after_the_other,
     what_was_decided_later_is_not_undone_by_what_is_known_later,
+    what_an_earlier_ruling_planned_has_a_result_too,
     a_stale_effect_workers_writes_change_nothing,
     an_order_takes_only_what_nobody_decided_or_works_on,
     a_validation_without_its_secrets_is_stored_only_if_it_is_known,
@@ -90,6 +91,21 @@ async fn what_was_decided_later_is_not_undone_by_what_is_known_later(backend: Ba
     assert!(store.claim_effects("me", LEASE, 9).await.unwrap().is_empty());
     let rows = database.texts("select state || ' ' || coalesce(error_code, '-') from effects order by state").await;
     assert_eq!(rows, ["cancelled Overtaken", "done -"]);
+}
+
+async fn what_an_earlier_ruling_planned_has_a_result_too(backend: Backend) {
+    let (database, store) = open(backend).await;
+    let store = store.as_ref();
+    received(store, "a").await;
+    let mut case = Case::of(claim_one(store).await, "t");
+    case.effects = vec![effect(Action::SetUserState, Some("bob"), false)];
+    case.approve(store).await;
+    // Nothing came of that, and a policy without effects rules now.
+    store.reschedule(&case.claimed.lease, Duration::ZERO, true, true, None).await.unwrap();
+    let case = Case::of(claim_one(store).await, "t");
+    let ruling = case.approve(store).await;
+    case.finish(store, Some(ruling.record.id), Outcome::Applied).await;
+    assert_eq!(database.texts("select state from effects").await, ["cancelled"]);
 }
 
 async fn a_stale_effect_workers_writes_change_nothing(backend: Backend) {

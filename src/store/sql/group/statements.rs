@@ -126,7 +126,7 @@ pub(super) const RULE: Sql = set!(
     "from free n where n.act <> 'rule' and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     "returning n.id, n.flow_id, n.new_intent, n.lane, n.place), "
     "judged as (update operations o set decision_id = n.decision_id, flow_id = n.flow_id, place_in_line = coalesce(n.place, o.received_at), message = n.message, "
-    "decided_at = n.decided_at, additional_info = n.additional_info, has_effects = n.has_effects, verdict = n.verdict, sends = 1, "
+    "decided_at = n.decided_at, additional_info = n.additional_info, has_effects = greatest(o.has_effects, n.has_effects), verdict = n.verdict, sends = 1, "
     "last_failure = null, sent_at = " NOW ", members_before = n.members_before, lane = n.lane, parked_on = null "
     "from free n where n.act = 'rule' and n.webhook_id is null and o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "
     // And nobody has worked on it before, or on another report of it.
@@ -167,7 +167,7 @@ pub(super) const RULE: Sql = set!(
     "select id, pg_current_xact_id()::xid::text from written union all select known.id, null from known"
 );
 
-/// Outcomes and final states, where nobody is in line for the lane, which is moved and freed; and what became of deliveries of
+/// Outcomes and final states, where nobody is in line for the lane, which is moved and freed, and no ruling planned effects; and what became of deliveries of
 /// events. Whoever waits at another replica is told to look. When each end was, with its lane's version and that of the lane's
 /// row, unless something else is recorded of the tresor than this says (0); the event that is delivered at once (1); which
 /// deliveries were written, and whether another event of the flow waits (2).
@@ -177,7 +177,7 @@ pub(super) const END: Sql = set!(
     "$17::text[], $18::text[], $19::bigint[]) as n(id, fence, lane, state, error_code, outcome_id, decision_id, kind, operation_id, "
     "reconciled, detail, flow_id, replica, created_id, creator_id, event_id, event_type, event_body, event_lease)), "
     "moved as (update lanes l set version = version + 1 from n join operations o on o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence "
-    "and coalesce(o.due_at, 0) > 0 and o.lane is not distinct from n.lane where l.lane" FOUND_BY "n.lane" FOUND " and l.waiting = 0 returning n.*, l.version, l.xmin::text as row, " NOW " as now), "
+    "and coalesce(o.due_at, 0) > 0 and o.has_effects = 0 and o.lane is not distinct from n.lane where l.lane" FOUND_BY "n.lane" FOUND " and l.waiting = 0 returning n.*, l.version, l.xmin::text as row, " NOW " as now), "
     "settled as (update operations o set state = n.state, outcome = 'applied', error_code = n.error_code, settled_at = n.now, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
     "from moved n where o.id" FOUND_BY "n.id" FOUND " and o.fence = n.fence and coalesce(o.due_at, 0) > 0 "

@@ -20,7 +20,21 @@ const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
 type Entries = HashMap<String, Arc<Claims>>;
 /// What reading a file gave; else what is wrong with it.
-type Read = Result<Arc<Entries>, String>;
+type Read = Result<Arc<Entries>, Wrong>;
+
+/// Why a file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wrong {
+    cause: String,
+    /// Whether it may be well without having been written again.
+    may_pass: bool,
+}
+
+impl Wrong {
+    const fn passing(cause: String) -> Self {
+        Self { cause, may_pass: true }
+    }
+}
 
 pub(super) struct FileSource {
     users: Option<Arc<Watched>>,
@@ -60,7 +74,8 @@ impl Watched {
     async fn entries(self: &Arc<Self>) -> Result<Arc<Entries>, Down> {
         let watched = Arc::clone(self);
         let current = tokio::spawn(async move { watched.current().await }).await;
-        current.unwrap_or_else(|_| Err("reading it failed".to_owned())).map_err(Down::for_good)
+        let broke = |_| Err(Wrong::passing("reading it failed".to_owned()));
+        current.unwrap_or_else(broke).map_err(|wrong| Down::for_good(wrong.cause))
     }
 
     async fn current(&self) -> Read {
@@ -68,18 +83,18 @@ impl Watched {
         let mut stamp = stamp(&self.path).await;
         if let Some((read_at, since, entries)) = seen.as_ref()
             && *read_at == stamp
-            && (entries.is_ok() || since.elapsed() < FAILED_FOR)
+            && (since.elapsed() < FAILED_FOR || !entries.as_ref().is_err_and(|wrong| wrong.may_pass))
         {
             return entries.clone();
         }
-        let mut entries = Err(format!("`{}` changes while it is read", self.name()));
+        let mut entries = Err(Wrong::passing(format!("`{}` changes while it is read", self.name())));
         for _ in 0..5 {
             let (path, is_of_users) = (self.path.clone(), self.is_of_users);
             let read = tokio::task::spawn_blocking(move || read(&path, is_of_users)).await;
             let after = self::stamp(&self.path).await;
             // A file that was written meanwhile may have been read by half.
             if after == stamp {
-                entries = read.unwrap_or_else(|_| Err("reading it failed".to_owned()));
+                entries = read.unwrap_or_else(|_| Err(Wrong::passing("reading it failed".to_owned())));
                 break;
             }
             stamp = after;
@@ -89,8 +104,8 @@ impl Watched {
                 tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read");
             }
             // Said once.
-            Err(cause) if seen.as_ref().is_some_and(|(_, _, before)| before.as_ref().err() == Some(cause)) => {}
-            Err(cause) => {
+            Err(wrong) if seen.as_ref().is_some_and(|(_, _, before)| before.as_ref().err() == Some(wrong)) => {}
+            Err(Wrong { cause, .. }) => {
                 tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended");
             }
         }
@@ -114,13 +129,15 @@ async fn stamp(path: &Path) -> Stamp {
 fn read(path: &Path, is_of_users: bool) -> Read {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let metadata = std::fs::metadata(path).map_err(|error| format!("`{name}` cannot be read ({})", error.kind()))?;
+    let wrong = |cause: String| Wrong { cause: format!("`{name}` {cause}"), may_pass: false };
+    let unread = |error: std::io::Error| Wrong { may_pass: true, ..wrong(format!("cannot be read ({})", error.kind())) };
+    let metadata = std::fs::metadata(path).map_err(unread)?;
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(format!("`{name}` is no file of at most 256 MiB"));
+        return Err(wrong("is no file of at most 256 MiB".to_owned()));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read ({})", error.kind()))?;
+    let text = std::fs::read_to_string(path).map_err(unread)?;
     let read = if is_csv { read_csv(&text, is_of_users) } else { read_yaml(&name, &text, is_of_users) };
-    read.map(Arc::new).map_err(|cause| format!("`{name}` {cause}"))
+    read.map(Arc::new).map_err(wrong)
 }
 
 /// `{id: {email, groups, attributes}}`, or for tresors `{id: {creator_id, created_at, attributes}}`.

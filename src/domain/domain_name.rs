@@ -17,9 +17,7 @@ impl DomainName {
             return None;
         }
         let ascii = idna::domain_to_ascii_strict(name).ok()?;
-        // An address such as `10.0.3.4` is no name, and would be below another one.
-        let is_number = ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-        let sound = !is_number && ascii.split('.').all(|label| !label.is_empty());
+        let sound = !ascii.is_empty() && ascii.split('.').all(|label| !label.is_empty());
         sound.then_some(Self(ascii))
     }
 
@@ -33,7 +31,9 @@ impl DomainName {
             && !local.starts_with('.')
             && !local.ends_with('.')
             && !local.contains("..");
-        if local_is_sound { Self::parse(domain) } else { None }
+        // A machine's address such as `10.0.3.4` is no name, and would be below another one.
+        let is_number = |name: &Self| name.0.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if local_is_sound { Self::parse(domain).filter(|name| !is_number(name)) } else { None }
     }
 
     /// The part that somebody registered, by the public suffix list: `example.co.uk` of `mail.example.co.uk`. `None` for

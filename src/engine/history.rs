@@ -7,7 +7,7 @@ use crate::domain::fact::FactState;
 use crate::domain::ids::{DecisionId, RecordId};
 use crate::domain::kind::Kind;
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, archived_files, judge, load};
+use crate::policy::{Difference, Input, Inquiry, LimitKey, Policy, RuleMode, judge, load_archived};
 use crate::store::{Recorded, RecordedRange, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -166,11 +166,8 @@ pub(super) fn inquiry_of(
 
 /// An archived policy by its text, which must be what its hash says.
 pub(super) fn archived(hash: &str, body: &str) -> Result<Policy, StoreError> {
-    let policy = archived_files(body).and_then(|files| load(&files).ok());
-    if policy.as_ref().is_some_and(|policy| policy.hash.0 != *hash) {
-        return Err(StoreError::Corrupt(format!("the archived policy `{hash}` is not what its hash says")));
-    }
-    policy.ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` does not load with this version")))
+    let why = "is not what its hash says, or does not load with this version";
+    load_archived(hash, body).ok_or_else(|| StoreError::Corrupt(format!("the archived policy `{hash}` {why}")))
 }
 
 /// The part of a trace that tells what limits saw; the rest of it is read past.

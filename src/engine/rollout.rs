@@ -4,7 +4,7 @@
 use super::Engine;
 use super::policy_files::{PolicyError, fingerprint, load_tested_policy};
 use crate::domain::diagnostic::Diagnostic;
-use crate::policy::{Policy, archived_files, load};
+use crate::policy::{Policy, load_archived};
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -46,10 +46,7 @@ pub async fn start_policy(directory: &Path, require_tests: bool, store: &dyn Sto
     };
     let archived = store.last_activation().await?;
     // Only what its hash says it is was ever in force.
-    let policy = archived.and_then(|activation| {
-        let policy = load(&archived_files(&activation.body)?).ok()?;
-        (policy.hash.0 == activation.hash).then_some(policy)
-    });
+    let policy = archived.and_then(|activation| load_archived(&activation.hash, &activation.body));
     match policy {
         Some(policy) => Ok(StartPolicy { policy, failure: Some(failure) }),
         None => Err(failure),

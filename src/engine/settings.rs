@@ -45,7 +45,8 @@ pub struct Settings {
     pub retry_base: Duration,
     /// The longest back-off.
     pub retry_max: Duration,
-    /// How many tries an operation has; an outage of the whole platform spends none.
+    /// How many tries an operation has to come to its verdict, and again to find out what became of that; an outage of the whole
+    /// platform spends none.
     pub retry_budget: u32,
     /// How lanes are handed on.
     pub lanes: LaneRules,

@@ -104,8 +104,7 @@ pub(super) fn read_calendar(problems: &mut Problems<'_>, name: &str, node: &Node
         sound = entries.is_some();
         if entries.as_ref().is_some_and(Vec::is_empty) {
             // A list that was cut short must not open an office on a holiday.
-            sound = false;
-            let problem = Diagnostic::error("empty-value", problems.file(), node.spot, "there is no day in `holidays`");
+            let problem = Diagnostic::error("empty-holidays", problems.file(), node.spot, "there is no day in `holidays`");
             problems.add(problem.with_help("fill it, or leave it out"));
         }
         for (text, spot) in entries.unwrap_or_default() {

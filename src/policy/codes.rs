@@ -1,7 +1,7 @@
 //! The codes of problems: stable names by which a program or a person can look one up.
 
 /// Every code, and what it means. Errors first, then warnings.
-pub const CODES: [(&str, &str); 53] = [
+pub const CODES: [(&str, &str); 58] = [
     ("approve-as-default", "a default is `approve`; nothing is approved by default"),
     ("bad-date", "a holiday is no day"),
     ("bad-domain", "a text is no domain name"),
@@ -22,7 +22,12 @@ pub const CODES: [(&str, &str); 53] = [
     ("duplicate-window", "two windows of a limit have one length"),
     ("empty-condition", "a condition asks nothing"),
     ("empty-value", "a list or text is empty where that makes no sense"),
+    ("empty-default", "a key of `defaults` has nothing after it"),
+    ("empty-holidays", "a calendar's `holidays` have no day"),
+    ("empty-pattern", "a pattern of nothing matches every text"),
     ("fact-as-text", "a text that is compared is the name of a fact"),
+    ("fact-as-word", "a text in a list, or that another contains or begins with, is the name of a fact"),
+    ("bad-line-ends", "lines of a list file end in a carriage return alone"),
     ("fact-not-on-kind", "a rule uses a fact that one of its kinds has not"),
     ("impossible-range", "no value can satisfy what is asked of one fact"),
     ("limit-on-approve", "a rule with a limit approves"),
@@ -52,7 +57,7 @@ pub const CODES: [(&str, &str); 53] = [
     ("never-matches", "what a rule asks excludes itself"),
     ("shadowed-entry", "an entry of a list is covered by another one of the same list"),
     ("shadowed-list", "a rule can never win, as another one rejects everything it looks up"),
-    ("unanchored-pattern", "an approval's pattern may match anywhere in a text"),
+    ("unanchored-pattern", "an approval is by a part of a text that others may have, too"),
     ("unconditional-approve", "a rule approves without any condition"),
     ("unused-list", "no rule uses a list"),
 ];

@@ -38,11 +38,26 @@ impl SourceFile {
     }
 }
 
+/// What is refused since the first policies were archived, and means what it meant: `fact-as-word` and so on.
+const REFUSED_LATER: [&str; 5] = ["fact-as-word", "empty-pattern", "empty-holidays", "empty-default", "bad-line-ends"];
+
 /// Compiles the files.
 ///
 /// # Errors
 /// All problems of all files; a policy with a single error is none.
 pub fn load(files: &[SourceFile]) -> Result<Policy, Vec<Diagnostic>> {
+    compile(files, &[])
+}
+
+/// Compiles an archived policy as it was in force, though it would not come into force today: what was decided by it must be
+/// found to be so, and it may be the last good one. Nothing where it is none, or its hash is another.
+#[must_use]
+pub fn load_archived(hash: &str, body: &str) -> Option<Policy> {
+    let policy = compile(&archived_files(body)?, &REFUSED_LATER).ok()?;
+    (policy.hash.0 == hash).then_some(policy)
+}
+
+fn compile(files: &[SourceFile], passed_over: &[&str]) -> Result<Policy, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let mut documents = Vec::new();
     for file in files.iter().filter(|file| file.is_rules()) {
@@ -82,6 +97,7 @@ pub fn load(files: &[SourceFile]) -> Result<Policy, Vec<Diagnostic>> {
         }
         found.extend(problems.into_found());
     }
+    found.retain(|problem: &Diagnostic| !passed_over.contains(&problem.code));
     if found.iter().any(|problem| problem.severity == Severity::Error) {
         found.sort_by(|a, b| (&a.file, a.spot).cmp(&(&b.file, b.spot)));
         return Err(found);
@@ -179,8 +195,8 @@ fn section<'n>(problems: &mut Problems<'_>, node: Option<&'n Node>, name: &str) 
 
 fn read_defaults(problems: &mut Problems<'_>, node: &Node) -> Option<Defaults> {
     let fields = problems.mapping(node, "`defaults`", &["verdict", "on_unknown", "review"])?;
-    if !problems.filled(fields) {
-        return None;
+    for (key, _) in fields.entries.iter().filter(|(_, node)| node.value == Value::Null) {
+        problems.error("empty-default", key.spot, format!("`{}` is empty; write something or leave it out", key.name));
     }
     let mut read = |name: &str, fallback: Verdict| match fields.get(name) {
         None => Some(fallback),
@@ -229,7 +245,12 @@ fn read_list(problems: &mut Problems<'_>, node: &Node, files: &[SourceFile]) -> 
     };
     // A mark that editors put in front of a file is no part of its first entry.
     let text = file.text.trim_start_matches('\u{feff}');
-    let lines = text.split(['\n', '\r']).map(without_comment);
+    if text.replace("\r\n", "").contains('\r') {
+        let message = format!("lines of `{path}` end in a carriage return alone, and would be one entry");
+        let problem = Diagnostic::error("bad-line-ends", problems.file(), path_node.spot, message);
+        problems.add(problem.with_help("save it with line feeds"));
+    }
+    let lines = text.lines().map(without_comment);
     Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 

@@ -42,7 +42,7 @@ pub use evaluate::{EVALUATOR_VERSION, Evaluation, Input, evaluate, judge};
 pub use inquiry::{Inquiry, InvalidInquiry};
 pub use limit::{Limit, LimitKey, LimitQuery, Window};
 pub use lint::warnings;
-pub use load::{SourceFile, archived_files, load};
+pub use load::{SourceFile, archived_files, load, load_archived};
 pub use model::{Defaults, Policy, PolicyHash, Rule, RuleMode};
 pub use nearest::{Change, nearest_changes};
 pub use review::{Basis, OnTimeout, ReviewTerms};

@@ -87,14 +87,14 @@ impl Reader<'_, '_> {
         Some(Some((Reference { slot, fact }, spec)))
     }
 
-    /// Reports a text that is the name of a fact: what the fact holds is not meant by that.
-    fn is_fact_as_text(&mut self, text: &str, node: &Node, may_be_fact: bool) -> bool {
+    /// Reports a text that is the name of a fact: what the fact holds is not meant by that. Whether it is one.
+    fn is_fact_as_text(&mut self, code: &'static str, text: &str, node: &Node, may_be_fact: bool) -> bool {
         let name = text.trim_start_matches('{').trim_end_matches('}');
         if fact_catalogue::find(name).is_none() {
             return false;
         }
         let message = format!("`{text}` names a fact, and a text is compared with it letter by letter");
-        let problem = Diagnostic::error("fact-as-text", self.problems.file(), node.spot, message);
+        let problem = Diagnostic::error(code, self.problems.file(), node.spot, message);
         let help = match may_be_fact {
             true => format!("write `{{fact: {name}}}` for what the fact holds"),
             false => format!("ask `{{eq: {{fact: {name}}}}}` or `{{ne: {{fact: {name}}}}}` for what the fact holds"),
@@ -105,7 +105,7 @@ impl Reader<'_, '_> {
 
     pub(super) fn literal(&mut self, asked: Asked<'_>, node: &Node) -> Option<FactValue> {
         if let (Value::Text(text), Text | Scalar) = (&node.value, asked.fact_type)
-            && self.is_fact_as_text(text, node, true)
+            && self.is_fact_as_text("fact-as-text", text, node, true)
         {
             return None;
         }
@@ -156,9 +156,7 @@ impl Reader<'_, '_> {
             self.problems.error("empty-value", node.spot, format!("`{}` of an empty text is always true", operator.name));
             return None;
         }
-        if self.is_fact_as_text(text, node, operator.name == "contains") {
-            return None;
-        }
+        self.is_fact_as_text("fact-as-word", text, node, operator.name == "contains");
         Some(text.to_owned())
     }
 
@@ -188,6 +186,11 @@ impl Reader<'_, '_> {
             return Some(Arc::clone(set));
         }
         let (label, texts) = self.texts(node)?;
+        if let Value::List(items) = &node.value {
+            for (item, text) in items.iter().zip(&texts) {
+                self.is_fact_as_text("fact-as-word", text, item, false);
+            }
+        }
         let set = Arc::new(TextSet::new(label, texts));
         if let Some(name) = name {
             self.names.text_sets.insert(name.to_owned(), Arc::clone(&set));
@@ -290,10 +293,6 @@ impl Reader<'_, '_> {
             }
             let texts: Vec<_> = items.iter().map(|item| self.problems.text(item, "in").map(str::to_owned)).collect();
             let texts: Vec<String> = texts.into_iter().collect::<Option<_>>()?;
-            let named = items.iter().zip(&texts).filter(|(item, text)| self.is_fact_as_text(text, item, false)).count();
-            if named > 0 {
-                return None;
-            }
             return Some((format!("[{}]", texts.join(", ")), texts));
         }
         let fields = self.problems.mapping(node, "a list", &["list", "fact"])?;

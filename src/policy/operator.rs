@@ -126,8 +126,7 @@ impl Reader<'_, '_> {
     fn pattern(&mut self, node: &Node) -> Option<regex::Regex> {
         let text = self.problems.text(node, "matches")?;
         if text.is_empty() {
-            self.problems.error("empty-value", node.spot, "`matches` of an empty pattern is always true");
-            return None;
+            self.problems.error("empty-pattern", node.spot, "`matches` of an empty pattern is always true");
         }
         match regex::RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build() {
             Ok(pattern) => Some(pattern),

@@ -3,8 +3,8 @@
 use assent::domain::fact::{FactName, FactSet, FactState, FactValue, Source};
 use assent::domain::kind::Kind;
 use assent::domain::verdict::Verdict;
-use assent::policy::{Evaluation, Input, Policy, SourceFile, evaluate, load, load_cases};
-use std::collections::BTreeMap;
+use assent::policy::{Evaluation, Input, Policy, SourceFile, evaluate, load, load_archived, load_cases};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn file(path: &str, text: &str) -> SourceFile {
     SourceFile { path: path.to_owned(), text: text.to_owned() }
@@ -120,7 +120,7 @@ fn every_mistake_has_its_place_and_its_remedy() {
         ("additional info of a rejection", rule("additional_info: none")),
         ("additional info with a personal fact", format!("{head}  - id: a\n    on: [invitation_link_creation]\n    effect: approve\n    additional_info: \"for {{actor.email}}\"\n")),
         ("tabs", "version: 1\nrules:\n\t- id: a\n".to_owned()),
-        ("fact in a list of texts", rule("when: {subject.id: {not_in: [u1, tresor.creator_id]}}")),
+        ("list of texts with a fact among them", rule("when: {subject.id: {not_in: [u1, tresor.creator_id]}}")),
         ("fact as what a list contains", rule("when: {tresor.members: {contains: subject.id}}")),
         ("fact as what a text begins with", rule("when: {subject.id: {starts_with: \"{actor.id}\"}}")),
         ("pattern of nothing", rule("when: {subject.id: {matches: \"\"}}")),
@@ -139,15 +139,45 @@ fn every_mistake_has_its_place_and_its_remedy() {
 }
 
 #[test]
-fn a_list_ends_its_lines_as_any_editor_does() {
-    let rules = file(
-        "p.yaml",
-        "version: 1\nlists: {out: {file: out.txt}}\nrules:\n  - {id: out, on: [share], effect: reject, when: {subject.id: {in: {list: out}}}}\n  - {id: all, on: [share], effect: approve}\n",
-    );
-    let policy = load(&[rules, file("out.txt", "u1\ru2\r\nu3\nu4")]).unwrap();
-    for user in ["u1", "u2", "u3", "u4"] {
+fn a_list_ends_its_lines_with_line_feeds() {
+    let rules = "version: 1\nlists: {out: {file: out.txt}}\nrules:\n  - {id: out, on: [share], effect: reject, when: {subject.id: {in: {list: out}}}}\n  - {id: all, on: [share], effect: approve}\n";
+    let policy = load(&[file("p.yaml", rules), file("out.txt", "u1\r\nu2\nu3")]).unwrap();
+    for user in ["u1", "u2", "u3"] {
         assert_eq!(ask(&policy, &facts(&[("subject.id", text(user))])).verdict, Verdict::Reject, "{user}");
     }
+    let said = complaints(&[file("p.yaml", rules), file("out.txt", "u1\ru2\r\nu3\n")]);
+    assert!(said.contains("error[bad-line-ends]") && said.contains("`out.txt`"), "{said}");
+}
+
+#[test]
+fn what_was_in_force_means_what_it_meant_though_it_would_not_come_into_force_today() {
+    let rules = "version: 1\ndefaults:\n  on_unknown:\nlists: {out: {file: out.txt}}\ncalendars:\n  office: {timezone: UTC, hours: [\"Mon-Fri 08:00-18:00\"], holidays: []}\nrules:\n  - {id: out, on: [share], effect: reject, when: {subject.id: {in: {list: out}}}}\n  - {id: named, on: [share], effect: reject, when: {subject.id: {in: [tresor.creator_id]}}}\n  - {id: any, on: [share], effect: approve, when: {all: [{subject.id: {matches: \"\"}}, {time: {within: office}}]}}\n";
+    let files = [file("p.yaml", rules), file("out.txt", "u1\ru2")];
+    let codes: BTreeSet<_> = load(&files).unwrap_err().iter().map(|problem| problem.code).collect();
+    let later = ["bad-line-ends", "empty-default", "empty-holidays", "empty-pattern", "fact-as-word"];
+    assert_eq!(codes, BTreeSet::from(later), "and each of them by itself is an error");
+    let sound = file("p.yaml", "version: 1\nrules:\n  - {id: all, on: [share], effect: approve}\n");
+    let body = |files: &[SourceFile]| {
+        let files: BTreeMap<_, _> = files.iter().map(|file| (&file.path, &file.text)).collect();
+        serde_json::json!({ "files": files }).to_string()
+    };
+    let hash = load(std::slice::from_ref(&sound)).unwrap().hash.0;
+    assert_eq!(load_archived(&hash, &body(&[sound])).unwrap().hash.0, hash);
+    assert!(load_archived(&hash, &body(&files)).is_none(), "the hash is of another");
+    let hash = archive_hash(&files);
+    let policy = load_archived(&hash, &body(&files)).unwrap();
+    assert_eq!(ask(&policy, &facts(&[("subject.id", text("u2"))])).verdict, Verdict::Approve);
+    let broken = [file("p.yaml", "version: 1\nrules: [{id: a, on: [share], effect: maybe}]\n")];
+    assert!(load_archived(&archive_hash(&broken), &body(&broken)).is_none(), "what never loaded does not now");
+}
+
+/// As a policy's hash is made.
+fn archive_hash(files: &[SourceFile]) -> String {
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort_by(|one, other| one.path.cmp(&other.path));
+    let parts = sorted.iter().map(|file| format!("{} {}\n{}{}", file.path.len(), file.text.len(), file.path, file.text));
+    let text = format!("assent.policy.v1\n{}", parts.collect::<String>());
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()))
 }
 
 #[test]

@@ -24,7 +24,7 @@ const SETTLE: Sql = sql!(
     "update operations set state = $3, outcome = $4, error_code = $5, settled_at = $6, "
     "due_at = null, owner = null, lane = null, parked_on = null, payload = null "
     "where id = $1 and fence = $2 and coalesce(due_at, 0) > 0 "
-    // Before it has joined a flow it only says which one it asks for, and has no part in it.
+    // Before it has joined a flow its own is nobody's.
     "returning case when place_in_line is not null or decision_id is not null then flow_id end, has_effects"
 );
 /// Whoever has seen the counters is to look again. In the order in which they are locked everywhere.
@@ -104,7 +104,7 @@ pub(super) async fn write_end(tx: &mut dyn Transaction, finishing: Finishing<'_>
         (Some(flow), false, _) => line::end_flow(tx, flow).await?,
     }
     let has_effects = settled.int(1)? != 0;
-    follow(tx, Following { record: lease.id, key, decision, ending, has_effects, now }).await?;
+    follow(tx, Following { record: lease.id, key, decision, ending, has_effects, took_effect: now }).await?;
     if !waits {
         events::tell(tx, lease.id, ending.state.as_str(), &audit_time(now), rules).await?;
     }
@@ -140,12 +140,12 @@ pub(super) struct Following<'f> {
     pub(super) decision: Option<DecisionId>,
     pub(super) ending: &'f Ending,
     pub(super) has_effects: bool,
-    pub(super) now: Timestamp,
+    pub(super) took_effect: Timestamp,
 }
 
 /// Places in limits, effects, secrets, and what is remembered of a tresor.
 pub(super) async fn follow(tx: &mut dyn Transaction, following: Following<'_>) -> Result<(), StoreError> {
-    let Following { record, key, decision, ending, has_effects, now } = following;
+    let Following { record, key, decision, ending, has_effects, took_effect } = following;
     if ending.places() == Places::Release {
         tx.run(TOUCH_COUNTERS, args![record.to_string()]).await?;
         tx.run(RELEASE_PLACES, args![record.to_string()]).await?;
@@ -162,7 +162,7 @@ pub(super) async fn follow(tx: &mut dyn Transaction, following: Following<'_>) -
             tx.run(ERASE_REGISTRATION, args![key.operation_id.as_str()]).await.map(|_| ())
         }
         (State::Approved, Kind::TresorCreation, Some(decision)) => {
-            tx.run(REMEMBER_TRESOR, args![decision.to_string(), now.as_microsecond()]).await.map(|_| ())
+            tx.run(REMEMBER_TRESOR, args![decision.to_string(), took_effect.as_microsecond()]).await.map(|_| ())
         }
         _ => Ok(()),
     }

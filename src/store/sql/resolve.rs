@@ -14,7 +14,7 @@ use crate::store::operating::Resolved;
 use crate::store::types::LaneRules;
 
 const UNKNOWN: Sql = sql!(
-    "select d.kind, d.tresor_id, d.actor_id, d.subject_id, o.decision_id, o.operation_id, d.verdict, o.has_effects "
+    "select d.kind, d.tresor_id, d.actor_id, d.subject_id, o.decision_id, o.operation_id, d.verdict, o.has_effects, o.settled_at "
     "from operations o join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND " where o.id = $1 and o.state = 'unknown' and o.verdict is not null"
 );
 const CLOSE: Sql = sql!(
@@ -61,7 +61,10 @@ pub(super) async fn resolve(
     if is_applied && has_effects {
         tx.run(REVIVE, args![decision.to_string()]).await?;
     }
-    follow(tx, Following { record: id, key: &key, decision: Some(decision), ending: &ending, has_effects, now }).await?;
+    // When nobody knew: it took effect before that, and not now.
+    let took_effect = timestamp(row.int(8)?)?;
+    let following = Following { record: id, key: &key, decision: Some(decision), ending: &ending, has_effects, took_effect };
+    follow(tx, following).await?;
     events::acted(tx, operator, "resolve", &id.to_string(), Some(comment)).await?;
     events::tell(tx, id, ending.state.as_str(), &super::audit_time(now), rules).await?;
     let view = read_view(tx, id).await?;

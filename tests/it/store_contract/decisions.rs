@@ -273,9 +273,10 @@ async fn a_person_has_one_key_for_ever(backend: Backend) {
 }
 
 async fn a_tresors_creator_is_remembered_once_its_creation_is_applied(backend: Backend) {
-    let (_database, store) = open(backend).await;
+    let (database, store) = open(backend).await;
     let store = store.as_ref();
-    for (tresor, outcome, known) in [("t1", Outcome::Applied, true), ("t2", Outcome::Failed, false)] {
+    let ends = [("t1", Outcome::Applied, true), ("t2", Outcome::Failed, false), ("t3", Outcome::Unknown, false)];
+    for (tresor, outcome, known) in ends {
         let new = NewOperation {
             key: OperationKey { kind: Kind::TresorCreation, operation_id: OperationId::new(tresor).unwrap() },
             ..new(tresor, tresor)
@@ -288,6 +289,14 @@ async fn a_tresors_creator_is_remembered_once_its_creation_is_applied(backend: B
         let facts = store.lane_facts(&case.lane, Some(tresor)).await.unwrap();
         assert_eq!((facts.version, facts.creator), (1, known.then(|| user("ann"))));
     }
+    // What is found out of the last one days later was so before.
+    let of_last = "from operations where operation_id = 't3'";
+    database.try_run("update operations set settled_at = settled_at - 86400000000 where operation_id = 't3'").await.unwrap();
+    let unknown = database.texts(format!("select id || ' ' || cast(settled_at as text) {of_last}")).await.concat();
+    let (id, since) = unknown.split_once(' ').unwrap();
+    let resolved = store.resolve(RecordId::parse(id).unwrap(), true, "olga", "it is there", RULES).await.unwrap();
+    assert!(matches!(resolved, assent::store::Resolved::Closed(_)), "{resolved:?}");
+    assert_eq!(database.texts("select cast(created_at as text) from tresors where id = 't3'").await, [since]);
 }
 
 async fn a_crash_over_an_operation_spends_a_try(backend: Backend) {

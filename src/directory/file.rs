@@ -103,8 +103,8 @@ impl Watched {
             Ok(entries) => {
                 tracing::info!(directory.file = %self.path.display(), directory.entries = entries.len(), "the directory's file was read");
             }
-            // Said once.
-            Err(wrong) if seen.as_ref().is_some_and(|(_, _, before)| before.as_ref().err() == Some(wrong)) => {}
+            // Said once for each time that the file was written.
+            Err(wrong) if seen.as_ref().is_some_and(|(at, _, before)| *at == stamp && before.as_ref().err() == Some(wrong)) => {}
             Err(Wrong { cause, .. }) => {
                 tracing::error!(directory.file = %self.path.display(), error.message = %cause, "the directory's file cannot be used; its facts are unknown until it is mended");
             }
@@ -135,7 +135,8 @@ fn read(path: &Path, is_of_users: bool) -> Read {
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
         return Err(wrong("is no file of at most 256 MiB".to_owned()));
     }
-    let text = std::fs::read_to_string(path).map_err(unread)?;
+    let bytes = std::fs::read(path).map_err(unread)?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".to_owned()))?;
     let read = if is_csv { read_csv(&text, is_of_users) } else { read_yaml(&name, &text, is_of_users) };
     read.map(Arc::new).map_err(wrong)
 }

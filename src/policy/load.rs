@@ -245,7 +245,7 @@ fn read_list(problems: &mut Problems<'_>, node: &Node, files: &[SourceFile]) -> 
     };
     // A mark that editors put in front of a file is no part of its first entry.
     let text = file.text.trim_start_matches('\u{feff}');
-    if text.replace("\r\n", "").contains('\r') {
+    if text.lines().any(|line| line.trim().contains('\r')) {
         let message = format!("lines of `{path}` end in a carriage return alone, and would be one entry");
         let problem = Diagnostic::error("bad-line-ends", problems.file(), path_node.spot, message);
         problems.add(problem.with_help("save it with line feeds"));

@@ -88,16 +88,19 @@ impl Reader<'_, '_> {
     }
 
     /// Reports a text that is the name of a fact: what the fact holds is not meant by that. Whether it is one.
-    fn is_fact_as_text(&mut self, code: &'static str, text: &str, node: &Node, may_be_fact: bool) -> bool {
+    fn is_fact_as_text(&mut self, code: &'static str, text: &str, node: &Node) -> bool {
         let name = text.trim_start_matches('{').trim_end_matches('}');
-        if fact_catalogue::find(name).is_none() {
-            return false;
-        }
+        let Some(spec) = fact_catalogue::find(name) else { return false };
         let message = format!("`{text}` names a fact, and a text is compared with it letter by letter");
         let problem = Diagnostic::error(code, self.problems.file(), node.spot, message);
-        let help = match may_be_fact {
-            true => format!("write `{{fact: {name}}}` for what the fact holds"),
-            false => format!("ask `{{eq: {{fact: {name}}}}}` or `{{ne: {{fact: {name}}}}}` for what the fact holds"),
+        let help = match (code, spec.fact_type) {
+            ("fact-as-text", _) => format!("write `{{fact: {name}}}` for what the fact holds"),
+            (_, List) => {
+                format!("write `{{fact: {name}}}` in place of the list for what the fact holds; a text is one of a named list")
+            }
+            _ => format!(
+                "compare with `{{fact: {name}}}` for what the fact holds; where the text is meant, put it in a named list"
+            ),
         };
         self.problems.add(problem.with_help(help));
         true
@@ -105,7 +108,7 @@ impl Reader<'_, '_> {
 
     pub(super) fn literal(&mut self, asked: Asked<'_>, node: &Node) -> Option<FactValue> {
         if let (Value::Text(text), Text | Scalar) = (&node.value, asked.fact_type)
-            && self.is_fact_as_text("fact-as-text", text, node, true)
+            && self.is_fact_as_text("fact-as-text", text, node)
         {
             return None;
         }
@@ -156,7 +159,7 @@ impl Reader<'_, '_> {
             self.problems.error("empty-value", node.spot, format!("`{}` of an empty text is always true", operator.name));
             return None;
         }
-        self.is_fact_as_text("fact-as-word", text, node, operator.name == "contains");
+        self.is_fact_as_text("fact-as-word", text, node);
         Some(text.to_owned())
     }
 
@@ -188,7 +191,7 @@ impl Reader<'_, '_> {
         let (label, texts) = self.texts(node)?;
         if let Value::List(items) = &node.value {
             for (item, text) in items.iter().zip(&texts) {
-                self.is_fact_as_text("fact-as-word", text, item, false);
+                self.is_fact_as_text("fact-as-word", text, item);
             }
         }
         let set = Arc::new(TextSet::new(label, texts));

@@ -7,7 +7,7 @@ const sha256 = (...parts) => createHash("sha256").update(Buffer.concat(parts)).d
 const fail = (why) => { console.error(`proves nothing: ${why}`); process.exit(1); };
 process.on("uncaughtException", () => fail("KEY or FILE is not what it should be: node check-proof.mjs KEY FILE"));
 const told = existsSync(process.argv[2]) ? readFileSync(process.argv[2], "utf8") : process.argv[2];
-const [name, , encoded] = told.trim().split(/\+(.{8})\+/);
+const [, name, encoded] = told.trim().match(/^([^+]+)\+.{8}\+(.+)$/);
 const key = Buffer.from(encoded, "base64"); // 1 for Ed25519, then the key
 const id = sha256(Buffer.from(`${name}\n`), key).subarray(0, 4);
 

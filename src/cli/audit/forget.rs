@@ -47,8 +47,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     }
     println!("the key of {user} is destroyed: what was sealed under it cannot be read again");
     if forgotten.open > 0 {
-        println!("what the {} operations that are open were told, of anybody, is erased as each of them ends", forgotten.open);
+        let open = forgotten.open;
+        println!(
+            "what the {open} operations that are open were told, of anybody, is erased as each of them ends; forget once more then"
+        );
     }
-    println!("backups from before still hold the key; let them run out, or rotate the key that it is wrapped in");
+    println!("backups from before still hold the key; let them run out");
     Ok(())
 }

@@ -277,11 +277,11 @@ impl<'f> Problems<'f> {
 
     /// Reports every key that has nothing under it; whether all have something. A part that somebody began to write must
     /// not be taken for one that is not there.
-    pub fn filled(&mut self, fields: Fields<'_>) -> bool {
+    pub fn filled(&mut self, code: &'static str, fields: Fields<'_>) -> bool {
         let empty: Vec<_> = fields.entries.iter().filter(|(_, node)| node.value == Value::Null).collect();
         for (key, _) in &empty {
             let message = format!("`{}` is empty; write something or leave it out", key.name);
-            self.error("empty-value", key.spot, message);
+            self.error(code, key.spot, message);
         }
         empty.is_empty()
     }

@@ -40,12 +40,7 @@ pub(super) async fn receive(
         return Ok(answer(StatusCode::ACCEPTED, &accepted.view, None));
     };
     let stored = accepted.view.clone();
-    // It is stored, whatever becomes of the wait.
-    let view = api.engine.wait_for(accepted, wait).await.unwrap_or_else(|error| {
-        tracing::warn!(error.message = %error, "how an operation stands cannot be read while a request waits for it");
-        None
-    });
-    let view = view.unwrap_or(stored);
+    let view = prefer::waited(api.engine.wait_for(accepted, wait).await, stored);
     let status = if view.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer(status, &view, Some(wait.as_secs())))
 }

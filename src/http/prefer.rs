@@ -1,5 +1,6 @@
-//! `Prefer: wait=SECONDS` of RFC 7240.
+//! `Prefer: wait=SECONDS` of RFC 7240, and what is answered when the wait is over.
 
+use crate::store::{OperationView, StoreError};
 use axum::http::HeaderMap;
 use std::time::Duration;
 
@@ -16,6 +17,15 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
         name.trim().eq_ignore_ascii_case("wait").then(|| Duration::from_secs(seconds).min(MAX_WAIT))
     });
     waits.next()
+}
+
+/// How an operation stands after a wait; as it was `stored` where that cannot be read, as it is stored whatever becomes of the wait.
+pub(super) fn waited(view: Result<Option<OperationView>, StoreError>, stored: OperationView) -> OperationView {
+    let view = view.unwrap_or_else(|error| {
+        tracing::warn!(error.message = %error, "how an operation stands cannot be read while a request waits for it");
+        None
+    });
+    view.unwrap_or(stored)
 }
 
 #[cfg(test)]

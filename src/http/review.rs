@@ -34,8 +34,7 @@ pub(super) async fn review(
     match reviewed.map_err(internal)?? {
         Reviewed::Taken(view) => {
             let view = match prefer::wait(&headers) {
-                // It is taken, whatever becomes of the wait.
-                Some(wait) => api.engine.wait(id, wait).await.ok().flatten().unwrap_or(view),
+                Some(wait) => prefer::waited(api.engine.wait(id, wait).await, view),
                 None => view,
             };
             Ok(Json(view).into_response())

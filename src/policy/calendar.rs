@@ -75,7 +75,7 @@ pub(super) type Lines<'l> = dyn FnMut(&mut Problems<'_>, &Node) -> Option<Vec<(S
 /// Reads one calendar; `lines` gives the lines of a file of the policy.
 pub(super) fn read_calendar(problems: &mut Problems<'_>, name: &str, node: &Node, lines: &mut Lines<'_>) -> Option<Calendar> {
     let fields = problems.mapping(node, "a calendar", &["timezone", "hours", "holidays"])?;
-    if !problems.filled(fields) {
+    if !problems.filled("empty-value", fields) {
         return None;
     }
     let zone = match fields.get("timezone") {

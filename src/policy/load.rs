@@ -195,9 +195,7 @@ fn section<'n>(problems: &mut Problems<'_>, node: Option<&'n Node>, name: &str) 
 
 fn read_defaults(problems: &mut Problems<'_>, node: &Node) -> Option<Defaults> {
     let fields = problems.mapping(node, "`defaults`", &["verdict", "on_unknown", "review"])?;
-    for (key, _) in fields.entries.iter().filter(|(_, node)| node.value == Value::Null) {
-        problems.error("empty-default", key.spot, format!("`{}` is empty; write something or leave it out", key.name));
-    }
+    problems.filled("empty-default", fields);
     let mut read = |name: &str, fallback: Verdict| match fields.get(name) {
         None => Some(fallback),
         Some(node) if node.value == Value::Text("approve".to_owned()) => {

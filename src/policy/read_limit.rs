@@ -20,7 +20,7 @@ pub(super) fn read_limit(
     rule: &str,
 ) -> Option<Limit> {
     let fields = problems.mapping(node, "a limit", &["count", "per", "within", "max", "windows"])?;
-    if !problems.filled(fields) {
+    if !problems.filled("empty-value", fields) {
         return None;
     }
     if effect == Some(Verdict::Approve) {
@@ -85,7 +85,7 @@ fn read_windows(problems: &mut Problems<'_>, node: &Node, rule: &str) -> Option<
     let mut windows: Vec<Window> = Vec::new();
     for item in items {
         let fields = problems.mapping(item, "a window", &["within", "max"])?;
-        if !problems.filled(fields) {
+        if !problems.filled("empty-value", fields) {
             return None;
         }
         let window = read_window(problems, fields, rule, is_several)?;

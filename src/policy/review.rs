@@ -55,7 +55,7 @@ impl StatedTerms {
 /// Reads the part `review`; `None` where something is wrong with it, which has been reported.
 pub(super) fn read_review(problems: &mut Problems<'_>, node: &Node) -> Option<StatedTerms> {
     let fields = problems.mapping(node, "`review`", &["ttl", "on_timeout"])?;
-    if !problems.filled(fields) {
+    if !problems.filled("empty-value", fields) {
         return None;
     }
     let ttl = fields.get("ttl").map(|node| {

@@ -77,7 +77,7 @@ pub(super) fn read_rule(problems: &mut Problems<'_>, names: &mut Names, node: &N
     let then = fields.get("then").map(|then| read_then(problems, names, then, kinds, effect.unwrap_or(Verdict::Reject)));
     let info = fields.get("additional_info").map(|info| read_additional_info(problems, info, kinds, effect));
     let review = fields.get("review").map(|review| read_review_of(problems, review, effect));
-    let is_filled = problems.filled(fields);
+    let is_filled = problems.filled("empty-value", fields);
     let part = |name: &str| fields.get(name).map(|part| canonical(part.to_json()));
     let written = serde_json::json!([part("when"), part("except"), part("then"), part("additional_info")]).to_string();
     if !is_filled {
@@ -180,7 +180,7 @@ fn read_exceptions(problems: &mut Problems<'_>, names: &mut Names, node: &Node, 
 
 fn read_exception(problems: &mut Problems<'_>, names: &mut Names, node: &Node, on: KindSet) -> Option<Exception> {
     let fields = problems.mapping(node, "an exception", &["when", "owner", "reason", "ticket", "expires"])?;
-    if !problems.filled(fields) {
+    if !problems.filled("empty-value", fields) {
         return None;
     }
     for key in ["when", "owner", "reason", "expires"] {

@@ -11,7 +11,8 @@ use crate::store::operating::{Grant, OpenView, Review, Reviewed};
 use crate::store::types::{ByHand, HandRole, OperationView, Ruling};
 use jiff::SignedDuration;
 
-/// While its time is not over, whether or not somebody has seen to that. Locked, so that two reviewers, or a reviewer and the clock, cannot both have the last word.
+/// While its time is not over, whether or not somebody has seen to that. Locked, so that two reviewers, or a reviewer and the clock,
+/// cannot both have the last word.
 const ESCALATED: Sql = sql!(
     "select o.decision_id, o.flow_id, o.kind, o.operation_id, o.requester_id, d.actor_id, d.subject_id, d.tresor_id, o.basis, "
     "o.review_ttl from operations o join decisions d on d.id" FOUND_BY "o.decision_id" AS_UUID FOUND

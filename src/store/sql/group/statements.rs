@@ -167,8 +167,8 @@ pub(super) const RULE: Sql = set!(
     "select id, pg_current_xact_id()::xid::text from written union all select known.id, null from known"
 );
 
-/// Outcomes and final states, where nobody is in line for the lane, which is moved and freed, and no ruling planned effects; and what became of deliveries of
-/// events. Whoever waits at another replica is told to look. When each end was, with its lane's version and that of the lane's
+/// Outcomes and final states, where nobody is in line for the lane, which is moved and freed, and no ruling planned effects; and
+/// what became of deliveries of events. Whoever waits at another replica is told to look. When each end was, with its lane's version and that of the lane's
 /// row, unless something else is recorded of the tresor than this says (0); the event that is delivered at once (1); which
 /// deliveries were written, and whether another event of the flow waits (2).
 pub(super) const END: Sql = set!(

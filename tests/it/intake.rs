@@ -305,17 +305,20 @@ async fn with_the_database_down_a_notification_gets_503_and_readiness_is_gone() 
     assert_eq!(reqwest::get(stage.url("/livez")).await.unwrap().status(), 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_is_over_is_answered_202_with_the_state_so_far() {
-    let stage = Stage::set(
-        Backend::Sqlite,
-        Setting { change: |config| config.call_timeout = Duration::from_secs(60), ..Setting::default() },
-    )
-    .await;
+/// A creation to be reported, whose details nobody is told for longer than anybody waits.
+async fn platform_that_hangs() -> (Stage, Value) {
+    let change = |config: &mut assent::cli::config::Config| config.call_timeout = Duration::from_secs(60);
+    let stage = Stage::set(Backend::Sqlite, Setting { change, ..Setting::default() }).await;
     let ann = stage.user("ann@example.com");
     let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
     stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
     let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    (stage, data)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_over_is_answered_202_with_the_state_so_far() {
+    let (stage, data) = platform_that_hangs().await;
     for wait in [0, 1] {
         let answer = stage.scenario.app().report(&data, wait, stage.now().as_second()).await.unwrap();
         assert_eq!((answer.status, answer.state()), (202, "running"), "{}", answer.body);
@@ -325,12 +328,7 @@ async fn a_wait_that_is_over_is_answered_202_with_the_state_so_far() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_is_answered_so_when_the_database_goes_while_somebody_waits() {
-    let change = |config: &mut assent::cli::config::Config| config.call_timeout = Duration::from_secs(60);
-    let stage = Stage::set(Backend::Sqlite, Setting { change, ..Setting::default() }).await;
-    let ann = stage.user("ann@example.com");
-    let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
-    stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
-    let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    let (stage, data) = platform_that_hangs().await;
     let goes = async {
         crate::harness::until("it is stored", async || stage.database.texts("select id from operations").await.len() == 1).await;
         stage.database.try_run("alter table operations rename to elsewhere").await.unwrap();
@@ -354,12 +352,7 @@ async fn with_an_optional_requester_a_report_may_leave_it_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_stops_answers_whoever_waits() {
-    let change = |config: &mut assent::cli::config::Config| config.call_timeout = Duration::from_secs(60);
-    let stage = Stage::set(Backend::Sqlite, Setting { change, ..Setting::default() }).await;
-    let ann = stage.user("ann@example.com");
-    let tresor = stage.simulator.world().create_tresor(&ann).unwrap();
-    stage.simulator.plan_fault(assent::zerokit::Endpoint::LIST_MEMBERS, assent::simulator::Fault::HangBefore, 1);
-    let data = stage.scenario.app().data(assent::domain::kind::Kind::TresorCreation, tresor.as_str(), &ann, None);
+    let (stage, data) = platform_that_hangs().await;
     let (scenario, now) = (stage.scenario.clone(), stage.now().as_second());
     let waiting = tokio::spawn(async move { scenario.app().report(&data, 60, now).await });
     while !stage.simulator.calls().contains(&"ListMembers") {

@@ -105,18 +105,7 @@ async fn what_an_earlier_ruling_planned_has_a_result_too(backend: Backend) {
     let case = Case::of(claim_one(store).await, "t");
     let ruling = case.approve(store).await;
     // As what is plain, which many are ended with together.
-    let ending = Ending::new(Outcome::Applied, Some(Verdict::Approve));
-    let finishing = Finishing {
-        lease: case.claimed.lease,
-        key: &case.claimed.key,
-        decision: Some(ruling.record.id),
-        ending: &ending,
-        rules: RULES,
-        ruling: Some(&ruling),
-        replica: "me",
-        deliver_within: None,
-    };
-    store.finish(finishing).await.unwrap();
+    end_with(store, &case, &ruling, Outcome::Applied, None).await.unwrap();
     assert_eq!(database.texts("select state from effects").await, ["cancelled"]);
 }
 

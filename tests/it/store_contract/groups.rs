@@ -136,28 +136,6 @@ pub(super) async fn finish_with(
     end_with(store.as_ref(), case, ruling, Outcome::Applied, deliver_within).await
 }
 
-/// Ends an operation by the verdict of its ruling, as a worker does that has it in hand.
-async fn end_with(
-    store: &dyn Store,
-    case: &Case,
-    ruling: &Ruling,
-    outcome: Outcome,
-    deliver_within: Option<Duration>,
-) -> Result<assent::store::Finished, StoreError> {
-    let ending = Ending::new(outcome, Some(ruling.record.verdict));
-    let finishing = Finishing {
-        lease: case.claimed.lease,
-        key: &case.claimed.key,
-        decision: Some(ruling.record.id),
-        ending: &ending,
-        rules: RULES,
-        ruling: Some(ruling),
-        replica: "me",
-        deliver_within,
-    };
-    store.finish(finishing).await
-}
-
 async fn many_end_together_and_a_stale_worker_stands_in_nobodys_way(backend: Backend) {
     let (database, store) = open(backend).await;
     archive(store.as_ref()).await;

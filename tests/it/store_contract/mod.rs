@@ -179,6 +179,28 @@ impl Case {
     }
 }
 
+/// Ends an operation by the verdict of its ruling, as a worker does that has it in hand.
+async fn end_with(
+    store: &dyn Store,
+    case: &Case,
+    ruling: &Ruling,
+    outcome: Outcome,
+    deliver_within: Option<Duration>,
+) -> Result<assent::store::Finished, StoreError> {
+    let ending = Ending::new(outcome, Some(ruling.record.verdict));
+    let finishing = Finishing {
+        lease: case.claimed.lease,
+        key: &case.claimed.key,
+        decision: Some(ruling.record.id),
+        ending: &ending,
+        rules: RULES,
+        ruling: Some(ruling),
+        replica: "me",
+        deliver_within,
+    };
+    store.finish(finishing).await
+}
+
 async fn open(backend: Backend) -> (Database, Arc<dyn Store>) {
     let database = Database::new(backend).await;
     let store = database.open().await;
